@@ -1,0 +1,25 @@
+"""Surface gravities and abundances of cool stars from optical spectra.
+
+The public names are loaded when first used, so that `specvit.simulate` and
+`specvit.network` work on a machine that has neither astropy nor specutils.
+"""
+
+from importlib import metadata
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["grid", "network", "simulate", "spectra"],
+    submod_attrs={
+        "estimator": ["LoggEstimator"],
+        "grid": ["PFS_MR", "PixelGrid"],
+        "simulate": ["Emulator", "Survey"],
+        "spectra": ["SpectrumBatch"],
+    },
+)
+
+try:
+    __version__ = metadata.version("specvit")
+except metadata.PackageNotFoundError:  # imported from a source tree, as on a bare GPU machine
+    __version__ = "0+unknown"
