@@ -1,5 +1,14 @@
 """Where pixels are: instrument grids and resampling onto them (numpy and scipy only)."""
 
 from specvit.grid.pixelgrid import FWHM_PER_SIGMA, PFS_MR, PixelGrid
+from specvit.grid.resample import Resampled, Resampler, edges_from_centres, matching_sigma
 
-__all__ = ["FWHM_PER_SIGMA", "PFS_MR", "PixelGrid"]
+__all__ = [
+    "FWHM_PER_SIGMA",
+    "PFS_MR",
+    "PixelGrid",
+    "Resampled",
+    "Resampler",
+    "edges_from_centres",
+    "matching_sigma",
+]

@@ -53,7 +53,9 @@ class PixelGrid:
             raise ValueError("edges must be finite, positive and strictly increasing")
         sigma = np.array(self.lsf_sigma, dtype=np.float64)
         if sigma.ndim > 1 or sigma.size not in (1, edges.size - 1):
-            raise ValueError(f"lsf_sigma must be a scalar or have shape ({edges.size - 1},), got {sigma.shape}")
+            raise ValueError(
+                f"lsf_sigma must be a scalar or have shape ({edges.size - 1},), got {sigma.shape}"
+            )
         sigma = np.broadcast_to(sigma, edges.size - 1).copy()
         if not (np.isfinite(sigma).all() and (sigma > 0).all()):
             raise ValueError("lsf_sigma must be finite and positive")

@@ -1,0 +1,7 @@
+"""Observed light comes in: spectra of any kind, brought to one grid. The only room that knows specutils."""
+
+from specvit.spectra.adapter import adapt
+from specvit.spectra.batch import Flag, SpectrumBatch, SpectrumError
+from specvit.spectra.medium import air_to_vacuum, vacuum_to_air
+
+__all__ = ["Flag", "SpectrumBatch", "SpectrumError", "adapt", "air_to_vacuum", "vacuum_to_air"]

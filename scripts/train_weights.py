@@ -1,0 +1,113 @@
+"""Train the weights that ship with specvit, on stars simulated on the GPU as training goes.
+
+usage: python scripts/train_weights.py SURVEY --steps N --out FILE [--checkpoints DIR] [--max-minutes M]
+
+Run again with the same --checkpoints to continue an interrupted run. When the last step is done the
+errors are calibrated and measured on fresh stars, and FILE is written with the whole record in it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from specvit import __version__
+from specvit.assess import score_survey
+from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
+from specvit.network.calibration import calibrate
+from specvit.simulate import LABELS, Survey
+from specvit.weights import save_weights
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("survey")
+parser.add_argument("--out", required=True)
+parser.add_argument("--steps", type=int, required=True)
+parser.add_argument("--batch-size", type=int, default=1024)
+parser.add_argument("--learning-rate", type=float, default=6e-4)
+parser.add_argument("--beta", type=float, default=0.5)
+parser.add_argument("--ema", type=float, default=0.999)
+parser.add_argument("--config", default="{}", help="changes to ViTConfig.default(), as JSON")
+parser.add_argument("--seed", type=int, default=1)
+parser.add_argument("--checkpoints")
+parser.add_argument("--max-minutes", type=float)
+parser.add_argument("--no-compile", action="store_true")
+parser.add_argument("--score-size", type=int, default=20_000)
+parser.add_argument("--revision", default="unknown", help="git revision, for the record")
+parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+arguments = parser.parse_args()
+
+device = torch.device(arguments.device)
+survey = Survey(arguments.survey, seed=arguments.seed)
+config = TrainingConfig(
+    max_steps=arguments.steps,
+    learning_rate=arguments.learning_rate,
+    min_learning_rate=1e-6,
+    warmup_steps=min(1000, arguments.steps // 20),
+    beta=arguments.beta,
+    ema_decay=arguments.ema,
+    gradient_clip=0.5,
+    weight_decay=0.01,
+    val_every_steps=max(1, min(2000, arguments.steps)),
+    compile=device.type == "cuda" and not arguments.no_compile,
+    seed=arguments.seed,
+)
+torch.manual_seed(arguments.seed)
+regressor = LabelRegressor.build(ViTConfig.default(**json.loads(arguments.config)), LABELS)
+regressor.fit_label_scaling(survey.draw(20_000, stream=2**40).labels)
+regressor.to(device)
+
+# Streams from 2**41 on are never trained on.
+held_out = Survey(arguments.survey, seed=arguments.seed + 1)
+validation = [
+    (batch.flux, batch.ivar, batch.labels)
+    for batch in (held_out.draw(1024, stream=2**41 + i, device=device) for i in range(8))
+]
+start = time.time()
+history = train(
+    regressor,
+    survey.stream(arguments.batch_size, device=device),
+    config,
+    val_batches=validation,
+    checkpoint_dir=arguments.checkpoints,
+    resume="last" if arguments.checkpoints else None,
+    max_minutes=arguments.max_minutes,
+    progress=sys.stdout.isatty(),
+)
+minutes = (time.time() - start) / 60
+steps = history["step"][-1] if history["step"] else 0
+print(f"{steps} steps, {minutes:.1f} min in this run, {history['spectra_per_second'][-5:]} spectra/s")
+print("val_loss", [round(x, 4) for x in history["val_loss"][-20:]])
+print("val_r2_logg", [round(x, 4) for x in history["val_r2_logg"][-20:]])
+
+fresh = (held_out.draw(1000, stream=2**42 + i, device=device) for i in range(arguments.score_size // 1000 * 4))
+calibrate(regressor, ((batch.flux, batch.ivar, batch.labels) for batch in fresh))
+figures = {
+    name: score_survey(regressor, Survey(name, seed=arguments.seed + 2), n=arguments.score_size, device=device)
+    for name in ("paper", "pfs-mr")
+}
+for name, table in figures.items():
+    print(name)
+    for magnitude, row in table.items():
+        print(f"  {magnitude:>5}  R2 {row['logg']['r2']:.4f}  MAE {row['logg']['mae']:.4f}  coverage {row['logg']['coverage']:.3f}")
+record = {
+    "survey": repr(survey),
+    "command": "python scripts/train_weights.py " + " ".join(sys.argv[1:]),
+    "seed": arguments.seed,
+    "revision": arguments.revision,
+    "specvit": __version__,
+    "torch": torch.__version__,
+    "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {os.cpu_count()} cores",
+    "steps": steps,
+    "spectra_seen": steps * arguments.batch_size,
+    "training": config.to_dict(),
+    "parameters": regressor.network.n_parameters,
+    "figures": figures,
+}
+Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
+save_weights(arguments.out, regressor.cpu(), grid=survey.grid, record=record, dtype=torch.float16)
+with open(Path(arguments.out).with_suffix(".history.json"), "w") as file:
+    json.dump(history, file)

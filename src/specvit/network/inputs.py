@@ -1,0 +1,149 @@
+"""What the network sees of a spectrum: functions of the noisy flux and its inverse variance alone.
+
+Every encoding is scale-free (except ``none``), treats each spectrum by itself, and lets nothing of a
+masked pixel through: a pixel counts only where its inverse variance is positive and its flux finite.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from specvit.network._checks import check_choice
+
+__all__ = ["ENCODINGS", "encode", "median_snr", "n_channels"]
+
+#: Fractional size of the spectral features: noise beyond it is shrunk away (Wiener filter).
+FEATURE_SIZE = 0.2
+#: Largest departure from the median, in medians, that is let through.
+CLIP = 2.0
+
+
+def usable(flux, ivar):
+    """Pixels that carry information, shape (n, n_pixels)."""
+    return (ivar > 0) & torch.isfinite(ivar) & torch.isfinite(flux)
+
+
+def masked_median(values, mask):
+    """Median of each row over the pixels where `mask` is True; NaN where there are none.
+
+    Parameters
+    ----------
+    values : Tensor, shape (n, n_pixels)
+        Finite where `mask` is True.
+    mask : Tensor of bool, shape (n, n_pixels)
+
+    Returns
+    -------
+    Tensor, shape (n, 1)
+    """
+    ordered = values.masked_fill(~mask, torch.inf).sort(dim=1).values  # masked pixels go last
+    count = mask.sum(dim=1, keepdim=True)  # (n, 1)
+    # gather halves separately: for an even count the median is the mean of the two middle values
+    low = ordered.gather(1, ((count - 1) // 2).clamp_min(0))
+    high = ordered.gather(1, (count // 2).clamp_max(values.shape[1] - 1))
+    median = low + 0.5 * (high - low)
+    return median.masked_fill(count == 0, torch.nan)
+
+
+def median_snr(flux, ivar):
+    """Signal-to-noise ratio of a spectrum: the median over usable pixels of flux·sqrt(ivar).
+
+    Parameters
+    ----------
+    flux, ivar : Tensor, shape (n, n_pixels)
+
+    Returns
+    -------
+    Tensor, shape (n,)
+        NaN where no pixel is usable.
+    """
+    mask = usable(flux, ivar)
+    snr = flux * ivar.clamp_min(0).sqrt()
+    return masked_median(snr, mask)[:, 0]
+
+
+def _scale(flux, mask):
+    """Median flux with unusable rows set to 1, and which rows are usable: (n, 1) and (n,)."""
+    median = masked_median(flux, mask)
+    valid = (median > 0) & torch.isfinite(median)
+    return torch.where(valid, median, 1.0), valid[:, 0]
+
+
+def _weighted(flux, ivar):
+    """Two channels: the shrunk departure from the median, and how well each pixel is known.
+
+    With s = median·sqrt(ivar), the S/N of the continuum in a pixel, and τ = 0.2 the size of spectral
+    features: c0 = w·clip(flux/median − 1, ±2)/τ with the Wiener weight w = τ²s²/(1 + τ²s²), and
+    c1 = clip(log10 s, −2, 3) − 1. A masked pixel is the limit s → 0: (0, −3).
+    """
+    mask = usable(flux, ivar)
+    median, valid = _scale(flux, mask)
+    s = median * torch.where(mask, ivar, 0.0).sqrt()
+    departure = torch.where(mask, flux / median - 1, 0.0).clamp(-CLIP, CLIP)
+    # 1 − 1/(1 + τ²s²) is the same weight and stays finite however large s is
+    weight = 1 - 1 / (1 + (FEATURE_SIZE * s) ** 2)
+    information = s.log10().clamp(-2.0, 3.0) - 1  # log10(0) = −inf is clipped to the lowest value
+    return torch.stack([weight * departure / FEATURE_SIZE, information], dim=1), valid
+
+
+def _median(flux, ivar):
+    """One channel: flux scaled to a median of 0.5, the reference's normalisation; masked pixels at 0.5."""
+    mask = usable(flux, ivar)
+    median, valid = _scale(flux, mask)
+    return torch.where(mask, flux / (2 * median), 0.5)[:, None], valid
+
+
+def _none(flux, ivar):
+    """One channel: the values as they are (features that are no spectra); masked ones are zero."""
+    mask = usable(flux, ivar)
+    return torch.where(mask, flux, 0.0)[:, None], mask.any(dim=1)
+
+
+#: Input encodings by name: the function and its number of channels.
+ENCODINGS = {"weighted": (_weighted, 2), "median": (_median, 1), "none": (_none, 1)}
+
+
+def n_channels(encoding):
+    """Channels that an encoding gives."""
+    check_choice("encoding", encoding, ENCODINGS)
+    return ENCODINGS[encoding][1]
+
+
+def encode(flux, ivar, encoding="weighted"):
+    """Network input from flux and inverse variance.
+
+    Parameters
+    ----------
+    flux : Tensor, shape (n, n_pixels)
+        Observed flux in any unit. Where `ivar` is 0 it may be anything, NaN included.
+    ivar : Tensor, shape (n, n_pixels)
+        Inverse variance of `flux`; 0 says that nothing is known.
+    encoding : {"weighted", "median", "none"}
+        ``weighted``: two channels, flux shrunk by its noise and log information per pixel.
+        ``median``: one channel, flux of median 0.5. ``none``: one channel, values unchanged.
+
+    Returns
+    -------
+    x : Tensor, shape (n, channels, n_pixels)
+        Finite everywhere; rows that are not valid hold the encoding of an empty spectrum's scale.
+    valid : Tensor of bool, shape (n,)
+        False where the median flux over usable pixels is undefined or not positive (``none``: where
+        no value is usable): such a row has no scale, and nothing can be said of it.
+
+    Raises
+    ------
+    ValueError
+        If the shapes are not two-dimensional and equal, or the encoding is unknown.
+
+    Notes
+    -----
+    In float32 the inverse variance overflows beyond 3e38 (an error of 5e-20): spectra in cgs units are
+    to be scaled to order one in float64 first. An infinite inverse variance counts as a masked pixel.
+    """
+    check_choice("encoding", encoding, ENCODINGS)
+    if flux.ndim != 2 or flux.shape != ivar.shape:
+        raise ValueError(
+            "flux and ivar must have one shape (n, n_pixels), "
+            f"got {tuple(flux.shape)} and {tuple(ivar.shape)}"
+        )
+    return ENCODINGS[encoding][0](flux, ivar)

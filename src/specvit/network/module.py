@@ -1,0 +1,136 @@
+"""The Lightning module: how a `LabelRegressor` is optimised and validated."""
+
+from __future__ import annotations
+
+import copy
+
+import lightning.pytorch as pl
+import torch
+
+from specvit.network.losses import masked_mean, pointwise_loss
+from specvit.network.schedule import learning_rate
+
+__all__ = ["LabelModule", "parameter_groups"]
+
+
+def parameter_groups(module, weight_decay):
+    """Two groups for AdamW: matrices, which decay, and the rest, which does not.
+
+    Biases, norms, the class token and learned positions have no reason to be small.
+    """
+    decay, keep = [], []
+    for name, parameter in module.named_parameters():
+        matrix = parameter.ndim >= 2 and not name.endswith("position.table")
+        (decay if matrix else keep).append(parameter)
+    return [{"params": decay, "weight_decay": weight_decay}, {"params": keep, "weight_decay": 0.0}]
+
+
+class LabelModule(pl.LightningModule):
+    """Training of a regressor on batches (flux, ivar, labels).
+
+    A batch holds tensors of shapes (n, n_pixels), (n, n_pixels) and (n, n_labels); labels are in
+    physical units and NaN where unknown. Spectra without a scale and unknown labels carry no loss.
+
+    Parameters
+    ----------
+    regressor : LabelRegressor
+    config : TrainingConfig
+    stream : BatchStream or None
+        Told the step when a checkpoint is resumed.
+    """
+
+    def __init__(self, regressor, config, stream=None):
+        super().__init__()
+        self.regressor = regressor
+        self.config = config
+        self._stream = stream
+        self._sums = None
+        self._random_state = None
+
+    def __deepcopy__(self, memo):
+        # Weight averaging copies the module: the data feed, which may own a simulator, stays behind.
+        return type(self)(copy.deepcopy(self.regressor, memo), self.config)
+
+    def _standardised(self, batch):
+        """Mean, log σ, target in units of the label scale, and which of them count: each (n, n_labels)."""
+        flux, ivar, labels = batch
+        regressor = self.regressor
+        x, valid = regressor.encode(flux, ivar)
+        mean, log_sigma = regressor.heads(x)
+        # In the labels' own precision, so that a large centre does not cost digits.
+        target = (labels - regressor.label_centre) / regressor.label_scale
+        known = torch.isfinite(target) & valid[:, None]
+        return mean, log_sigma, torch.where(known, target, 0.0).to(mean.dtype), known
+
+    def training_step(self, batch, batch_idx):
+        """Mean loss of the batch."""
+        mean, log_sigma, target, known = self._standardised(batch)
+        loss = pointwise_loss(self.config.loss, mean, log_sigma, target, self.config.beta)
+        return masked_mean(loss, known)
+
+    def on_validation_epoch_start(self):
+        """Forget the last validation."""
+        self._sums = None
+
+    def validation_step(self, batch, batch_idx):
+        """Add the batch to the sums from which the metrics of the whole set are made."""
+        mean, log_sigma, target, known = self._standardised(batch)
+        # β reweights gradients; as a score it would reward claiming a small σ.
+        loss = pointwise_loss(self.config.loss, mean, log_sigma, target)
+        exact = torch.float32 if self.device.type == "mps" else torch.float64
+        terms = [torch.ones_like(target), loss, target, target.square()]
+        terms += [(mean - target).square(), (mean - target).abs()]
+        sums = torch.stack([torch.where(known, term, 0.0).to(exact).sum(dim=0) for term in terms])
+        self._sums = sums if self._sums is None else self._sums + sums  # (6, n_labels)
+
+    def validation_metrics(self):
+        """``val_loss``, and per label ``val_r2_…`` and ``val_mae_…`` (physical units), as floats."""
+        if self._sums is None:
+            raise ValueError("val_batches must yield at least one batch, got none")
+        sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum").cpu()
+        count, loss, first, second, squares, absolute = sums
+        scale = self.regressor.label_scale.cpu()
+        r2 = 1 - squares / (second - first.square() / count)
+        mae = absolute / count * scale
+        metrics = {"val_loss": float(loss.sum() / count.sum())}
+        for index, name in enumerate(self.regressor.label_names):
+            metrics[f"val_r2_{name}"] = float(r2[index])
+            metrics[f"val_mae_{name}"] = float(mae[index])
+        return metrics
+
+    def configure_optimizers(self):
+        """AdamW with a linear warm-up and a cosine to the least learning rate, per step."""
+        config = self.config
+        # The fused kernel does its own unscaling, with which clipping under float16 does not agree.
+        fused = self.device.type == "cuda" and config.precision != "16-mixed"
+        groups = parameter_groups(self.regressor, config.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=1.0, betas=config.betas, fused=fused)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, config))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint):
+        """Keep the regressor's description and the random state, so that a resumed run is the same run."""
+        checkpoint["specvit_regressor"] = self.regressor.to_dict()
+        state = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        checkpoint["specvit_random_state"] = state
+
+    def on_load_checkpoint(self, checkpoint):
+        """Check that the checkpoint is of this regressor and take up its batches and random state."""
+        if checkpoint.get("specvit_regressor") != self.regressor.to_dict():
+            raise ValueError(
+                "the checkpoint to resume is of a regressor of another shape than the one given: "
+                f"{checkpoint.get('specvit_regressor')} against {self.regressor.to_dict()}"
+            )
+        self._random_state = checkpoint["specvit_random_state"]
+        if self._stream is not None:
+            self._stream.start = checkpoint["global_step"]
+
+    def on_train_start(self):
+        """Put the random state of a resumed run in place."""
+        if self._random_state is not None:
+            torch.set_rng_state(self._random_state["cpu"].cpu())
+            if "cuda" in self._random_state and self.device.type == "cuda":
+                torch.cuda.set_rng_state(self._random_state["cuda"].cpu(), self.device)
+            self._random_state = None

@@ -1,0 +1,158 @@
+"""Where a token is: position encodings by index or by wavelength.
+
+Each encoding is a module with two methods: `forward` adds a position vector to the tokens, and
+`rotation` gives the angles by which attention turns queries and keys (rotary encoding only).
+A class token, where there is one, is token 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+__all__ = [
+    "POSITIONS",
+    "LearnedPosition",
+    "NoPosition",
+    "RotaryPosition",
+    "SinusoidalPosition",
+    "WavelengthPosition",
+    "rotate",
+    "token_wavelengths",
+]
+
+
+class NoPosition(nn.Module):
+    """No position: the network sees a bag of windows. A control, not a recommendation."""
+
+    def __init__(self, config, wavelength=None):
+        super().__init__()
+
+    def forward(self, tokens):
+        """Tokens with their position added, shape (n, tokens, width)."""
+        return tokens
+
+    def rotation(self):
+        """(cos, sin), each of shape (tokens, head width / 2), or None where nothing is rotated."""
+        return None
+
+
+class LearnedPosition(NoPosition):
+    """One free vector per token, the class token included: the reference's choice."""
+
+    def __init__(self, config, wavelength=None):
+        super().__init__(config)
+        self.table = nn.Parameter(torch.zeros(config.sequence_length, config.width))
+
+    def forward(self, tokens):
+        return tokens + self.table
+
+
+class SinusoidalPosition(NoPosition):
+    """Fixed sines and cosines of the index (Vaswani et al. 2017, arXiv:1706.03762): no parameters."""
+
+    def __init__(self, config, wavelength=None):
+        super().__init__(config)
+        index = torch.arange(config.sequence_length, dtype=torch.float64)
+        frequency = 10_000.0 ** (-torch.arange(0, config.width, 2, dtype=torch.float64) / config.width)
+        angle = index[:, None] * frequency  # (tokens, ceil(width / 2))
+        # (tokens, ceil(width / 2), 2) -> (tokens, width), sines and cosines alternating
+        table = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, : config.width]
+        self.register_buffer("table", table.to(torch.get_default_dtype()), persistent=False)
+
+    def forward(self, tokens):
+        return tokens + self.table
+
+
+def rotate(x, rotation):
+    """Turn pairs of components of `x` by each token's angles.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, heads, tokens, head width)
+    rotation : (Tensor, Tensor)
+        Cosines and sines, shape (tokens, head width / 2).
+
+    Returns
+    -------
+    Tensor, shape (n, heads, tokens, head width)
+        In the precision of `x`; the angles are applied in theirs.
+    """
+    cos, sin = rotation
+    a, b = x.chunk(2, dim=-1)  # (n, heads, tokens, head width / 2) each
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
+
+
+class RotaryPosition(NoPosition):
+    """Rotary encoding (Su et al. 2021, arXiv:2104.09864): attention depends on index differences only.
+
+    The class token has no place in the spectrum and is not turned.
+    """
+
+    def __init__(self, config, wavelength=None):
+        super().__init__(config)
+        half = config.width // config.heads // 2
+        frequency = 10_000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
+        angle = torch.arange(config.n_tokens, dtype=torch.float64)[:, None] * frequency  # (n_tokens, half)
+        if config.pooling == "cls":
+            angle = torch.cat([torch.zeros(1, half, dtype=angle.dtype), angle])  # (1 + n_tokens, half)
+        self.register_buffer("cos", angle.cos().to(torch.get_default_dtype()), persistent=False)
+        self.register_buffer("sin", angle.sin().to(torch.get_default_dtype()), persistent=False)
+
+    def rotation(self):
+        return self.cos, self.sin
+
+
+def token_wavelengths(wavelength, config):
+    """Mean wavelength of the pixels that each token sees (padding left out), shape (n_tokens,)."""
+    wavelength = torch.as_tensor(wavelength, dtype=torch.float64)
+    if wavelength.shape != (config.n_pixels,):
+        raise ValueError(f"wavelength must have shape ({config.n_pixels},), got {tuple(wavelength.shape)}")
+    if not (wavelength.isfinite().all() and (wavelength > 0).all()):
+        raise ValueError("wavelength must be finite and positive")
+    starts = [token * config.step for token in range(config.n_tokens)]
+    return torch.stack([wavelength[start : start + config.patch_size].mean() for start in starts])
+
+
+class WavelengthPosition(NoPosition):
+    """Physics-informed position: a learned linear map of Fourier features of ln λ.
+
+    sin and cos of 2π k ln(λ / 5000 Å) for k from 1 to 512 in geometric steps, so a Doppler shift moves
+    every token alike and the same line has the same position on any grid. The class token gets none.
+
+    Parameters
+    ----------
+    config : ViTConfig
+    wavelength : array-like of float, shape (n_pixels,)
+        Wavelengths of the pixels, in Å.
+    """
+
+    n_frequencies = 32
+
+    def __init__(self, config, wavelength=None):
+        super().__init__(config)
+        if wavelength is None:
+            raise ValueError("position='pipe' needs the wavelengths of the pixels: pass wavelength=")
+        wavelength = token_wavelengths(wavelength, config)
+        frequency = torch.logspace(0, 9, self.n_frequencies, base=2, dtype=torch.float64)
+        angle = 2 * math.pi * torch.log(wavelength / 5000.0)[:, None] * frequency  # (n_tokens, n_frequencies)
+        features = torch.cat([angle.sin(), angle.cos()], dim=1)  # (n_tokens, 2 n_frequencies)
+        self.register_buffer("features", features.to(torch.get_default_dtype()))
+        self.linear = nn.Linear(2 * self.n_frequencies, config.width)
+        self.prefix = config.sequence_length - config.n_tokens
+
+    def forward(self, tokens):
+        position = self.linear(self.features)  # (n_tokens, width)
+        return torch.cat([tokens[:, : self.prefix], tokens[:, self.prefix :] + position], dim=1)
+
+
+#: Position encodings by name.
+POSITIONS = {
+    "learned": LearnedPosition,
+    "none": NoPosition,
+    "pipe": WavelengthPosition,
+    "rope": RotaryPosition,
+    "sinusoidal": SinusoidalPosition,
+}

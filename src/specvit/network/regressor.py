@@ -1,0 +1,260 @@
+"""A network that speaks of labels: flux and inverse variance in, labels and their errors out."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from specvit.network._checks import check_choice
+from specvit.network.inputs import encode, median_snr, n_channels
+from specvit.network.vit import SpectrumViT, ViTConfig
+
+__all__ = ["LabelRegressor"]
+
+LOG_SIGMA_RANGE = (-7.0, 3.0)
+LABEL_SCALINGS = ("minmax", "none", "standard")
+
+
+def soft_bound(x, low, high):
+    """Smoothly confine `x` to (low, high); nearly the identity well inside."""
+    middle, half = 0.5 * (low + high), 0.5 * (high - low)
+    return middle + half * torch.tanh((x - middle) / half)
+
+
+def interpolate(x, xp, fp):
+    """Piecewise-linear interpolation, constant beyond the ends: (n,), (k,), (k, m) -> (n, m)."""
+    if len(xp) == 1:
+        return fp.expand(len(x), -1)  # (1, m) -> (n, m)
+    right = torch.searchsorted(xp, x.contiguous()).clamp(1, len(xp) - 1)  # (n,)
+    fraction = ((x - xp[right - 1]) / (xp[right] - xp[right - 1])).clamp(0, 1)[:, None]  # (n, 1)
+    return fp[right - 1] + fraction * (fp[right] - fp[right - 1])
+
+
+class LabelRegressor(nn.Module):
+    """Labels of spectra with a Vision Transformer.
+
+    Parameters
+    ----------
+    config : ViTConfig
+        Shape of the network. Its `in_channels` must be the encoding's, its `n_outputs` the number of
+        labels, twice that where heteroscedastic; `LabelRegressor.build` sets both.
+    label_names : sequence of str
+    encoding : {"weighted", "median", "none"}
+        What the network sees, see `specvit.network.encode`.
+    label_scaling : {"standard", "minmax", "none"}
+        How `fit_label_scaling` sets centre and scale.
+    heteroscedastic : bool
+        Predict a σ for each label and spectrum besides the mean.
+    wavelength : array-like of float, shape (n_pixels,), optional
+        Wavelengths of the pixels in Å, for ``position="pipe"``.
+
+    Attributes
+    ----------
+    label_centre, label_scale : Tensor, shape (n_labels,)
+        label = label_centre + label_scale · z; 0 and 1 until set.
+    calibration_snr : Tensor, shape (k,)
+    calibration_factor : Tensor, shape (k, n_labels)
+        Factors on σ at these signal-to-noise ratios: linear in log10(S/N) between, constant beyond.
+    """
+
+    def __init__(
+        self,
+        config,
+        label_names,
+        *,
+        encoding="weighted",
+        label_scaling="standard",
+        heteroscedastic=True,
+        wavelength=None,
+    ):
+        super().__init__()
+        label_names = (label_names,) if isinstance(label_names, str) else tuple(label_names)
+        if not label_names or len(set(label_names)) != len(label_names):
+            raise ValueError(f"label_names must be one or more different names, got {label_names!r}")
+        check_choice("label_scaling", label_scaling, LABEL_SCALINGS)
+        n_outputs = len(label_names) * (2 if heteroscedastic else 1)
+        for name, needed in (("in_channels", n_channels(encoding)), ("n_outputs", n_outputs)):
+            if getattr(config, name) != needed:
+                raise ValueError(
+                    f"config.{name} must be {needed} for encoding={encoding!r}, {len(label_names)} labels "
+                    f"and heteroscedastic={heteroscedastic}, got {getattr(config, name)}"
+                )
+        self.config, self.label_names, self.encoding = config, label_names, encoding
+        self.label_scaling, self.heteroscedastic = label_scaling, bool(heteroscedastic)
+        self.wavelength = None if wavelength is None else [float(value) for value in wavelength]
+        self.network = SpectrumViT(config, wavelength)
+        self.register_buffer("label_centre", torch.zeros(len(label_names)))
+        self.register_buffer("label_scale", torch.ones(len(label_names)))
+        # A point regressor knows no σ until it is calibrated.
+        factor = (
+            torch.ones(1, len(label_names))
+            if heteroscedastic
+            else torch.full((1, len(label_names)), torch.nan)
+        )
+        self.register_buffer("calibration_snr", torch.ones(1))
+        self.register_buffer("calibration_factor", factor)
+
+    @classmethod
+    def build(cls, config, label_names, *, encoding="weighted", heteroscedastic=True, **kwargs):
+        """A regressor whose configuration's channels and outputs are set to fit the rest."""
+        label_names = (label_names,) if isinstance(label_names, str) else tuple(label_names)
+        fitted = {
+            "in_channels": n_channels(encoding),
+            "n_outputs": len(label_names) * (2 if heteroscedastic else 1),
+        }
+        config = ViTConfig.from_dict({**config.to_dict(), **fitted})
+        return cls(config, label_names, encoding=encoding, heteroscedastic=heteroscedastic, **kwargs)
+
+    @property
+    def n_labels(self):
+        """Number of labels."""
+        return len(self.label_names)
+
+    def encode(self, flux, ivar):
+        """Network input (n, channels, n_pixels) in the weights' precision, and validity (n,)."""
+        x, valid = encode(flux, ivar, self.encoding)
+        return x.to(self.label_scale.dtype), valid
+
+    def heads(self, x):
+        """Standardised mean and log σ (or None) of an encoded input, each of shape (n, n_labels)."""
+        out = self.network(x)  # (n, n_outputs)
+        if not self.heteroscedastic:
+            return out, None
+        mean, log_sigma = out.chunk(2, dim=1)  # (n, 2 n_labels) -> twice (n, n_labels)
+        return mean, soft_bound(log_sigma, *LOG_SIGMA_RANGE)
+
+    def forward(self, flux, ivar):
+        """Standardised labels.
+
+        Parameters
+        ----------
+        flux, ivar : Tensor, shape (n, n_pixels)
+
+        Returns
+        -------
+        mean_z : Tensor, shape (n, n_labels)
+            NaN in rows that cannot be used (see `specvit.network.encode`).
+        log_sigma_z : Tensor, shape (n, n_labels), or None
+            ln σ, confined to (−7, 3).
+        """
+        x, valid = self.encode(flux, ivar)
+        mean, log_sigma = self.heads(x)
+        invalid = ~valid[:, None]
+        mean = mean.masked_fill(invalid, torch.nan)
+        return mean, None if log_sigma is None else log_sigma.masked_fill(invalid, torch.nan)
+
+    @torch.no_grad()
+    def predict(self, flux, ivar):
+        """Labels and their calibrated errors in physical units.
+
+        Parameters
+        ----------
+        flux, ivar : Tensor, shape (n, n_pixels)
+
+        Returns
+        -------
+        mean, sigma : Tensor, shape (n, n_labels)
+            NaN in rows that cannot be used. Without a predicted σ, `sigma` is the label scale times
+            the calibration factor: NaN until `set_calibration`.
+        """
+        training = self.training
+        self.eval()
+        try:
+            mean_z, log_sigma_z = self(flux, ivar)
+        finally:
+            self.train(training)
+        sigma_z = torch.ones_like(mean_z) if log_sigma_z is None else log_sigma_z.exp()
+        sigma = sigma_z * self.label_scale * self.calibration(median_snr(flux, ivar))
+        return self.label_centre + self.label_scale * mean_z, sigma.masked_fill(mean_z.isnan(), torch.nan)
+
+    def calibration(self, snr):
+        """Factor on σ at the signal-to-noise ratios `snr`: (n,) -> (n, n_labels)."""
+        dtype = self.calibration_snr.dtype
+        # A ratio that is not positive is beyond the low end.
+        log_snr = torch.log10(snr.to(dtype).nan_to_num(0.0).clamp_min(torch.finfo(dtype).tiny))
+        return interpolate(log_snr, torch.log10(self.calibration_snr), self.calibration_factor)
+
+    def set_calibration(self, snr, factor):
+        """Set the factors on σ.
+
+        Parameters
+        ----------
+        snr : array-like of float, shape (k,)
+            Positive and strictly increasing.
+        factor : array-like of float, shape (k, n_labels)
+            Positive and finite.
+        """
+        like = {"dtype": self.label_scale.dtype, "device": self.label_scale.device}
+        snr, factor = torch.as_tensor(snr, **like), torch.as_tensor(factor, **like)
+        if snr.ndim != 1 or len(snr) == 0 or factor.shape != (len(snr), self.n_labels):
+            raise ValueError(
+                f"snr and factor must have shapes (k,) and (k, {self.n_labels}) with k >= 1, got "
+                f"{tuple(snr.shape)} and {tuple(factor.shape)}"
+            )
+        if not ((snr > 0).all() and snr.isfinite().all() and (snr.diff() > 0).all()):
+            raise ValueError("snr must be positive, finite and strictly increasing")
+        if not ((factor > 0).all() and factor.isfinite().all()):
+            raise ValueError("factor must be positive and finite")
+        self.calibration_snr, self.calibration_factor = snr.clone(), factor.clone()
+
+    def set_label_scaling(self, centre, scale):
+        """Set label = centre + scale·z; both array-like of shape (n_labels,), scale positive."""
+        like = {"dtype": self.label_scale.dtype, "device": self.label_scale.device}
+        centre, scale = torch.as_tensor(centre, **like), torch.as_tensor(scale, **like)
+        for name, value in (("centre", centre), ("scale", scale)):
+            if value.shape != (self.n_labels,) or not value.isfinite().all():
+                raise ValueError(
+                    f"{name} must be finite of shape ({self.n_labels},), got {tuple(value.shape)}"
+                )
+        if not (scale > 0).all():
+            raise ValueError(f"scale must be positive, got {scale.tolist()}")
+        self.label_centre, self.label_scale = centre.clone(), scale.clone()
+
+    def fit_label_scaling(self, labels):
+        """Set centre and scale from training labels of shape (n, n_labels), by the rule `label_scaling`.
+
+        ``standard``: mean and standard deviation. ``minmax``: the range is mapped to [0, 1].
+        NaN labels are left out; a label that never varies is given scale 1.
+        """
+        labels = torch.as_tensor(labels, dtype=torch.float64)
+        if labels.ndim != 2 or labels.shape[1] != self.n_labels or len(labels) == 0:
+            raise ValueError(f"labels must have shape (n, {self.n_labels}), got {tuple(labels.shape)}")
+        known = labels.isfinite()
+        if self.label_scaling == "standard":
+            centre = labels.nanmean(dim=0)
+            scale = (labels - centre).square().nanmean(dim=0).sqrt()
+        elif self.label_scaling == "minmax":
+            centre = labels.where(known, torch.inf).amin(dim=0)
+            scale = labels.where(known, -torch.inf).amax(dim=0) - centre
+        else:
+            centre, scale = torch.zeros(self.n_labels), torch.ones(self.n_labels)
+        # Constant up to rounding counts as constant.
+        constant = ~(scale > 1e-12 * centre.abs())
+        self.set_label_scaling(centre, torch.where(constant, torch.ones_like(scale), scale))
+
+    def to_dict(self):
+        """Plain-Python description; `from_dict` and the state dict together rebuild the regressor."""
+        return {
+            "config": self.config.to_dict(),
+            "label_names": list(self.label_names),
+            "encoding": self.encoding,
+            "label_scaling": self.label_scaling,
+            "heteroscedastic": self.heteroscedastic,
+            "wavelength": self.wavelength if self.config.position == "pipe" else None,
+        }
+
+    @classmethod
+    def from_dict(cls, description):
+        """An untrained regressor of the shape that `to_dict` described."""
+        description = dict(description)
+        return cls(
+            ViTConfig.from_dict(description.pop("config")), description.pop("label_names"), **description
+        )
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        # The number of calibration points belongs to the state, not to the shape of the model.
+        for name in ("calibration_snr", "calibration_factor"):
+            stored = state_dict.get(prefix + name)
+            if stored is not None:
+                setattr(self, name, getattr(self, name).new_empty(stored.shape))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -1,0 +1,247 @@
+"""The Vision Transformer for spectra: the whole network in one file.
+
+Windows of pixels become tokens (`tokenizers`), tokens learn where they are (`positions`), pre-norm
+encoder layers mix them, and one vector (the class token, or the mean) is mapped to the outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from specvit.network._checks import check_choice, check_integer, check_number, from_known_fields
+from specvit.network.positions import POSITIONS, rotate
+from specvit.network.tokenizers import TOKENIZERS, token_count
+
+__all__ = ["SpectrumViT", "ViTConfig"]
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """Shape of a `SpectrumViT`.
+
+    Parameters
+    ----------
+    n_pixels, in_channels, n_outputs : int
+        Input shape (channels, pixels) and number of outputs.
+    patch_size : int
+        Pixels per token.
+    stride : int or None
+        Pixels between the starts of neighbouring tokens, at most `patch_size`; None means `patch_size`.
+    tokenizer : {"conv1d", "sliding_window", "local"}
+        The same linear map for every window, as a convolution or as one matrix product; or a map of
+        its own for each.
+    chunk_norm : bool
+        Normalise each window to zero mean and unit variance first.
+    position : {"learned", "sinusoidal", "rope", "pipe", "none"}
+        Position encoding; "pipe" is a function of wavelength, which the network must be given.
+    width, depth, heads, mlp : int
+        Token width, encoder layers, attention heads, width of the feed-forward layer.
+    dropout, attention_dropout : float
+        Probability of dropping hidden values, and attention weights.
+    pooling : {"cls", "mean"}
+        What the outputs are read from: a class token, or the mean of the tokens. At 256 tokens the
+        mean is faster, because 257 is an awkward length for the hardware.
+
+    Raises
+    ------
+    ValueError
+        If a value breaks its rule.
+    """
+
+    n_pixels: int = 4096
+    in_channels: int = 1
+    n_outputs: int = 1
+    patch_size: int = 16
+    stride: int | None = None
+    tokenizer: str = "conv1d"
+    chunk_norm: bool = False
+    position: str = "learned"
+    width: int = 256
+    depth: int = 6
+    heads: int = 8
+    mlp: int = 1024
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    pooling: str = "cls"
+
+    def __post_init__(self):
+        for name in ("n_pixels", "in_channels", "n_outputs", "patch_size", "width", "depth", "heads", "mlp"):
+            check_integer(name, getattr(self, name), 1)
+        if self.stride is not None:
+            check_integer("stride", self.stride, 1)
+            if self.stride > self.patch_size:
+                raise ValueError(
+                    f"stride must be at most patch_size={self.patch_size}, or pixels are skipped; "
+                    f"got {self.stride}"
+                )
+        check_choice("tokenizer", self.tokenizer, TOKENIZERS)
+        check_choice("position", self.position, POSITIONS)
+        check_choice("pooling", self.pooling, ("cls", "mean"))
+        check_number("dropout", self.dropout, 0, 1, open_maximum=True)
+        check_number("attention_dropout", self.attention_dropout, 0, 1, open_maximum=True)
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads={self.heads}, got {self.width}")
+        if self.position == "rope" and self.width // self.heads % 2:
+            raise ValueError(
+                f"position='rope' needs an even width per head, got {self.width}/{self.heads} = "
+                f"{self.width // self.heads}"
+            )
+
+    @classmethod
+    def paper(cls, **changes):
+        """The reference configuration: 4,809,729 parameters.
+
+        The often-quoted 4,875,521 counts a 256 → 256 pooler (65,792 more) that is built and never used.
+        """
+        return replace(cls(), **changes)
+
+    @classmethod
+    def default(cls, **changes):
+        """The configuration of the bundled weights: flux and information in, five labels with σ out.
+
+        No dropout, because simulated spectra and noise never repeat; no class token and wider heads,
+        because they are faster and no worse.
+        """
+        chosen = cls(
+            in_channels=2,
+            n_outputs=10,
+            tokenizer="sliding_window",
+            heads=4,
+            dropout=0.0,
+            attention_dropout=0.0,
+            pooling="mean",
+        )
+        return replace(chosen, **changes)
+
+    @property
+    def step(self):
+        """Pixels between neighbouring tokens, with None resolved."""
+        return self.patch_size if self.stride is None else self.stride
+
+    @property
+    def n_tokens(self):
+        """Tokens of the spectrum, without the class token."""
+        return token_count(self.n_pixels, self.patch_size, self.step)
+
+    @property
+    def sequence_length(self):
+        """Tokens that the encoder sees."""
+        return self.n_tokens + (self.pooling == "cls")
+
+    def to_dict(self):
+        """Plain-Python description from which `from_dict` rebuilds an equal configuration."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, description):
+        """Rebuild a configuration; an unknown key is answered with the nearest known one."""
+        return from_known_fields(cls, description)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with one fused projection: (n, tokens, width) -> the same."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.heads = config.heads
+        self.dropout = config.attention_dropout
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.out = nn.Linear(config.width, config.width)
+
+    def forward(self, x, rotation=None):
+        n, t, w = x.shape
+        qkv = self.qkv(x).view(n, t, 3, self.heads, w // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (n, heads, tokens, head width)
+        if rotation is not None:
+            q, k = rotate(q, rotation), rotate(k, rotation)
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        return self.out(y.transpose(1, 2).reshape(n, t, w))  # (n, heads, tokens, d) -> (n, tokens, width)
+
+
+class EncoderLayer(nn.Module):
+    """Pre-norm encoder layer: x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.width)
+        self.attention = SelfAttention(config)
+        self.norm2 = nn.LayerNorm(config.width)
+        self.mlp_in = nn.Linear(config.width, config.mlp)
+        self.mlp_out = nn.Linear(config.mlp, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x, rotation=None):
+        x = x + self.dropout(self.attention(self.norm1(x), rotation))
+        return x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.norm2(x)))))
+
+
+class SpectrumViT(nn.Module):
+    """Vision Transformer for spectra: (n, channels, n_pixels) -> (n, n_outputs).
+
+    Parameters
+    ----------
+    config : ViTConfig
+    wavelength : array-like of float, shape (n_pixels,), optional
+        Wavelengths of the pixels in Å; needed by ``position="pipe"`` and otherwise unused.
+
+    Notes
+    -----
+    Weights are drawn from a normal distribution of σ = 0.02 cut at 2σ, from torch's global generator
+    and in one fixed order, so that networks which differ only in their tokenizer start identical.
+    The class token and learned positions are drawn alike; biases start at zero.
+    """
+
+    def __init__(self, config, wavelength=None):
+        super().__init__()
+        self.config = config
+        self.tokenizer = TOKENIZERS[config.tokenizer](config)
+        self.cls = nn.Parameter(torch.zeros(config.width)) if config.pooling == "cls" else None
+        self.position = POSITIONS[config.position](config, wavelength)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width)
+        self.head = nn.Linear(config.width, config.n_outputs)
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self):
+        for name, parameter in self.named_parameters():
+            if "norm" in name:
+                continue  # LayerNorm is born as the identity
+            if name.endswith("bias"):
+                parameter.zero_()
+            else:
+                nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04)
+
+    @property
+    def n_parameters(self):
+        """Number of trainable values."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def forward(self, x):
+        """Outputs of shape (n, n_outputs), in the precision of the weights even under autocast.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, in_channels, n_pixels)
+        """
+        expected = (self.config.in_channels, self.config.n_pixels)
+        if x.ndim != 3 or x.shape[1:] != expected:
+            raise ValueError(f"x must have shape (n, {expected[0]}, {expected[1]}), got {tuple(x.shape)}")
+        x = self.tokenizer(x)  # (n, n_tokens, width)
+        if self.cls is not None:
+            cls = self.cls.expand(len(x), 1, -1).to(x.dtype)  # (width,) -> (n, 1, width)
+            x = torch.cat([cls, x], dim=1)  # (n, 1 + n_tokens, width)
+        x = self.dropout(self.position(x))
+        rotation = self.position.rotation()
+        for layer in self.layers:
+            x = layer(x, rotation)
+        x = self.norm(x)
+        x = x[:, 0] if self.cls is not None else x.mean(dim=1)  # (n, width)
+        # Half precision would round the outputs to 1 part in 256: the last product is done in full.
+        with torch.autocast(device_type=x.device.type, enabled=False):
+            return self.head(x.to(self.head.weight.dtype))

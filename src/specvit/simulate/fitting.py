@@ -1,0 +1,151 @@
+"""Fit an `Emulator` to a synthetic library, and measure it on spectra it has not seen."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from specvit.grid import FWHM_PER_SIGMA, PixelGrid
+from specvit.simulate.emulator import NATIVE_LSF_FRACTION, Emulator
+from specvit.simulate.library import LABELS, SyntheticLibrary
+from specvit.simulate.smoothing import smoothing_matrix
+
+__all__ = ["fit_emulator", "held_out_rms", "smooth_library"]
+
+_MARGIN = 4.0  # Å kept beyond the grid on either side: ±20 km/s and the widest LSF kernel need 3.2
+
+
+def smooth_library(library: SyntheticLibrary, sigma, centres):
+    """Normalised spectra brought from the library's resolution to a Gaussian LSF, sampled at `centres`.
+
+    Parameters
+    ----------
+    library : SyntheticLibrary
+    sigma : ndarray, shape (n_out,)
+        Final LSF standard deviation in Å.
+    centres : ndarray, shape (n_out,)
+        Wavelengths in Å.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_out)
+    """
+    own = centres / library.resolving_power / FWHM_PER_SIGMA
+    if (sigma <= own).any():
+        raise ValueError(
+            f"sigma must exceed the library's own LSF ({own.max():.3f} Å at R = {library.resolving_power:g}), "
+            f"got {sigma.min():.3f} Å"
+        )
+    kernel = smoothing_matrix(library.wave, np.sqrt(sigma**2 - own**2), centres)
+    return (kernel @ library.normalised.T.astype(np.float64)).T.astype(np.float32)
+
+
+def fit_emulator(
+    library: SyntheticLibrary,
+    grid: PixelGrid,
+    *,
+    n_components=120,
+    n_continuum=6,
+    width=256,
+    steps=20_000,
+    batch_size=512,
+    learning_rate=5e-3,
+    seed=0,
+    progress=None,
+):
+    """Fit an emulator of `library` on `grid`.
+
+    The coefficients of the principal components are regressed on the labels. The loss is the mean
+    over stars of the *root* mean square flux error (not its square): a few odd cool stars then do
+    not outweigh the rest.
+
+    Parameters
+    ----------
+    library : SyntheticLibrary
+        Spectra to fit; leave out carbon stars (`carbon_star`) and what is held out for validation.
+    grid : PixelGrid
+        Pixels and LSF; the library must reach 4 Å further and be sharper than 0.85 of the LSF.
+    n_components, n_continuum : int
+        Principal components of the normalised flux and of ln(continuum).
+    width : int
+        Width of the network's hidden layers.
+    steps, batch_size, learning_rate, seed
+        Adam with a one-cycle schedule; the result depends on the seed only.
+    progress : callable, optional
+        Called with (step, loss) every 500 steps.
+
+    Returns
+    -------
+    Emulator
+    """
+    wave = library.wave[(library.wave > grid.edges[0] - _MARGIN) & (library.wave < grid.edges[-1] + _MARGIN)]
+    sigma = NATIVE_LSF_FRACTION * np.interp(wave, grid.wave, grid.lsf_sigma)
+    spectra = smooth_library(library, sigma, wave)
+    mean, components, coefficients = _principal_components(spectra, n_components)
+    c_mean, c_components, c_coefficients = _principal_components(library.log_continuum, n_continuum)
+    label_range = np.stack([library.labels.min(0), library.labels.max(0)])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        emulator = Emulator(
+            grid, wave, mean, components, library.continuum_wave, c_mean, c_components, label_range, width
+        )
+        for network, scale, targets, n_samples in (
+            (emulator.network, emulator._scale, coefficients, wave.size),
+            (emulator.continuum_network, emulator._continuum_scale, c_coefficients, c_mean.size),
+        ):
+            scale.copy_(torch.as_tensor(targets.std(0)))
+            x = emulator.scaled(torch.as_tensor(library.labels, dtype=torch.float32))
+            y = torch.as_tensor(targets, dtype=torch.float32)
+            _regress(network, scale, x, y, n_samples, steps, batch_size, learning_rate, progress)
+    emulator.record = {
+        "labels": LABELS,
+        "n_spectra": len(library),
+        "n_components": n_components,
+        "steps": steps,
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+    return emulator.eval().requires_grad_(False)
+
+
+def _principal_components(x, k):
+    """Mean (n_x,), orthonormal components (k, n_x) and coefficients (n, k) of rows of `x`."""
+    mean = x.mean(0, dtype=np.float64)
+    u, s, vt = np.linalg.svd(x - mean, full_matrices=False)
+    return mean, vt[:k], u[:, :k] * s[:k]
+
+
+def _regress(network, scale, x, y, n_samples, steps, batch_size, learning_rate, progress):
+    """Train ``network(x) * scale`` to give the coefficients `y` of spectra of `n_samples` points."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda i: min(1.0, (i + 1) / 200) * 0.5 * (1 + math.cos(math.pi * min(i / steps, 1.0)))
+    )
+    for step in range(steps):
+        rows = torch.randint(len(x), (min(batch_size, len(x)),))
+        # The components are orthonormal: the squared error of a spectrum is that of its coefficients.
+        square = (network(x[rows]) * scale - y[rows]).square().sum(1) / n_samples
+        loss = (square + 1e-10).sqrt().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if progress is not None and (step + 1) % 500 == 0:
+            progress(step + 1, loss.item())
+
+
+def held_out_rms(emulator: Emulator, library: SyntheticLibrary):
+    """Root mean square error of the emulated normalised flux over pixels, for each library spectrum.
+
+    The truth is the library spectrum smoothed straight to the grid's LSF, not the components.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    truth = smooth_library(library, emulator.grid.lsf_sigma, emulator.grid.wave)
+    with torch.no_grad():
+        made = emulator.normalised(torch.as_tensor(library.labels, dtype=torch.float32)).numpy()
+    return np.sqrt(np.mean((made - truth) ** 2, axis=1, dtype=np.float64))

@@ -1,0 +1,139 @@
+"""Photon and detector noise of the PFS medium-resolution arm."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import numpy as np
+from scipy.interpolate import RegularGridInterpolator
+
+from specvit.grid import PFS_MR, PixelGrid
+
+__all__ = ["PFSNoise", "fnu_shape"]
+
+_REFERENCE = {"seeing": 0.8, "n_exposures": 12, "zenith": 22.5, "field": 0.325}
+
+
+def fnu_shape(wave):
+    """Factor that turns F_λ into a multiple of f_ν: (λ/λ_0)², λ_0 the middle of `wave`."""
+    return (wave / (0.5 * (wave[0] + wave[-1]))) ** 2
+
+
+class PFSNoise:
+    """Expected counts and their variance for stars observed with PFS MR, 900 s exposures.
+
+    From the official exposure-time calculator (Subaru-PFS/spt_ExposureTimeCalculator v2.0, commit
+    aac84fa, instrument file PFS.redMR.20240714), tabulated at its reference conditions and scaled
+    to others as the calculator does, to 2e-3 at every pixel:
+
+    .. math:: C = C_{22.5}\\, 10^{-0.4 (m - 22.5)}, \\qquad
+              V = C + r\\,[s (V_{sky} + V_{stray}) + V_{dark} + V_{read}] + r^2 s^2 V_{sys},
+              \\qquad {\\rm SNR} = C / \\sqrt{V},
+
+    with r the number of exposures over 12 and s the sky transmitted relative to the reference.
+
+    Parameters
+    ----------
+    seeing : float
+        Seeing FWHM in arcsec, 0.4 to 2.0.
+    n_exposures : int
+        Number of 900 s exposures.
+    zenith : float
+        Zenith angle in degrees, 0 to 70.
+    field : float
+        Distance from the field centre in degrees, 0 to 0.65 or as far as the table reaches.
+    grid : PixelGrid
+        Must be the grid of the table, PFS MR.
+
+    Attributes
+    ----------
+    counts_per_unit : ndarray, shape (n_pixels,)
+        Electrons per pixel of a source of AB magnitude 22.5 with flat f_ν.
+    background_variance : ndarray, shape (n_pixels,)
+        Variance without the object, in electrons².
+    sky_counts : ndarray, shape (n_pixels,)
+        Electrons of sky per pixel.
+    """
+
+    def __init__(self, seeing=0.8, n_exposures=12, zenith=22.5, field=0.325, grid: PixelGrid = PFS_MR):
+        if grid != PFS_MR:
+            raise ValueError(f"grid must be PFS_MR, the grid of the noise table, got {grid!r}")
+        path = resources.files("specvit") / "data" / "pfs_mr_noise.npz"
+        with resources.as_file(path) as file, np.load(file) as archive:
+            table = {name: archive[name].astype(np.float64) for name in archive.files}
+        for name, value, low, high in (
+            ("seeing", seeing, table["ap_seeing"][0], table["ap_seeing"][-1]),
+            ("n_exposures", n_exposures, 1, np.inf),
+            ("zenith", zenith, 0, 70),
+            ("field", field, table["ap_field_deg"][0], table["ap_field_deg"][-1]),
+        ):
+            if not low <= value <= high:
+                raise ValueError(f"{name} must lie in [{low:g}, {high:g}], got {value!r}")
+        self.grid, self.conditions = grid, dict(seeing=seeing, n_exposures=n_exposures, zenith=zenith, field=field)
+        reference = _REFERENCE
+        transmitted = _extinction(grid.wave, zenith) / _extinction(grid.wave, reference["zenith"])
+        transmitted = transmitted * _field_factor(table, field) / _field_factor(table, reference["field"])
+        capture = _capture(table, grid.wave, seeing, field)
+        capture = capture / _capture(table, grid.wave, reference["seeing"], reference["field"])
+        fibre = np.interp(
+            [field, reference["field"]], table["ap_field_deg"], table["field_fiber_radius_arcsec"]
+        )
+        sky = _sky_airmass(zenith) / _sky_airmass(reference["zenith"]) * transmitted * (fibre[0] / fibre[1]) ** 2
+        ratio = n_exposures / reference["n_exposures"]
+        self.counts_per_unit = ratio * table["counts_22p5_3h_center"] * transmitted * capture
+        self.sky_counts = ratio * sky * table["sky_counts_3h"]
+        self.background_variance = (
+            ratio * (sky * (table["var_sky_3h"] + table["var_stray_3h"]) + table["var_dark_3h"] + table["var_read_3h"])
+            + (ratio * sky) ** 2 * table["var_skysys_3h"]
+        )
+
+    def counts(self, magnitude, fnu=1.0):
+        """Expected electrons per pixel.
+
+        Parameters
+        ----------
+        magnitude : float or ndarray, shape (...,)
+            AB magnitude of the mean f_ν over the grid.
+        fnu : float or ndarray, shape (..., n_pixels)
+            Shape of the spectrum in f_ν; its mean over pixels is divided out.
+
+        Returns
+        -------
+        ndarray, shape (..., n_pixels)
+        """
+        fnu = np.broadcast_to(np.asarray(fnu, np.float64), np.shape(magnitude) + (len(self.grid),))
+        scale = 10 ** (-0.4 * (np.asarray(magnitude, np.float64) - 22.5))[..., None]
+        return scale * self.counts_per_unit * fnu / fnu.mean(-1, keepdims=True)
+
+    def variance(self, counts):
+        """Variance of the counts in electrons²: the object's photons and the background."""
+        return np.maximum(counts, 0) + self.background_variance
+
+    def snr(self, magnitude, fnu=1.0):
+        """Expected signal-to-noise ratio per pixel, shape (..., n_pixels)."""
+        counts = self.counts(magnitude, fnu)
+        return counts / np.sqrt(self.variance(counts))
+
+
+def _extinction(wave, zenith):
+    """Atmospheric transmission on Maunakea at 7000–9000 Å, as the calculator has it."""
+    magnitudes = np.where(wave < 8000, 0.10 - 0.03 * (wave - 7000) / 1000, 0.07 - 0.02 * (wave - 8000) / 1000)
+    return 10 ** (-0.4 * magnitudes / np.cos(np.radians(zenith)))
+
+
+def _sky_airmass(zenith):
+    """Airmass through the airglow layer (van Rhijn 1921)."""
+    return 1 / np.sqrt(1 - 0.96 * np.sin(np.radians(zenith)) ** 2)
+
+
+def _field_factor(table, field):
+    axis = table["ap_field_deg"]
+    return np.interp(field, axis, table["field_vignetting"]) * np.interp(
+        field, axis, table["field_obscuration_corr"]
+    )
+
+
+def _capture(table, wave, seeing, field):
+    """Fraction of a point source's light that enters the fibre, bilinear in seeing and field."""
+    factor = RegularGridInterpolator((table["ap_seeing"], table["ap_field_deg"]), table["aperture_factor_grid"])
+    return np.interp(wave, table["ap_wave_A"], factor([[seeing, field]])[0])

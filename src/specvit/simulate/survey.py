@@ -1,0 +1,312 @@
+"""A survey: stars drawn from a prior, emulated, and observed with noise, on the device of your choice."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from specvit.simulate.augment import Augmentation
+from specvit.simulate.emulator import Emulator, LsfBank
+from specvit.simulate.library import LABELS
+from specvit.simulate.noise import PFSNoise, fnu_shape
+from specvit.simulate.priors import PRIORS, LabelPrior
+
+__all__ = ["Survey", "SurveyBatch", "SurveyStream"]
+
+_MAGNITUDES = {"paper": (20.5, 22.5), "pfs-mr": (17.0, 23.0)}
+_AUGMENTATIONS = {
+    "paper": Augmentation(),
+    "pfs-mr": Augmentation(
+        max_velocity=20.0,
+        lsf_range=(0.9, 1.1),
+        line_error=0.12,
+        calibration=(0.12, 0.05, 0.03, 0.02, 0.02),
+        sky_residual=0.004,
+        chunks=4,
+        chunk_pixels=200,
+        bad_pixels=0.03,
+        missing_end=0.35,
+        flat_noise=0.25,
+    ),
+}
+_SMOOTHING_BLOCK = 64  # pixels over which counts are averaged to estimate their own variance
+
+
+@dataclass(frozen=True)
+class SurveyBatch:
+    """Simulated spectra and the truth about them; all tensors on one device, float32.
+
+    Attributes
+    ----------
+    flux : tensor, shape (n, n_pixels)
+        Noisy F_λ in units of an AB 22.5 source at the middle of the grid.
+    ivar : tensor, shape (n, n_pixels)
+        Inverse variance as a pipeline would report it: from the background and the smoothed *noisy*
+        counts. Zero where a pixel is masked.
+    labels : tensor, shape (n, 5)
+        Teff [K], log g, [M/H], [alpha/M], [C/M].
+    magnitude : tensor, shape (n,)
+        AB magnitude of the mean f_ν over the grid.
+    noiseless : tensor, shape (n, n_pixels)
+        Flux before noise.
+    noiseless_sigma : tensor, shape (n, n_pixels)
+        Standard deviation the noise was drawn with. For limits and audits; never for a network.
+    """
+
+    flux: torch.Tensor
+    ivar: torch.Tensor
+    labels: torch.Tensor
+    magnitude: torch.Tensor
+    noiseless: torch.Tensor
+    noiseless_sigma: torch.Tensor
+
+    def __len__(self):
+        return len(self.flux)
+
+
+class Survey:
+    """Prior × emulator × noise.
+
+    Parameters
+    ----------
+    name : {"paper", "pfs-mr"}
+        ``paper`` is the reference's survey: Teff 3750–6000 K, log g 1–5, [M/H] −1–0, Beta(0.7, 0.7)
+        labels, magnitudes 20.5–22.5, rest frame, no imperfections. ``pfs-mr`` covers the library's
+        useful domain (Teff 3600–6500 K, log g 0.3–5.3, [M/H] −2.6–0.45) and magnitudes 17–23, with
+        the imperfections of `Augmentation` that real spectra have.
+    n : int, optional
+        Number of stars; by default there is no end to them.
+    seed : int
+        Stars, imperfections and noise follow from it.
+    magnitude : float or tuple of float, optional
+        One magnitude for all, or the limits of a uniform distribution, instead of the survey's own.
+    emulator : Emulator, optional
+        Instead of the one that ships.
+    noise : PFSNoise, optional
+        Instead of the reference conditions.
+    prior : LabelPrior, optional
+    augmentation : Augmentation, optional
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, `n` not positive or `magnitude` out of order.
+
+    Notes
+    -----
+    Counts are Gaussian about C = C_22.5 10^(−0.4 (m − 22.5)) f_ν/⟨f_ν⟩ with variance C + V (see
+    `PFSNoise`). Labels and imperfections are drawn on the CPU, so they are the same whatever the
+    device; the noise comes from the device's own generator.
+    """
+
+    def __init__(
+        self,
+        name="paper",
+        n=None,
+        *,
+        seed=0,
+        magnitude=None,
+        emulator: Emulator | None = None,
+        noise: PFSNoise | None = None,
+        prior: LabelPrior | None = None,
+        augmentation: Augmentation | None = None,
+    ):
+        if name not in PRIORS:
+            raise ValueError(f"name must be one of {sorted(PRIORS)}, got {name!r}")
+        if n is not None and n < 1:
+            raise ValueError(f"n must be at least 1, got {n!r}")
+        magnitude = _MAGNITUDES[name] if magnitude is None else np.broadcast_to(magnitude, 2)
+        if not (np.isfinite(magnitude).all() and magnitude[0] <= magnitude[1]):
+            raise ValueError(f"magnitude must be finite, the lower limit first, got {tuple(magnitude)!r}")
+        self.name, self.n, self.seed = name, n, seed
+        self.magnitude = (float(magnitude[0]), float(magnitude[1]))
+        self.prior = PRIORS[name] if prior is None else prior
+        self.augmentation = _AUGMENTATIONS[name] if augmentation is None else augmentation
+        self.noise = PFSNoise() if noise is None else noise
+        self._emulator = emulator
+        self._on_device = {}
+
+    label_names = LABELS
+
+    @property
+    def emulator(self):
+        """The emulator on the CPU; read when first used."""
+        if self._emulator is None:
+            self._emulator = Emulator.load()
+        return self._emulator
+
+    @property
+    def grid(self):
+        """Pixels of the spectra."""
+        return self.noise.grid
+
+    def draw(self, n, *, stream=0, device="cpu", magnitude=None, stars=None):
+        """Simulate `n` spectra.
+
+        Parameters
+        ----------
+        n : int
+            Number of spectra.
+        stream : int
+            Same seed and stream, same spectra; another stream, other stars and noise.
+        device : str or torch.device
+            Where the spectra are made and stay.
+        magnitude : float, optional
+            One magnitude for all instead of the survey's distribution.
+        stars : int, optional
+            Draw the stars of this stream instead, with the noise of `stream`.
+
+        Returns
+        -------
+        SurveyBatch
+        """
+        rng = np.random.default_rng([self.seed, stream if stars is None else stars])
+        labels = self.prior.sample(n, rng)
+        magnitudes = rng.uniform(*self.magnitude, n)
+        if magnitude is not None:
+            magnitudes = np.full(n, float(magnitude))
+        device = torch.device(device)
+        numbers = self.augmentation.draw(n, rng, device)
+        generator = torch.Generator(device=device)
+        generator.manual_seed(int(np.random.default_rng([self.seed, stream, 1]).integers(2**62)))
+        with torch.no_grad(), full_float32():
+            return self._observe(
+                torch.as_tensor(labels, dtype=torch.float32, device=device),
+                torch.as_tensor(magnitudes, dtype=torch.float32, device=device),
+                numbers,
+                generator,
+            )
+
+    def stream(self, batch_size, *, device="cpu", first=0):
+        """Endless (or, with `n`, repeating) batches (flux, ivar, labels) for training."""
+        return SurveyStream(self, batch_size, device, first)
+
+    # -- the observation ---------------------------------------------------------------------------
+
+    def _observe(self, labels, magnitude, numbers, generator):
+        tools, augmentation = self._tools(labels.device), self.augmentation
+        coefficients, continuum_coefficients = tools["emulator"].coefficients(labels)
+        if augmentation.needs_bank:
+            flux = tools["bank"].normalised(coefficients, numbers["velocity"], numbers["lsf_scale"])
+        else:
+            flux = torch.addmm(tools["emulator"]._mean, coefficients, tools["emulator"]._components)
+        flux = augmentation.distort_lines(flux, generator)
+        log_continuum = torch.addmm(
+            tools["emulator"]._continuum_mean, continuum_coefficients, tools["emulator"]._continuum_components
+        )
+        # The stellar surface is far brighter than any unit here: only the shape is kept.
+        flux = flux * torch.exp(log_continuum - log_continuum.mean(1, keepdim=True))
+        brightness = 10 ** (-0.4 * (magnitude - 22.5))
+        flux = flux * (brightness / (flux @ tools["fnu"] / flux.shape[1]))[:, None]  # ⟨f_ν⟩ sets the magnitude
+        response = tools["response"]  # electrons per unit of flux
+        counts = flux * response
+        variance = counts + tools["background"]
+        flat = numbers["flat"][:, None]
+        if augmentation.flat_noise:
+            snr = _interpolate(magnitude, tools["magnitudes"], tools["median_snr"])
+            level = (response * (brightness / snr)[:, None]) ** 2
+            variance = torch.where(flat, level, variance)
+        sigma = variance.sqrt()
+        noisy = counts + sigma * torch.randn(counts.shape, generator=generator, device=counts.device)
+        sky = augmentation.sky_error(numbers, tools["sky"])
+        if sky is not None:
+            noisy = noisy + torch.where(flat, 0, sky)
+        reported = _smooth(noisy).clamp_min(0) + tools["background"]
+        if augmentation.flat_noise:
+            reported = torch.where(flat, level, reported)
+        calibration = augmentation.calibration_error(numbers, counts.shape[1])
+        unit = response if calibration is None else response / calibration
+        ivar = unit**2 / reported
+        mask = augmentation.mask(numbers, counts.shape[1], generator)
+        if mask is not None:
+            ivar = ivar.masked_fill(mask, 0)
+        return SurveyBatch(noisy / unit, ivar, labels, magnitude, flux, sigma / response)
+
+    def _tools(self, device):
+        """Emulator and noise tensors on `device`, moved there once."""
+        if device not in self._on_device:
+            noise, wave = self.noise, self.grid.wave
+            magnitudes = np.linspace(10, 30, 201)
+            median_snr = np.median(noise.snr(magnitudes), axis=1)
+            arrays = {
+                "fnu": fnu_shape(wave),
+                "response": noise.counts_per_unit * fnu_shape(wave),
+                "background": noise.background_variance,
+                "sky": noise.sky_counts,
+                "magnitudes": magnitudes,
+                "median_snr": median_snr,
+            }
+            tools = {k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in arrays.items()}
+            augmentation = self.augmentation
+            if augmentation.needs_bank:
+                bank = LsfBank(self.emulator, augmentation.max_velocity, augmentation.lsf_range)
+                tools["bank"] = bank.to(device)
+            tools["emulator"] = copy.deepcopy(self.emulator).to(device)
+            self._on_device[device] = tools
+        return self._on_device[device]
+
+    def __getstate__(self):
+        return self.__dict__ | {"_on_device": {}}
+
+    def __repr__(self):
+        return f"Survey({self.name!r}, n={self.n}, seed={self.seed}, magnitude={self.magnitude})"
+
+
+class SurveyStream:
+    """Batches (flux, ivar, labels) of a survey, made as they are asked for.
+
+    The k-th batch is a function of the survey's seed and k alone, so `set_step` resumes a stream
+    exactly. A survey of n stars shows the same stars again every ⌈n / batch_size⌉ batches, each
+    time with new noise.
+    """
+
+    def __init__(self, survey: Survey, batch_size, device="cpu", first=0):
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
+        self.survey, self.batch_size, self.device, self.step = survey, batch_size, device, first
+
+    def set_step(self, step):
+        """Continue with batch number `step`."""
+        self.step = step
+
+    def __iter__(self):
+        n = self.survey.n
+        period = None if n is None else -(-n // self.batch_size)
+        while True:
+            step, self.step = self.step, self.step + 1
+            stars, size = step, self.batch_size
+            if period is not None:
+                stars = step % period
+                size = min(size, n - stars * size)
+            batch = self.survey.draw(size, stream=step, stars=stars, device=self.device)
+            yield batch.flux, batch.ivar, batch.labels
+
+
+@contextmanager
+def full_float32():
+    """Keep TF32 out of float32 matrix products: its 1e-3 rounding would be a pattern a network learns."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+def _smooth(counts):
+    """Block means, interpolated back: (n, n_pixels) → (n, n_pixels)."""
+    n_pixels = counts.shape[1]
+    blocks = F.avg_pool1d(counts[:, None], min(_SMOOTHING_BLOCK, n_pixels), ceil_mode=True)
+    return F.interpolate(blocks, size=n_pixels, mode="linear", align_corners=False)[:, 0]
+
+
+def _interpolate(x, nodes, values):
+    """Linear interpolation on equally spaced nodes."""
+    position = ((x - nodes[0]) / (nodes[1] - nodes[0])).clamp(0, len(nodes) - 1.001)
+    low = position.long()
+    return torch.lerp(values[low], values[low + 1], position - low)

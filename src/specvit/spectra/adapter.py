@@ -1,0 +1,176 @@
+"""Every kind of spectrum that is accepted, brought to one grid: `adapt`."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from specvit.grid import PFS_MR, PixelGrid
+from specvit.spectra.arrays import batch_from_array
+from specvit.spectra.batch import SpectrumBatch, SpectrumError
+from specvit.spectra.checks import judge
+from specvit.spectra.observed import Parts, parts_of
+from specvit.spectra.regrid import resample_all
+from specvit.spectra.units import resolving_power
+
+__all__ = ["adapt"]
+
+
+def adapt(
+    spectra,
+    *,
+    ivar=None,
+    grid=PFS_MR,
+    medium=None,
+    resolution=None,
+    on_error="raise",
+    lower_resolution="raise",
+    min_coverage=0.5,
+    covariance=False,
+):
+    """Bring spectra to a grid: F_λ, rest frame, the grid's medium and line spread function.
+
+    Parameters
+    ----------
+    spectra : specutils.Spectrum, specutils.SpectrumCollection, list, tuple or array-like
+        One `~specutils.Spectrum` of any number of dimensions (``Spectrum1D`` is one), a
+        `~specutils.SpectrumCollection`, a list or tuple of one-dimensional `~specutils.Spectrum`
+        (`~specutils.SpectrumList` is one), axes and units free to differ; or fluxes already on
+        the grid, F_λ at rest, shape (npix,) or (n, npix). Never written to.
+    ivar : array-like of float, optional
+        Inverse variance of the fluxes, of their shape; for arrays only.
+    grid : PixelGrid
+        The output grid.
+    medium : {"air", "vacuum"}, optional
+        Medium of the wavelengths of all `spectra`. None: what each one's metadata say, else vacuum.
+    resolution : float, array-like of shape (npix,) or astropy.units.Quantity, optional
+        Resolving power R = λ/FWHM of all `spectra`, one number or one a pixel; as a length, the FWHM.
+        None: ``meta`` or ``meta["header"]`` under "resolution", "resolving_power", "R" or
+        "SPEC_RES"; else the grid's own is assumed.
+    on_error : {"raise", "nan"}
+        What to do with a spectrum that cannot be used: raise, or keep its row, without information
+        and flagged, with the reason in ``errors``.
+    lower_resolution : {"raise", "flag"}
+        What to do with a spectrum whose FWHM is more than 10 % above the grid's, up to where the
+        networks are trained: treat it as unusable, or flag it.
+    min_coverage : float
+        Least share of the grid's pixels with information, 0 to 1. The default, 0.5, is about what
+        masked chunks leave in training: below it labels rest more and more on the prior.
+    covariance : bool
+        Also return the covariance of each pixel with the next two.
+
+    Returns
+    -------
+    SpectrumBatch
+        One row a spectrum, in the order given.
+
+    Raises
+    ------
+    SpectrumError
+        If a spectrum cannot be used and ``on_error="raise"``: the message names the spectrum, the
+        rule and the value. Unusable are spectra without any valid pixel, with less than
+        `min_coverage`, of flux zero, or of a median flux that is not positive; with an axis that
+        is unsorted, repeats, or is no wavelength; with a unit that is no flux density; of a
+        resolution too low.
+    TypeError, ValueError
+        If the call itself is wrong (types, shapes, options, empty input), whatever `on_error` says.
+
+    Notes
+    -----
+    What each spectrum goes through, in this order: wavelengths to Å; flux and uncertainty to F_λ
+    and variance; air to vacuum (Morton 2000), as observed; redshift or radial velocity of the
+    spectral axis removed; one sparse matrix rebins and smooths (`~specvit.grid.Resampler`).
+    Masked pixels, pixels without a finite flux or a finite, positive uncertainty, and gaps hold no
+    information: output pixels with less than 80 % of their weight on the others have ``ivar`` 0.
+    Without uncertainties the noise is estimated from the scatter between pixels, and pixels of
+    flux exactly 0 are taken for lost.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from specvit.spectra import adapt
+    >>> batch = adapt(np.ones((2, 4096)), ivar=np.full((2, 4096), 100.0))
+    >>> batch.shape, batch.snr.tolist(), batch.coverage.tolist()
+    ((2,), [10.0, 10.0], [1.0, 1.0])
+    """
+    _check_options(grid, medium, resolution, on_error, lower_resolution, min_coverage)
+    specutils = sys.modules.get("specutils")  # whoever holds a Spectrum has imported it
+    spectrum_type = getattr(specutils, "Spectrum", ())
+    collection_type = getattr(specutils, "SpectrumCollection", ())
+
+    if isinstance(spectra, spectrum_type):
+        index = spectra.spectral_axis_index
+        shape = tuple(np.delete(spectra.data.shape, index).tolist())
+        sources = [(parts_of(spectra), int(np.prod(shape)))]
+    elif isinstance(spectra, collection_type):
+        shape = spectra.shape
+        sources = [(parts, 1) for parts in _collection_parts(spectra)]
+    elif _is_sequence(spectra) and any(isinstance(one, spectrum_type) for one in spectra):
+        for i, one in enumerate(spectra):
+            if not isinstance(one, spectrum_type):
+                raise TypeError(f"spectra[{i}] must be a Spectrum like others here, got {type(one).__name__}")
+            if one.data.ndim != 1:
+                raise ValueError(
+                    f"spectra[{i}] must be one-dimensional in a list, got a flux of shape {one.data.shape}"
+                )
+        shape = (len(spectra),)
+        sources = [(parts_of(one), 1) for one in spectra]
+    else:
+        batch, reasons = batch_from_array(spectra, ivar, grid, medium, resolution, covariance)
+        return judge(batch, reasons, on_error, min_coverage)
+
+    if ivar is not None:
+        raise ValueError("ivar is for arrays; a Spectrum carries its own uncertainty")
+    if not sum(n for _, n in sources):
+        raise ValueError(f"spectra must not be empty, got shape {shape}")
+    batch = SpectrumBatch.empty(shape, grid, covariance)
+    reasons = resample_all(sources, batch, medium, resolution, lower_resolution)
+    return judge(batch, reasons, on_error, min_coverage)
+
+
+def _check_options(grid, medium, resolution, on_error, lower_resolution, min_coverage):
+    if not isinstance(grid, PixelGrid):
+        raise TypeError(f"grid must be a PixelGrid, got {type(grid).__name__}")
+    for name, value, allowed in (
+        ("medium", medium, (None, "air", "vacuum")),
+        ("on_error", on_error, ("raise", "nan")),
+        ("lower_resolution", lower_resolution, ("raise", "flag")),
+    ):
+        if not (value is None or isinstance(value, str)) or value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    if resolution is not None:
+        size = np.size(getattr(resolution, "value", resolution))
+        try:
+            resolving_power(resolution, np.ones(size))
+        except SpectrumError as error:
+            raise ValueError(str(error)) from None
+    if isinstance(min_coverage, bool | str) or not np.isscalar(min_coverage) or not 0 <= min_coverage <= 1:
+        raise ValueError(f"min_coverage must be a number from 0 to 1, got {min_coverage!r}")
+
+
+def _is_sequence(spectra):
+    """True for a list, a tuple, or an array of objects, as scikit-learn makes by indexing."""
+    return isinstance(spectra, list | tuple) or (
+        isinstance(spectra, np.ndarray) and spectra.dtype == object and spectra.ndim == 1
+    )
+
+
+def _collection_parts(collection):
+    """`Parts` of each spectrum of a collection, in C order."""
+    meta = collection.meta
+    for index in np.ndindex(collection.shape):
+        one = meta
+        if isinstance(meta, list | tuple | np.ndarray):
+            one = np.asarray(meta, dtype=object)[index] if len(meta) else None
+        uncertainty = collection.uncertainty
+        yield Parts(
+            flux=collection.flux.value[index],
+            unit=collection.flux.unit,
+            axis=collection.spectral_axis[index],
+            axis_index=0,
+            uncertainty=None if uncertainty is None else uncertainty[index],
+            mask=None if collection.mask is None else collection.mask[index],
+            meta=one,
+            wcs=None,
+        )

@@ -1,0 +1,79 @@
+"""Fluxes that are on the grid already."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specvit.grid import FWHM_PER_SIGMA
+from specvit.spectra.batch import Flag, SpectrumBatch
+from specvit.spectra.checks import no_information
+from specvit.spectra.noise import scatter_variance
+from specvit.spectra.units import flux_factor, real_array
+
+__all__ = ["batch_from_array"]
+
+
+def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
+    """Batch from fluxes on the grid, and the reasons against each."""
+    if isinstance(flux, str | bytes | dict) or hasattr(flux, "read_bytes"):
+        raise TypeError(
+            "spectra must be Spectrum, a list or collection of them, or an array of fluxes, "
+            f"got {type(flux).__name__}; read a file with specutils.Spectrum.read"
+        )
+    if isinstance(flux, list | tuple) and not flux:
+        raise ValueError("spectra must not be empty")
+    if medium not in (None, grid.medium):
+        raise ValueError(f"medium must be that of the grid, {grid.medium!r}, for an array, got {medium!r}")
+    if resolution is not None:
+        raise ValueError("resolution is for Spectrum: an array must be at the grid's resolution already")
+    # Only arrays: a pandas table has a method called mask.
+    is_array = isinstance(flux, np.ndarray)
+    mask = flux.mask if is_array and hasattr(flux, "mask") else None
+    unit = flux.unit if is_array and hasattr(flux, "unit") else None
+    values = real_array(flux if unit is None else flux.value, "spectra")
+    if values.ndim not in (1, 2) or values.shape[-1] != len(grid):
+        raise ValueError(
+            f"spectra must have shape ({len(grid)},) or (n, {len(grid)}) to be on the grid {grid.name}, "
+            f"got {values.shape}"
+        )
+    if not len(values):
+        raise ValueError(f"spectra must not be empty, got shape {values.shape}")
+    batch = SpectrumBatch.empty(values.shape[:-1], grid, covariance)
+    rows = values.reshape(-1, len(grid))
+    factor, target = (1.0, None) if unit is None else flux_factor(unit, grid.wave, "spectra")
+    with np.errstate(all="ignore"):
+        rows = rows * factor
+        valid = np.isfinite(rows)
+        if mask is not None:
+            valid &= ~np.broadcast_to(np.asarray(mask, dtype=bool), values.shape).reshape(rows.shape)
+        reasons = [None] * len(rows)
+        if ivar is None:
+            batch.flags |= int(Flag.NO_UNCERTAINTY)
+            valid &= rows != 0
+            per_fwhm = np.median(FWHM_PER_SIGMA * grid.lsf_sigma / grid.width)
+            weight = np.broadcast_to(1 / scatter_variance(rows, valid, per_fwhm)[:, None], rows.shape)
+        else:
+            weight = _array_ivar(ivar, values.shape, target, grid).reshape(rows.shape)
+            valid &= np.isfinite(weight) & (weight > 0)
+        for i, good in enumerate(valid):
+            reasons[i] = no_information(rows[i], good, mask is not None, ivar is not None)
+        valid &= np.isfinite(weight)
+    batch.flux[:] = np.where(valid, rows, 0)
+    batch.ivar[:] = np.where(valid, weight, 0)
+    return batch, reasons
+
+
+def _array_ivar(ivar, shape, target, grid):
+    """Inverse variance given beside an array, in the unit of the converted flux."""
+    unit = getattr(ivar, "unit", None)
+    values = real_array(ivar if unit is None else ivar.value, "ivar")
+    if values.shape != shape:
+        raise ValueError(f"ivar must have the shape of spectra {shape}, got {values.shape}")
+    if unit is None:
+        if target is not None and target.to_string():
+            raise ValueError(f"ivar must have a unit where spectra have one, {target.to_string()!r}")
+        return values
+    factor, ivar_target = flux_factor(unit**-0.5, grid.wave, "ivar")
+    if ivar_target != target and not (target is None and not ivar_target.to_string()):
+        raise ValueError(f"ivar must have the unit of 1 / spectra**2, got {unit.to_string()!r}")
+    return values / np.square(factor)

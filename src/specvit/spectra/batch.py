@@ -1,0 +1,112 @@
+"""What the adapter returns: spectra on one grid, with what is known and what was assumed of each."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from specvit.grid import PixelGrid
+
+__all__ = ["Flag", "SpectrumBatch", "SpectrumError"]
+
+
+class SpectrumError(ValueError):
+    """A spectrum that cannot be used; the message says which one, which rule, and what was found."""
+
+
+class Flag(enum.IntFlag):
+    """What a user should know of one spectrum. Flags add up."""
+
+    #: Nothing to report.
+    OK = 0
+    #: The spectrum came without uncertainties: they were estimated from its pixel-to-pixel scatter.
+    NO_UNCERTAINTY = 1
+    #: Fewer than 90 % of the grid's pixels hold information.
+    PARTIAL_COVERAGE = 2
+    #: No resolution was stated: the spectrum is taken to have the grid's line spread function.
+    RESOLUTION_ASSUMED = 4
+    #: The resolution is lower than the grid's by more than 10 % in FWHM; let through on request.
+    LOWER_RESOLUTION = 8
+    #: Nothing said whether wavelengths are in air or in vacuum: vacuum was assumed.
+    MEDIUM_ASSUMED = 16
+    #: The spectrum or its labels lie outside what the network was trained on (set by the estimator).
+    OUT_OF_DOMAIN = 32
+    #: The spectrum could not be used at all; `SpectrumBatch.errors` says why.
+    UNUSABLE = 64
+
+    @classmethod
+    def describe(cls, value):
+        """Names of the flags set in `value`, joined by commas; "" for none."""
+        value = int(value)
+        return ", ".join(flag.name for flag in cls if flag and value & flag)
+
+
+@dataclass
+class SpectrumBatch:
+    """Spectra on one grid, one a row.
+
+    Attributes
+    ----------
+    flux : numpy.ndarray of float64, shape (n, npix)
+        F_λ on the grid, in the rest frame. Spectra with a physical unit are in
+        erg / (s cm² Å), per sr or not, or erg / (s Å); others keep their own scale. 0 where `ivar` is 0.
+    ivar : numpy.ndarray of float64, shape (n, npix)
+        Inverse variance of `flux`; 0 where there is no information.
+    coverage : numpy.ndarray of float64, shape (n,)
+        Share of the grid's pixels with information, as found, even if the spectrum was then rejected.
+    flags : numpy.ndarray of int64, shape (n,)
+        Sum of `Flag` values.
+    errors : list of str or None, length n
+        Why a spectrum was rejected, None for those in order.
+    shape : tuple of int
+        Shape of what was given: ``()`` for one spectrum, ``(n,)`` for a list or a table of fluxes,
+        the spatial shape for an n-dimensional spectrum. Rows are in C order.
+    grid : PixelGrid
+        Where the pixels are.
+    covariance : numpy.ndarray of float64, shape (2, n, npix), or None
+        Covariance of each pixel with the next and the next but one, when asked for.
+    """
+
+    flux: np.ndarray
+    ivar: np.ndarray
+    coverage: np.ndarray
+    flags: np.ndarray
+    errors: list[str | None]
+    shape: tuple[int, ...]
+    grid: PixelGrid = field(repr=False)
+    covariance: np.ndarray | None = field(default=None, repr=False)
+
+    @classmethod
+    def empty(cls, shape, grid, covariance=False):
+        """A batch of that shape without any information."""
+        n, npix = int(np.prod(shape)), len(grid)
+        return cls(
+            flux=np.zeros((n, npix)),
+            ivar=np.zeros((n, npix)),
+            coverage=np.zeros(n),
+            flags=np.zeros(n, dtype=np.int64),
+            errors=[None] * n,
+            shape=tuple(shape),
+            grid=grid,
+            covariance=np.zeros((2, n, npix)) if covariance else None,
+        )
+
+    def __len__(self):
+        return len(self.flux)
+
+    @property
+    def usable(self):
+        """True for the spectra that can be used, shape (n,)."""
+        return (self.flags & Flag.UNUSABLE) == 0
+
+    @property
+    def snr(self):
+        """Median of flux/σ over the pixels with information, shape (n,); NaN where there are none."""
+        snr = np.full(len(self), np.nan)
+        for i, (flux, ivar) in enumerate(zip(self.flux, self.ivar, strict=True)):
+            good = ivar > 0
+            if good.any():
+                snr[i] = np.median(flux[good] * np.sqrt(ivar[good]))
+        return snr

@@ -1,0 +1,56 @@
+"""Rules that a spectrum must meet to be used, and what happens if it does not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specvit.spectra.batch import Flag, SpectrumError
+
+__all__ = ["judge", "no_information"]
+
+_PARTIAL = 0.9  # coverage below which a spectrum is flagged
+
+
+def no_information(flux, valid, masked, uncertain):
+    """Why a spectrum without any valid pixel has none, or one that is zero; None if in order."""
+    if valid.any():
+        return "flux is zero in all valid pixels" if not flux[valid].any() else None
+    finite = np.isfinite(flux)
+    if not finite.any():
+        return "flux must be finite somewhere, got NaN or infinity in all pixels"
+    if not uncertain and not flux[finite].any():
+        return "flux is zero in all valid pixels"
+    causes = ["masked"] * masked + ["without finite flux"] * (not finite.all())
+    causes += ["without a finite, positive uncertainty"] * uncertain
+    return f"no valid pixel: all are {' or '.join(causes)}"
+
+
+def judge(batch, reasons, on_error, min_coverage):
+    """Judge what has arrived on the grid; flag or raise."""
+    grid = batch.grid
+    good = batch.ivar > 0
+    batch.coverage[:] = good.mean(axis=1)
+    for i, reason in enumerate(reasons):
+        if reason is None and (batch.coverage[i] < min_coverage or not good[i].any()):
+            reason = (
+                f"coverage must be at least {min_coverage:.0%} of the grid {grid.name}, "
+                f"{grid.edges[0]:.1f}–{grid.edges[-1]:.1f} Å, got {batch.coverage[i]:.1%}"
+            )
+        if reason is None and not (median := np.median(batch.flux[i, good[i]])) > 0:
+            reason = f"flux must have a positive median, got {median:.4g}"
+        if reason is not None:
+            batch.errors[i] = reason
+            batch.flux[i] = batch.ivar[i] = 0
+            if batch.covariance is not None:
+                batch.covariance[:, i] = 0
+            batch.flags[i] |= Flag.UNUSABLE
+    batch.flags[batch.coverage < _PARTIAL] |= Flag.PARTIAL_COVERAGE
+    rejected = [i for i, reason in enumerate(batch.errors) if reason is not None]
+    if rejected and on_error == "raise":
+        first = rejected[0]
+        where = ", ".join(map(str, np.unravel_index(first, batch.shape))) if batch.shape else ""
+        message = f"spectra[{where}]: {batch.errors[first]}" if where else f"spectrum: {batch.errors[first]}"
+        if len(rejected) > 1:
+            message += f" ({len(rejected) - 1} more rejected; on_error='nan' keeps the others)"
+        raise SpectrumError(message)
+    return batch

@@ -1,0 +1,107 @@
+"""Air and vacuum wavelengths, and what a file says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["air_to_vacuum", "medium_of", "vacuum_to_air"]
+
+# Below 2000 Å the convention is vacuum throughout; the formula has poles there.
+_AIR_STARTS = 2000.0
+
+
+def _refractive_index(wave):
+    s = (1e4 / wave) ** 2
+    return 1 + 8.34254e-5 + 2.406147e-2 / (130 - s) + 1.5998e-4 / (38.9 - s)
+
+
+def vacuum_to_air(wave):
+    """Air wavelength of vacuum wavelengths, both in Å.
+
+    Morton (2000, ApJS 130, 403, eq. 8), dry air at 15 °C. Below 2000 Å wavelengths are unchanged.
+
+    Parameters
+    ----------
+    wave : array-like of float
+        Vacuum wavelengths in Å.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+    """
+    wave = np.asarray(wave, dtype=np.float64)
+    far = wave < _AIR_STARTS
+    return np.where(far, wave, wave / _refractive_index(np.where(far, _AIR_STARTS, wave)))
+
+
+def air_to_vacuum(wave):
+    """Vacuum wavelength of air wavelengths, both in Å: the inverse of `vacuum_to_air`.
+
+    Solved by iteration to 1e-15, where the usual n(λ_air) λ_air is good to 1e-9 only.
+
+    Parameters
+    ----------
+    wave : array-like of float
+        Air wavelengths in Å; unchanged where their vacuum wavelength would be below 2000 Å.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+    """
+    wave = np.asarray(wave, dtype=np.float64)
+    far = wave < _AIR_STARTS / _refractive_index(_AIR_STARTS)
+    near = np.where(far, _AIR_STARTS, wave)
+    vacuum = near
+    for _ in range(5):  # each pass gains four digits
+        vacuum = near * _refractive_index(vacuum)
+    return np.where(far, wave, vacuum)
+
+
+def medium_of(spectrum):
+    """Medium that a spectrum's metadata or WCS states.
+
+    In this order: ``meta["medium"]`` ("air" or "vacuum"); then in ``meta`` and ``meta["header"]``
+    the cards ``AIRORVAC`` ("air", "vac"), ``VACUUM`` (logical) and ``CTYPEn`` = ``AWAV…``
+    (air, Greisen et al. 2006); then ``CTYPE`` of a FITS WCS. The card ``CTYPEn`` = ``WAVE`` means
+    vacuum in the standard, but is often written for air: it settles nothing.
+
+    Parameters
+    ----------
+    spectrum : object
+        Anything with ``meta`` and ``wcs``.
+
+    Returns
+    -------
+    {"air", "vacuum"} or None
+        None if nothing is stated.
+
+    Raises
+    ------
+    ValueError
+        If ``medium`` or ``AIRORVAC`` hold something else.
+    """
+    for source in _cards(spectrum):
+        for key in ("medium", "AIRORVAC"):
+            if source.get(key) is not None:
+                stated = str(source[key]).strip().lower()
+                if stated in ("air", "vac", "vacuum"):
+                    return "air" if stated == "air" else "vacuum"
+                raise ValueError(f"meta[{key!r}] must be 'air' or 'vacuum', got {source[key]!r}")
+        vacuum = source.get("VACUUM")
+        if vacuum is not None:
+            return "air" if str(vacuum).strip().lower() in ("f", "false", "0", "no") else "vacuum"
+        if any(str(source.get(f"CTYPE{axis}", "")).upper().startswith("AWAV") for axis in (1, 2, 3)):
+            return "air"
+    header_wcs = getattr(getattr(spectrum, "wcs", None), "wcs", None)
+    if any(str(kind).upper().startswith("AWAV") for kind in getattr(header_wcs, "ctype", ())):
+        return "air"
+    return None
+
+
+def _cards(spectrum):
+    """The metadata and the FITS header in it, each if it can be asked for a key."""
+    meta = getattr(spectrum, "meta", None)
+    if not hasattr(meta, "get"):
+        return []
+    header = meta.get("header")
+    return [meta, header] if hasattr(header, "get") else [meta]

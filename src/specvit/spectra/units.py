@@ -1,0 +1,206 @@
+"""Units of flux, uncertainty and wavelength, made plain numbers once, here.
+
+Astropy is imported by the functions that meet a unit: arrays on the grid never pay for it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specvit.spectra.batch import SpectrumError
+
+__all__ = ["flux_factor", "real_array", "resolving_power", "variance_from", "wavelength_in_angstrom"]
+
+# F_λ, L_λ (models) and surface brightness: the network needs the shape only.
+_DENSITIES = ("erg / (s cm2 Angstrom)", "erg / (s Angstrom)", "erg / (s cm2 Angstrom sr)")
+# astropy would take these for ν F_ν; they may as well be the energy collected in each pixel.
+_INTEGRATED = ("erg / (s cm2)", "erg / s", "erg / (s cm2 sr)")
+
+
+def real_array(values, name, error=TypeError):
+    """`values` as a float64 array, refusing what is not real numbers. A copy unless already float64.
+
+    Parameters
+    ----------
+    values : array-like
+        Integers or floats of any size and byte order.
+    name : str
+        What to call them in messages.
+    error : type
+        Exception to raise.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+    """
+    try:
+        values = np.asarray(values)
+    except Exception as reason:  # ragged lists, foreign array types
+        raise error(f"{name} must be an array of real numbers: {reason}") from None
+    if values.dtype.kind not in "fiu":
+        what = "complex" if values.dtype.kind == "c" else f"dtype {values.dtype}"
+        raise error(f"{name} must be an array of real numbers, got {what}")
+    return values.astype(np.float64, copy=False)
+
+
+def wavelength_in_angstrom(axis, name="spectral_axis"):
+    """Wavelengths in Å of a spectral Quantity (wavelength, wavenumber, frequency or energy).
+
+    Parameters
+    ----------
+    axis : astropy.units.Quantity
+        Spectral axis; a frequency or an energy becomes the wavelength c/ν, hc/E.
+    name : str
+        What to call it in messages.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+
+    Raises
+    ------
+    SpectrumError
+        If the unit is none of these (pixels, velocities).
+    """
+    from astropy import units as u
+
+    axis = u.Quantity(axis, subok=False)
+    if not axis.unit.is_equivalent(u.AA, u.spectral()):
+        raise SpectrumError(
+            f"{name} must be a wavelength, frequency, energy or wavenumber, got unit {str(axis.unit)!r}"
+        )
+    if axis.unit.is_equivalent(u.AA):
+        return axis.to_value(u.AA).astype(np.float64)
+    if not (np.isfinite(axis.value).all() and (axis.value > 0).all()):
+        raise SpectrumError(f"{name} must be finite and positive")
+    return axis.to_value(u.AA, u.spectral()).astype(np.float64)
+
+
+def flux_factor(unit, wave, name="flux"):
+    """Factor that turns flux in `unit` into F_λ, and the unit of the result.
+
+    Parameters
+    ----------
+    unit : astropy.units.UnitBase
+        F_λ, F_ν, photon flux density per wavelength or frequency, the same per solid angle,
+        luminosity density, or dimensionless (taken for F_λ in a scale of its own).
+    wave : numpy.ndarray, shape (npix,)
+        Wavelengths in Å as the spectrum states them.
+    name : str
+        What to call it in messages.
+
+    Returns
+    -------
+    factor : float or numpy.ndarray of shape (npix,)
+    target : astropy.units.UnitBase
+
+    Raises
+    ------
+    SpectrumError
+        If `unit` is not a flux density: counts, electrons, magnitudes, energy flux.
+    """
+    from astropy import units as u
+
+    unit = u.Unit("" if unit is None else unit)
+    if unit.is_equivalent(u.one) and getattr(unit, "physical_unit", unit) is unit:
+        return unit.to(u.one), u.one
+    if not any(unit.is_equivalent(integrated) for integrated in _INTEGRATED):
+        for density in map(u.Unit, _DENSITIES):
+            if unit.is_equivalent(density):
+                return unit.to(density), density
+            equivalency = u.spectral_density(wave * u.AA)
+            if unit.is_equivalent(density, equivalency):
+                return unit.to(density, np.ones_like(wave), equivalency), density
+    raise SpectrumError(
+        f"{name} must be a flux density (F_λ or F_ν in any unit, or dimensionless for a relative F_λ), "
+        f"got unit {str(unit)!r}; calibrate it first, or drop the unit if only the scale is unknown"
+    )
+
+
+def variance_from(uncertainty, flux_target, wave, order):
+    """Variance, in the square of the unit that the flux was converted to.
+
+    Parameters
+    ----------
+    uncertainty : astropy.nddata.NDUncertainty
+        Standard deviation, variance or inverse variance, with a unit of its own or the flux's.
+    flux_target : astropy.units.UnitBase
+        Unit of the converted flux, from `flux_factor`.
+    wave : numpy.ndarray, shape (npix,)
+        Wavelengths in Å as the spectrum states them.
+    order : callable
+        Brings the uncertainty's array to the shape of the flux, pixels last.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        NaN where the uncertainty is not finite and positive.
+
+    Raises
+    ------
+    SpectrumError
+        If the kind of uncertainty is unknown, or its unit is not that of the flux.
+    """
+    powers = {"std": 1.0, "var": 0.5, "ivar": -0.5}
+    kind = getattr(uncertainty, "uncertainty_type", type(uncertainty).__name__)
+    if kind not in powers:
+        raise SpectrumError(
+            "uncertainty must be a StdDevUncertainty, VarianceUncertainty or InverseVariance, "
+            f"got {type(uncertainty).__name__} of type {kind!r}"
+        )
+    values = order(real_array(uncertainty.array, "uncertainty", SpectrumError))
+    factor = 1.0
+    if uncertainty.unit is not None:
+        factor, target = flux_factor(uncertainty.unit ** powers[kind], wave, "uncertainty")
+        if target != flux_target:
+            raise SpectrumError(
+                f"uncertainty must have the unit of the flux, got {str(uncertainty.unit)!r} "
+                f"where the flux is converted to {str(flux_target)!r}"
+            )
+    with np.errstate(all="ignore"):
+        values = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+        sigma = values ** powers[kind] * factor
+        variance = sigma**2
+        return np.where(np.isfinite(variance) & (variance > 0), variance, np.nan)
+
+
+def resolving_power(stated, wave, name="resolution"):
+    """Resolving power R = λ/FWHM at each pixel.
+
+    Parameters
+    ----------
+    stated : float, array-like of shape (npix,) or astropy.units.Quantity
+        R; or, as a length, the FWHM of the line spread function.
+    wave : numpy.ndarray, shape (npix,)
+        Wavelengths in Å as the spectrum states them.
+    name : str
+        What to call it in messages.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (npix,)
+
+    Raises
+    ------
+    SpectrumError
+        If it is not one positive, finite number, or one a pixel.
+    """
+    unit = getattr(stated, "unit", None)
+    values = real_array(getattr(stated, "value", stated), name, SpectrumError)
+    if values.ndim > 1 or values.size not in (1, wave.size):
+        raise SpectrumError(
+            f"{name} must be one number or one for each of the {wave.size} pixels, got shape {values.shape}"
+        )
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        worst = values.min() if np.isfinite(values).all() else values[~np.isfinite(values)].flat[0]
+        raise SpectrumError(f"{name} must be positive and finite, got {worst}")
+    values = np.broadcast_to(values, wave.shape)
+    if unit is None or unit == "":
+        return values
+    from astropy import units as u
+
+    if unit.is_equivalent(u.one):
+        return values * unit.to(u.one)
+    if unit.is_equivalent(u.AA):
+        return wave / (values * unit.to(u.AA))
+    raise SpectrumError(f"{name} must be λ/FWHM, or a FWHM in a unit of length, got unit {str(unit)!r}")

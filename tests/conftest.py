@@ -1,0 +1,30 @@
+"""Options shared by every test."""
+
+import pytest
+
+try:
+    from pytest_astropy_header.display import PYTEST_HEADER_MODULES, TESTED_VERSIONS
+except ImportError:  # the header is a convenience
+    PYTEST_HEADER_MODULES, TESTED_VERSIONS = {}, {}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--run-slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_configure(config):
+    import specvit
+
+    config.option.astropy_header = True
+    PYTEST_HEADER_MODULES.clear()
+    for name in ("numpy", "scipy", "torch", "lightning", "astropy", "specutils", "sklearn", "safetensors"):
+        PYTEST_HEADER_MODULES[name] = name
+    TESTED_VERSIONS["specvit"] = specvit.__version__
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--run-slow"):
+        skip = pytest.mark.skip(reason="slow: runs with --run-slow")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
