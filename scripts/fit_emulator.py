@@ -25,6 +25,7 @@ parser.add_argument("--steps", type=int, default=20_000)
 parser.add_argument("--components", type=int, default=120)
 parser.add_argument("--width", type=int, default=256)
 parser.add_argument("--seed", type=int, default=0)
+parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 arguments = parser.parse_args()
 
 library = read_library(arguments.library)
@@ -40,6 +41,7 @@ emulator = fit_emulator(
     width=arguments.width,
     steps=arguments.steps,
     seed=arguments.seed,
+    device=arguments.device,
     progress=lambda step, loss: print(f"step {step:6d}  loss {loss:.6f}  {time.perf_counter() - start:.0f} s", flush=True),
 )
 rms = held_out_rms(emulator, library[held_out])

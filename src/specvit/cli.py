@@ -258,6 +258,8 @@ def _values(table, name):
 
 def _as_text(table):
     """The main columns as aligned text, one line a spectrum, and why where there is no answer."""
+    from specvit.spectra import Flag
+
     rows = [["file", *(heading for _, _, heading, _ in _SHOWN), "S/N", "notes"]]
     notes = zip(_values(table, "flags"), _values(table, "message"), strict=True)
     for i, (flags, message) in enumerate(notes):
@@ -266,7 +268,7 @@ def _as_text(table):
             value, sigma = (_values(table, column)[i] for column in (name, error))
             row.append("-" if value != value else f"{value:{form}} ± {sigma:{form}}")
         snr = _values(table, "snr")[i]
-        rows.append([*row, "-" if snr != snr else f"{snr:.1f}", message or flags or "ok"])
+        rows.append([*row, "-" if snr != snr else f"{snr:.1f}", message or Flag.describe(flags) or "ok"])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 

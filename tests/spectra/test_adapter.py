@@ -371,7 +371,7 @@ class TestResolution:
 
     def test_lower(self, make):
         with pytest.raises(
-            SpectrumError, match=r"spectrum: resolution must not be lower .* R is 4000, that of PFS MR"
+            SpectrumError, match=r"spectrum: resolution must not be lower .* R is 4000, that of PFS MR 6"
         ):
             adapt(make(), medium="vacuum", resolution=4000)
         batch = adapt(make(), medium="vacuum", resolution=4000, lower_resolution="flag")

@@ -80,7 +80,11 @@ SPECTRA = {
     "mostly masked": (lambda: make(mask=RNG.random(N) < 0.7), "coverage must be at least 50%"),
     "gap over the grid": (
         lambda: make(FLUX[:2], [7099.0, 8851.0]),
-        "coverage must be at least 50%|no overlap",
+        r"resolution must not be lower .* \(pixels of 1.75e\+03 Å\)",
+    ),
+    "pixels too wide": (
+        lambda: make(FLUX[::8], WAVE[::8]),
+        r"resolution must not be lower .* \(pixels of 5.2 Å\)",
     ),
     "counts": (lambda: make(unit=u.ct), "flux must be a flux density .* got unit 'ct'"),
     "electrons": (lambda: make(unit=u.electron), "flux must be a flux density .* got unit 'electron'"),
@@ -126,9 +130,6 @@ SPECTRA = {
     "complex uncertainty": (
         lambda: make(uncertainty=StdDevUncertainty(np.ones(N) * 1j)),
         "uncertainty must be an array of real numbers",
-    ),
-        lambda: make(mask=np.zeros(N - 1, bool)),
-        r"mask must have the shape of the flux",
     ),
     "meta medium": (
         lambda: make(meta={"medium": "water"}),

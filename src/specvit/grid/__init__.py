@@ -1,7 +1,8 @@
 """Where pixels are: instrument grids and resampling onto them (numpy and scipy only)."""
 
+from specvit.grid.edges import edges_from_centres
 from specvit.grid.pixelgrid import FWHM_PER_SIGMA, PFS_MR, PixelGrid
-from specvit.grid.resample import Resampled, Resampler, edges_from_centres, matching_sigma
+from specvit.grid.resample import Resampled, Resampler, matching_sigma
 
 __all__ = [
     "FWHM_PER_SIGMA",

@@ -20,7 +20,7 @@ def parameter_groups(module, weight_decay):
     """
     decay, keep = [], []
     for name, parameter in module.named_parameters():
-        matrix = parameter.ndim >= 2 and not name.endswith("position.table")
+        matrix = parameter.ndim >= 2 and not name.endswith(("position.table", "bias"))
         (decay if matrix else keep).append(parameter)
     return [{"params": decay, "weight_decay": weight_decay}, {"params": keep, "weight_decay": 0.0}]
 
@@ -107,6 +107,17 @@ class LabelModule(pl.LightningModule):
         optimizer = torch.optim.AdamW(groups, lr=1.0, betas=config.betas, fused=fused)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, config))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None):
+        """Clip the norm of the gradient here: Lightning refuses to beside a fused optimiser under bfloat16.
+
+        That rule is meant for float16, whose scaled gradients only the optimiser can unscale; there the
+        optimiser is not fused and Lightning clips.
+        """
+        if self.config.precision == "16-mixed":
+            super().clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint):
         """Keep the regressor's description and the random state, so that a resumed run is the same run."""

@@ -53,6 +53,7 @@ def fit_emulator(
     batch_size=512,
     learning_rate=5e-3,
     seed=0,
+    device="cpu",
     progress=None,
 ):
     """Fit an emulator of `library` on `grid`.
@@ -72,7 +73,9 @@ def fit_emulator(
     width : int
         Width of the network's hidden layers.
     steps, batch_size, learning_rate, seed
-        Adam with a one-cycle schedule; the result depends on the seed only.
+        Adam with warm-up and a cosine schedule; the result depends on the seed only.
+    device : str or torch.device
+        Where the networks are trained; the emulator comes back on the CPU.
     progress : callable, optional
         Called with (step, loss) every 500 steps.
 
@@ -98,7 +101,9 @@ def fit_emulator(
             scale.copy_(torch.as_tensor(targets.std(0)))
             x = emulator.scaled(torch.as_tensor(library.labels, dtype=torch.float32))
             y = torch.as_tensor(targets, dtype=torch.float32)
-            _regress(network, scale, x, y, n_samples, steps, batch_size, learning_rate, progress)
+            _regress(
+                network, *(v.to(device) for v in (scale, x, y)), n_samples, steps, batch_size, learning_rate, progress
+            )
     emulator.record = {
         "labels": LABELS,
         "n_spectra": len(library),
@@ -119,12 +124,13 @@ def _principal_components(x, k):
 
 def _regress(network, scale, x, y, n_samples, steps, batch_size, learning_rate, progress):
     """Train ``network(x) * scale`` to give the coefficients `y` of spectra of `n_samples` points."""
+    network.to(x.device)
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: min(1.0, (i + 1) / 200) * 0.5 * (1 + math.cos(math.pi * min(i / steps, 1.0)))
     )
     for step in range(steps):
-        rows = torch.randint(len(x), (min(batch_size, len(x)),))
+        rows = torch.randint(len(x), (min(batch_size, len(x)),)).to(x.device)
         # The components are orthonormal: the squared error of a spectrum is that of its coefficients.
         square = (network(x[rows]) * scale - y[rows]).square().sum(1) / n_samples
         loss = (square + 1e-10).sqrt().mean()
@@ -134,6 +140,7 @@ def _regress(network, scale, x, y, n_samples, steps, batch_size, learning_rate, 
         schedule.step()
         if progress is not None and (step + 1) % 500 == 0:
             progress(step + 1, loss.item())
+    network.cpu()
 
 
 def held_out_rms(emulator: Emulator, library: SyntheticLibrary):

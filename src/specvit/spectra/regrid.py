@@ -76,22 +76,25 @@ def _resample(resampler, flux, variance, valid, rows, batch):
 
 def _kernel(seen, grid, lower_resolution):
     """Smoothing to the grid's line spread function; flags or refuses a resolution that is too low."""
-    if seen.resolution is None:
-        return np.zeros(len(grid))
     centres = seen.bounds.mean(axis=1)
-    power = np.interp(grid.wave, centres, seen.resolution)
+    # Whatever is stated, a pixel of width w is a line spread function of at least w / sqrt(12).
+    pixel_sigma = np.median(np.diff(seen.bounds, axis=1)) / np.sqrt(12)
+    sigma = np.full(len(grid), pixel_sigma)
+    if seen.resolution is not None:
+        sigma = np.maximum(sigma, grid.wave / np.interp(grid.wave, centres, seen.resolution) / FWHM_PER_SIGMA)
     covered = (grid.wave >= seen.bounds[0, 0]) & (grid.wave <= seen.bounds[-1, 1])
-    ratio = np.where(covered, grid.resolving_power / power, 0)
+    ratio = np.where(covered, sigma / grid.lsf_sigma, 0)
     if ratio.max() > _LSF_TOLERANCE:
         if lower_resolution == "raise":
             worst = int(np.argmax(ratio))
             raise SpectrumError(
                 f"resolution must not be lower than the grid's by more than 10 % in FWHM: at "
-                f"{grid.wave[worst]:.0f} Å R is {power[worst]:.0f}, that of {grid.name} "
-                f"{grid.resolving_power[worst]:.0f}; lower_resolution='flag' lets it pass"
+                f"{grid.wave[worst]:.0f} Å R is {grid.wave[worst] / sigma[worst] / FWHM_PER_SIGMA:.0f}, "
+                f"that of {grid.name} {grid.resolving_power[worst]:.0f} (pixels of "
+                f"{pixel_sigma * np.sqrt(12):.3g} Å); lower_resolution='flag' lets it pass"
             )
         seen.flags |= int(Flag.LOWER_RESOLUTION)
-    return matching_sigma(grid, grid.wave / (FWHM_PER_SIGMA * power))
+    return np.zeros(len(grid)) if seen.resolution is None else matching_sigma(grid, sigma)
 
 
 def _estimated_variance(seen, grid):

@@ -1,0 +1,262 @@
+"""The command line: what it reads, prints and returns. A stand-in predicts, but for the last tests."""
+
+import subprocess
+import sys
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.nddata import InverseVariance, StdDevUncertainty
+from astropy.table import QTable
+from specutils import Spectrum
+
+import specvit
+from specvit import cli
+
+WAVE = np.linspace(7050, 8900, 400)
+FLUX = 1 + 0.1 * np.sin(WAVE / 50)
+SIGMA = np.full_like(WAVE, 0.05)
+FLAM = u.Unit("erg / (s cm2 Angstrom)")
+
+
+class StandIn:
+    """An estimator that answers at once, and remembers what it was asked."""
+
+    calls = ()
+
+    def __init__(self, weights="default"):
+        if weights not in ("default", "other"):
+            raise FileNotFoundError(f"weights must name bundled weights, got {weights!r}")
+        self.weights = weights
+
+    def predict_table(self, spectra, **options):
+        type(self).calls += ((self.weights, spectra, options),)
+        n = int(np.prod(spectra.flux.shape[:-1]))
+        bad = not spectra.flux.value.any()
+        if bad and options.get("on_error") == "raise":
+            raise ValueError("spectrum: flux is zero in all valid pixels")
+        nan = np.nan if bad else 1.0
+        dex = u.dex(u.cm / u.s**2)
+        columns = {"logg": u.Dex(np.full(n, 2.714 * nan), dex), "logg_err": np.full(n, 0.081 * nan) * u.dex}
+        columns |= {"teff": np.full(n, 4655.2 * nan) * u.K, "teff_err": np.full(n, 41.0 * nan) * u.K}
+        for name in ("mh", "alpham", "cm"):
+            columns |= {name: np.full(n, -0.3 * nan) * u.dex, f"{name}_err": np.full(n, 0.06 * nan) * u.dex}
+        columns |= {"snr": np.full(n, 24.0 * nan), "coverage": np.full(n, float(not bad))}
+        columns |= {"flags": np.full(n, 64 if bad else 4)}
+        columns |= {"message": ["flux is zero in all valid pixels" if bad else ""] * n}
+        return QTable(columns)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    monkeypatch.setattr(StandIn, "calls", ())
+    monkeypatch.setattr(specvit, "LoggEstimator", StandIn, raising=False)
+    return StandIn
+
+
+@pytest.fixture
+def star(tmp_path):
+    path = tmp_path / "star.txt"
+    np.savetxt(path, np.c_[WAVE, FLUX, SIGMA])
+    return str(path)
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def test_reads_columns_without_names(star):
+    spectrum = cli.read_spectrum(star)
+    assert spectrum.spectral_axis.unit == u.AA
+    assert spectrum.flux.unit == FLAM
+    np.testing.assert_allclose(spectrum.spectral_axis.value, WAVE)
+    np.testing.assert_allclose(spectrum.uncertainty.array, SIGMA)
+    assert isinstance(spectrum.uncertainty, StdDevUncertainty)
+
+
+def test_two_columns_have_no_uncertainty(tmp_path):
+    np.savetxt(tmp_path / "star.dat", np.c_[WAVE, FLUX])
+    assert cli.read_spectrum(tmp_path / "star.dat").uncertainty is None
+
+
+def test_units_of_bare_columns_can_be_given(tmp_path):
+    np.savetxt(tmp_path / "star.dat", np.c_[WAVE / 10, FLUX, SIGMA])
+    spectrum = cli.read_spectrum(tmp_path / "star.dat", wave_unit="nm", flux_unit="Jy")
+    assert spectrum.spectral_axis.unit == u.nm
+    assert spectrum.flux.unit == u.Jy
+
+
+def test_names_find_columns_in_any_order(tmp_path):
+    table = QTable({"IVAR": SIGMA**-2 / u.Jy**2, "Flux": FLUX * u.Jy, "WAVE": WAVE / 10 * u.nm})
+    table["mask"] = WAVE > 8800
+    table.write(tmp_path / "star.ecsv")
+    spectrum = cli.read_spectrum(tmp_path / "star.ecsv")
+    assert isinstance(spectrum.uncertainty, InverseVariance)
+    assert spectrum.flux.unit == u.Jy
+    np.testing.assert_allclose(spectrum.uncertainty.array, SIGMA**-2)
+    np.testing.assert_array_equal(spectrum.mask, WAVE > 8800)
+
+
+def test_missing_values_become_nan(tmp_path):
+    lines = ["wave,flux", *(f"{w},{'' if i == 3 else 1.5}" for i, w in enumerate(WAVE))]
+    (tmp_path / "star.csv").write_text("\n".join(lines))
+    flux = cli.read_spectrum(tmp_path / "star.csv").flux.value
+    assert np.flatnonzero(np.isnan(flux)).tolist() == [3]
+
+
+def test_fits_is_read_by_specutils(tmp_path):
+    spectrum = Spectrum(
+        flux=FLUX * u.Jy, spectral_axis=WAVE * u.AA, uncertainty=StdDevUncertainty(SIGMA * u.Jy)
+    )
+    spectrum.write(tmp_path / "star.fits", format="tabular-fits")
+    for options in ({}, {"format": "tabular-fits"}):
+        found = cli.read_spectrum(tmp_path / "star.fits", **options)
+        np.testing.assert_allclose(found.flux.value, FLUX)
+        np.testing.assert_allclose(found.uncertainty.array, SIGMA)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "", "a.txt"),
+        ("a.txt", "1 2 3 4\n2 3 4 5\n", "must be two or three, got 4"),
+        ("a.csv", "wave,brightness\n1,2\n2,3\n", "no column flux or f_lambda or flam among wave, brightness"),
+        ("a.csv", "wave,flux\n7000,abc\n7001,def\n", "a.csv: could not convert"),
+        ("a.fits", "SIMPLE  = no", "a.fits: its format is not recognised"),
+        ("a.npz", "PK", "a.npz: its format is not recognised"),
+    ],
+)
+def test_unreadable_files_are_named(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        cli.read_spectrum(tmp_path / name)
+
+
+def test_an_unknown_format_is_named(star):
+    with pytest.raises(ValueError, match="no reader is called 'nonsense'"):
+        cli.read_spectrum(star, format="nonsense")
+
+
+# -- predict ---------------------------------------------------------------------------------------
+
+
+def test_predict_prints_a_line_for_each_spectrum(stand_in, star, capsys):
+    assert cli.main(["predict", star, star]) == 0
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert heading.split()[:4] == ["file", "log", "g", "[dex]"]
+    assert len(rows) == 2
+    assert all(row.startswith(star) and "2.71 ± 0.08" in row and "4655 ± 41" in row for row in rows)
+    assert [call[2] for call in stand_in.calls] == [{"on_error": "nan"}] * 2
+
+
+def test_options_reach_the_estimator(stand_in, star):
+    arguments = ["--medium", "air", "--resolution", "21000", "--weights", "other", "--on-error", "raise"]
+    assert cli.main(["predict", star, *arguments]) == 0
+    ((weights, _, options),) = stand_in.calls
+    assert weights == "other"
+    assert options == {"medium": "air", "resolution": 21000.0, "on_error": "raise"}
+
+
+def test_rows_of_a_file_with_several_spectra_are_numbered(stand_in, tmp_path, monkeypatch, capsys):
+    cube = Spectrum(flux=np.ones((3, WAVE.size)) * u.Jy, spectral_axis=WAVE * u.AA)
+    monkeypatch.setattr(cli, "read_spectrum", lambda path, **options: cube)
+    assert cli.main(["predict", "cube.fits"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["cube.fits[0]", "cube.fits[1]", "cube.fits[2]"]
+
+
+def test_a_spectrum_without_an_answer_says_why(stand_in, star, tmp_path, capsys):
+    zero = tmp_path / "zero.txt"
+    np.savetxt(zero, np.c_[WAVE, 0 * FLUX])
+    assert cli.main(["predict", star, str(zero)]) == 1
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith(str(zero))
+    assert last.endswith("flux is zero in all valid pixels")
+    assert cli.main(["predict", star, str(zero), "--on-error", "raise"]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err == f"specvit: error: {zero}: spectrum: flux is zero in all valid pixels\n"
+
+
+def test_output_keeps_every_column(stand_in, star, tmp_path, capsys):
+    output = tmp_path / "labels.ecsv"
+    assert cli.main(["predict", star, "--output", str(output)]) == 0
+    table = QTable.read(output)
+    assert table.colnames[:3] == ["file", "logg", "logg_err"]
+    assert table["logg"].unit == u.dex(u.cm / u.s**2)
+    assert {"coverage", "flags", "message"} <= set(table.colnames)
+    assert cli.main(["predict", star, "--output", str(output)]) == 2
+    assert "--overwrite replaces it" in capsys.readouterr().err
+    assert cli.main(["predict", star, "--output", str(output), "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give at least one FILE, or --example"),
+        (["nowhere.fits"], "nowhere.fits: no such file"),
+        (["{star}", "--weights", "missing"], "weights must name bundled weights, got 'missing'"),
+        (["{star}", "--flux-unit", "apples"], "apples"),
+    ],
+)
+def test_a_mistake_is_one_line_on_stderr(stand_in, star, arguments, message, capsys):
+    assert cli.main(["predict", *(argument.format(star=star) for argument in arguments)]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("specvit: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_traceback_shows_where(stand_in):
+    with pytest.raises(FileNotFoundError):
+        cli.main(["predict", "nowhere.fits", "--traceback"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["predict", "x", "--medium", "water"],
+        ["predict", "x", "--resolution", "-3"],
+        ["predict", "x", "--resolution", "nan"],
+        ["predict", "x", "--resolution", "high"],
+    ],
+)
+def test_usage_errors(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert "usage: specvit" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"specvit {specvit.__version__}\n"
+
+
+# -- with the weights ------------------------------------------------------------------------------
+
+
+def test_the_example_as_a_user_types_it():
+    code = "import sys; from specvit.cli import main; sys.exit(main(['predict', '--example']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    heading, row = done.stdout.splitlines()
+    assert heading.startswith("file")
+    assert row.startswith("example")
+    assert row.count("±") == 5
+
+
+def test_info_shows_weights_and_sources(capsys):
+    from specvit.weights import list_weights
+
+    assert cli.main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"specvit {specvit.__version__}\n")
+    assert list_weights()
+    assert all(f"weights {name!r}" in out for name in list_weights())
+    assert "spt_ExposureTimeCalculator" in out
