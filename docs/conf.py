@@ -5,6 +5,7 @@ packages (intersphinx).
 """
 
 import os
+import re
 from importlib.metadata import metadata, version
 
 from sphinx.util.nodes import make_refnode
@@ -76,8 +77,15 @@ def resolve_public_name(app, env, node, contnode):
     return make_refnode(app.builder, node["refdoc"], where.docname, where.node_id, contnode, found[0])
 
 
+def plain_roles(app, what, name, obj, options, lines):
+    """Unlink what scikit-learn writes into `set_fit_request` and its kin: its glossary is not here."""
+    if name.endswith("_request"):
+        lines[:] = [re.sub(r":(?:term|ref):`([^`<]*?)(?: *<[^`]*>)?`", r"\1", line) for line in lines]
+
+
 def setup(app):
     app.connect("missing-reference", resolve_public_name)
+    app.connect("autodoc-process-docstring", plain_roles)
 
 
 # -- Examples: run by the build, their figures are made by it -------------------------------------

@@ -21,9 +21,10 @@ from specvit.simulate.priors import PRIORS
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("library")
 parser.add_argument("--out", default="src/specvit/data/emulator_pfs_mr.safetensors")
-parser.add_argument("--steps", type=int, default=20_000)
+parser.add_argument("--steps", type=int, default=8_000)
 parser.add_argument("--components", type=int, default=120)
-parser.add_argument("--width", type=int, default=256)
+parser.add_argument("--width", type=int, default=192)
+parser.add_argument("--members", type=int, default=4)
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 arguments = parser.parse_args()
@@ -39,6 +40,7 @@ emulator = fit_emulator(
     PFS_MR,
     n_components=arguments.components,
     width=arguments.width,
+    members=arguments.members,
     steps=arguments.steps,
     seed=arguments.seed,
     device=arguments.device,

@@ -20,7 +20,7 @@ from specvit.assess import score_survey
 from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
 from specvit.network.calibration import calibrate
 from specvit.simulate import LABELS, Survey
-from specvit.weights import save_weights
+from specvit.weights import load_weights, save_weights
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("survey")
@@ -31,6 +31,7 @@ parser.add_argument("--learning-rate", type=float, default=6e-4)
 parser.add_argument("--beta", type=float, default=0.5)
 parser.add_argument("--ema", type=float, default=0.999)
 parser.add_argument("--config", default="{}", help="changes to ViTConfig.default(), as JSON")
+parser.add_argument("--start", help="weights to start from instead of random ones")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--checkpoints")
 parser.add_argument("--max-minutes", type=float)
@@ -56,8 +57,11 @@ config = TrainingConfig(
     seed=arguments.seed,
 )
 torch.manual_seed(arguments.seed)
-regressor = LabelRegressor.build(ViTConfig.default(**json.loads(arguments.config)), LABELS)
-regressor.fit_label_scaling(survey.draw(20_000, stream=2**40).labels)
+if arguments.start:
+    regressor, _, earlier = load_weights(arguments.start)
+else:
+    regressor, earlier = LabelRegressor.build(ViTConfig.default(**json.loads(arguments.config)), LABELS), None
+    regressor.fit_label_scaling(survey.draw(20_000, stream=2**40).labels)
 regressor.to(device)
 
 # Streams from 2**41 on are never trained on.
@@ -104,6 +108,9 @@ record = {
     "steps": steps,
     "spectra_seen": steps * arguments.batch_size,
     "training": config.to_dict(),
+    "label_range": survey.label_range,
+    "started_from": earlier,
+    "minutes": round(history["time"][-1] / 60, 2),
     "parameters": regressor.network.n_parameters,
     "figures": figures,
 }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.nddata import InverseVariance, StdDevUncertainty
 from astropy.table import QTable
-from specutils import Spectrum
+from specutils import Spectrum, SpectrumList
 
 import specvit
 from specvit import cli
@@ -31,19 +31,15 @@ class StandIn:
 
     def predict_table(self, spectra, **options):
         type(self).calls += ((self.weights, spectra, options),)
-        n = int(np.prod(spectra.flux.shape[:-1]))
-        bad = not spectra.flux.value.any()
-        if bad and options.get("on_error") == "raise":
-            raise ValueError("spectrum: flux is zero in all valid pixels")
-        nan = np.nan if bad else 1.0
-        dex = u.dex(u.cm / u.s**2)
-        columns = {"logg": u.Dex(np.full(n, 2.714 * nan), dex), "logg_err": np.full(n, 0.081 * nan) * u.dex}
-        columns |= {"teff": np.full(n, 4655.2 * nan) * u.K, "teff_err": np.full(n, 41.0 * nan) * u.K}
+        rows = spectra if isinstance(spectra, SpectrumList) else [*spectra.flux.value.reshape(-1, WAVE.size)]
+        bad = np.array([not getattr(getattr(row, "flux", row), "value", row).any() for row in rows])
+        nan = np.where(bad, np.nan, 1.0)
+        columns = {"logg": 2.714 * nan * u.dex(u.cm / u.s**2), "logg_err": 0.081 * nan * u.dex}
+        columns |= {"teff": 4655.2 * nan * u.K, "teff_err": 41.0 * nan * u.K}
         for name in ("mh", "alpham", "cm"):
-            columns |= {name: np.full(n, -0.3 * nan) * u.dex, f"{name}_err": np.full(n, 0.06 * nan) * u.dex}
-        columns |= {"snr": np.full(n, 24.0 * nan), "coverage": np.full(n, float(not bad))}
-        columns |= {"flags": np.full(n, 64 if bad else 4)}
-        columns |= {"message": ["flux is zero in all valid pixels" if bad else ""] * n}
+            columns |= {name: -0.3 * nan * u.dex, f"{name}_err": 0.06 * nan * u.dex}
+        columns |= {"snr": 24.0 * nan, "coverage": 1.0 - bad, "flags": np.where(bad, 64, 4)}
+        columns |= {"error": np.where(bad, "flux is zero in all valid pixels", "")}
         return QTable(columns)
 
 
@@ -145,23 +141,27 @@ def test_predict_prints_a_line_for_each_spectrum(stand_in, star, capsys):
     assert heading.split()[:4] == ["file", "log", "g", "[dex]"]
     assert len(rows) == 2
     assert all(row.startswith(star) and "2.71 ± 0.08" in row and "4655 ± 41" in row for row in rows)
-    assert [call[2] for call in stand_in.calls] == [{"on_error": "nan"}] * 2
+    ((_, spectra, options),) = stand_in.calls  # both at once
+    assert len(spectra) == 2
+    assert options == {"medium": None, "resolution": None}
 
 
 def test_options_reach_the_estimator(stand_in, star):
-    arguments = ["--medium", "air", "--resolution", "21000", "--weights", "other", "--on-error", "raise"]
+    arguments = ["--medium", "air", "--resolution", "21000", "--weights", "other"]
     assert cli.main(["predict", star, *arguments]) == 0
     ((weights, _, options),) = stand_in.calls
     assert weights == "other"
-    assert options == {"medium": "air", "resolution": 21000.0, "on_error": "raise"}
+    assert options == {"medium": "air", "resolution": 21000.0}
 
 
-def test_rows_of_a_file_with_several_spectra_are_numbered(stand_in, tmp_path, monkeypatch, capsys):
-    cube = Spectrum(flux=np.ones((3, WAVE.size)) * u.Jy, spectral_axis=WAVE * u.AA)
-    monkeypatch.setattr(cli, "read_spectrum", lambda path, **options: cube)
-    assert cli.main(["predict", "cube.fits"]) == 0
-    rows = capsys.readouterr().out.splitlines()[1:]
-    assert [row.split()[0] for row in rows] == ["cube.fits[0]", "cube.fits[1]", "cube.fits[2]"]
+def test_rows_of_a_file_with_several_spectra_are_numbered(stand_in, star, tmp_path, monkeypatch, capsys):
+    one = cli.read_spectrum(star)
+    cube = Spectrum(flux=np.ones((2, WAVE.size)) * u.Jy, spectral_axis=WAVE * u.AA)
+    files = {"one": one, "cube": cube, "list": SpectrumList([one, cube, one])}
+    monkeypatch.setattr(cli, "read_spectrum", lambda path, **options: files[path])
+    assert cli.main(["predict", "one", "cube", "one", "list"]) == 0
+    names = [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]]
+    assert names == ["one", "cube[0]", "cube[1]", "one", "list[0]", "list[1][0]", "list[1][1]", "list[2]"]
 
 
 def test_a_spectrum_without_an_answer_says_why(stand_in, star, tmp_path, capsys):
@@ -174,7 +174,7 @@ def test_a_spectrum_without_an_answer_says_why(stand_in, star, tmp_path, capsys)
     assert cli.main(["predict", star, str(zero), "--on-error", "raise"]) == 2
     out, err = capsys.readouterr()
     assert not out
-    assert err == f"specvit: error: {zero}: spectrum: flux is zero in all valid pixels\n"
+    assert err == f"specvit: error: {zero}: flux is zero in all valid pixels\n"
 
 
 def test_output_keeps_every_column(stand_in, star, tmp_path, capsys):
@@ -183,7 +183,7 @@ def test_output_keeps_every_column(stand_in, star, tmp_path, capsys):
     table = QTable.read(output)
     assert table.colnames[:3] == ["file", "logg", "logg_err"]
     assert table["logg"].unit == u.dex(u.cm / u.s**2)
-    assert {"coverage", "flags", "message"} <= set(table.colnames)
+    assert {"coverage", "flags", "error"} <= set(table.colnames)
     assert cli.main(["predict", star, "--output", str(output)]) == 2
     assert "--overwrite replaces it" in capsys.readouterr().err
     assert cli.main(["predict", star, "--output", str(output), "--overwrite"]) == 0

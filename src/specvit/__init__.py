@@ -10,9 +10,10 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["grid", "network", "simulate", "spectra"],
+    submodules=["assess", "grid", "network", "simulate", "spectra", "weights"],
     submod_attrs={
         "estimator": ["LoggEstimator"],
+        "example": ["example_spectrum"],
         "grid": ["PFS_MR", "PixelGrid"],
         "simulate": ["Emulator", "Survey"],
         "spectra": ["SpectrumBatch"],

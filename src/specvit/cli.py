@@ -221,18 +221,15 @@ def _predict(args):
     import specvit
 
     estimator = specvit.LoggEstimator(**({} if args.weights is None else {"weights": args.weights}))
-    options = {"on_error": args.on_error, "medium": args.medium, "resolution": args.resolution}
-    options = {name: value for name, value in options.items() if value is not None}
     tables = []
     if args.example:
-        tables.append(_with_names(estimator.predict_table(specvit.example_spectrum()), "example"))
-    for path in args.files:
-        spectra = read_spectrum(path, format=args.format, wave_unit=args.wave_unit, flux_unit=args.flux_unit)
-        try:
-            table = estimator.predict_table(spectra, **options)
-        except ValueError as error:
-            raise ValueError(f"{path}: {_one_line(error)}") from error
-        tables.append(_with_names(table, path))
+        tables.append(_with_names(estimator.predict_table(specvit.example_spectrum()), ["example"]))
+    for names, spectra in _jobs(args):
+        table = estimator.predict_table(spectra, medium=args.medium, resolution=args.resolution)
+        tables.append(_with_names(table, names))
+        reasons = [f"{name}: {error}" for name, error in zip(names, table["error"], strict=True) if error]
+        if reasons and args.on_error == "raise":
+            raise ValueError(reasons[0])
 
     from astropy.table import vstack
 
@@ -243,9 +240,29 @@ def _predict(args):
     return int(any(value != value for value in _values(table, "logg")))
 
 
-def _with_names(table, name):
-    """`table` with a first column that names the file, and the row in a file with several spectra."""
-    names = [str(name)] if len(table) == 1 else [f"{name}[{i}]" for i in range(len(table))]
+def _jobs(args):
+    """Names and spectra to predict at once: runs of one-dimensional spectra together, others alone."""
+    from specutils import Spectrum, SpectrumList
+
+    jobs = []
+    for path in args.files:
+        found = read_spectrum(path, format=args.format, wave_unit=args.wave_unit, flux_unit=args.flux_unit)
+        alone = isinstance(found, Spectrum)
+        for i, spectrum in enumerate([found] if alone else found):
+            name = path if alone else f"{path}[{i}]"
+            if spectrum.flux.ndim > 1:
+                n = spectrum.flux.size // spectrum.flux.shape[spectrum.spectral_axis_index]
+                jobs.append(([f"{name}[{k}]" for k in range(n)], spectrum))
+                continue
+            if not jobs or isinstance(jobs[-1][1], Spectrum):
+                jobs.append(([], SpectrumList()))
+            jobs[-1][0].append(name)
+            jobs[-1][1].append(spectrum)
+    return jobs
+
+
+def _with_names(table, names):
+    """`table` with a first column that names the file, and the spectrum in a file with several."""
     table.add_column(names, name="file", index=0)
     return table
 
@@ -260,15 +277,16 @@ def _as_text(table):
     """The main columns as aligned text, one line a spectrum, and why where there is no answer."""
     from specvit.spectra import Flag
 
-    rows = [["file", *(heading for _, _, heading, _ in _SHOWN), "S/N", "notes"]]
-    notes = zip(_values(table, "flags"), _values(table, "message"), strict=True)
-    for i, (flags, message) in enumerate(notes):
-        row = [table["file"][i]]
-        for name, error, _, form in _SHOWN:
-            value, sigma = (_values(table, column)[i] for column in (name, error))
-            row.append("-" if value != value else f"{value:{form}} ± {sigma:{form}}")
-        snr = _values(table, "snr")[i]
-        rows.append([*row, "-" if snr != snr else f"{snr:.1f}", message or Flag.describe(flags) or "ok"])
+    columns = [_values(table, "file")]
+    shown = [column for column in _SHOWN if column[0] in table.colnames]
+    for name, name_err, _, form in shown:
+        pairs = zip(_values(table, name), _values(table, name_err), strict=True)
+        columns.append(["-" if x != x else f"{x:{form}} ± {sigma:{form}}" for x, sigma in pairs])
+    columns.append(["-" if x != x else f"{x:.1f}" for x in _values(table, "snr")])
+    notes = zip(_values(table, "error"), _values(table, "flags"), strict=True)
+    columns.append([error or Flag.describe(flags) or "ok" for error, flags in notes])
+    heading = ["file", *(heading for _, _, heading, _ in shown), "S/N", "notes"]
+    rows = [heading, *zip(*columns, strict=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-__all__ = ["BatchStream", "Reiterable"]
+import torch
+
+__all__ = ["BatchStream", "Reiterable", "ShuffledArrays"]
 
 
 class BatchStream:
@@ -64,3 +66,38 @@ class Reiterable:
 
     def __iter__(self):
         return iter(self.source)
+
+
+class ShuffledArrays:
+    """Batches of tensors held in memory, in a new order each round; endless.
+
+    Parameters
+    ----------
+    *tensors : Tensor
+        Of one length.
+    batch_size : int
+        The last batch of a round may be smaller.
+    seed : int
+        The order of a round is a function of seed and round, so `set_step` resumes exactly.
+    """
+
+    def __init__(self, *tensors, batch_size, seed):
+        self.tensors, self.batch_size, self.seed = tensors, batch_size, seed
+        self.step = 0
+
+    def __len__(self):
+        """Batches in a round."""
+        return -(-len(self.tensors[0]) // self.batch_size)
+
+    def set_step(self, step):
+        """Continue with batch number `step`, counted over all rounds."""
+        self.step = step
+
+    def __iter__(self):
+        while True:
+            turn, position = divmod(self.step, len(self))
+            generator = torch.Generator().manual_seed(self.seed + turn)
+            order = torch.randperm(len(self.tensors[0]), generator=generator)
+            for rows in order.split(self.batch_size)[position:]:
+                self.step += 1
+                yield tuple(tensor[rows] for tensor in self.tensors)

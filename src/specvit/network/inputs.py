@@ -14,6 +14,10 @@ __all__ = ["ENCODINGS", "encode", "median_snr", "n_channels"]
 
 #: Fractional size of the spectral features: noise beyond it is shrunk away (Wiener filter).
 FEATURE_SIZE = 0.2
+#: Range of S/N per pixel, as log10, that is told apart. Above 30 a spectrum differs from its model by more
+#: than the noise, and the photon noise of the star's own lines would show in the error array: a pattern
+#: that no instrument reports alike.
+INFORMATION_RANGE = (-2.0, 1.5)
 #: Largest departure from the median, in medians, that is let through.
 CLIP = 2.0
 
@@ -74,7 +78,7 @@ def _weighted(flux, ivar):
 
     With s = median·sqrt(ivar), the S/N of the continuum in a pixel, and τ = 0.2 the size of spectral
     features: c0 = w·clip(flux/median − 1, ±2)/τ with the Wiener weight w = τ²s²/(1 + τ²s²), and
-    c1 = clip(log10 s, −2, 3) − 1. A masked pixel is the limit s → 0: (0, −3).
+    c1 = clip(log10 s, −2, 1.5) − 1. A masked pixel is the limit s → 0: (0, −3).
     """
     mask = usable(flux, ivar)
     median, valid = _scale(flux, mask)
@@ -82,7 +86,7 @@ def _weighted(flux, ivar):
     departure = torch.where(mask, flux / median - 1, 0.0).clamp(-CLIP, CLIP)
     # 1 − 1/(1 + τ²s²) is the same weight and stays finite however large s is
     weight = 1 - 1 / (1 + (FEATURE_SIZE * s) ** 2)
-    information = s.log10().clamp(-2.0, 3.0) - 1  # log10(0) = −inf is clipped to the lowest value
+    information = s.log10().clamp(*INFORMATION_RANGE) - 1  # log10(0) = −inf is clipped to the lowest value
     return torch.stack([weight * departure / FEATURE_SIZE, information], dim=1), valid
 
 

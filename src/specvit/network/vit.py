@@ -104,12 +104,14 @@ class ViTConfig:
         """The configuration of the bundled weights: flux and information in, five labels with σ out.
 
         No dropout, because simulated spectra and noise never repeat; no class token and wider heads,
-        because they are faster and no worse.
+        because they are faster and no worse; and a local tokenizer: after 800 steps of 1024 `paper` spectra
+        it had R² 0.852 in log g, against 0.721 for a shared matrix at patch 16 (local at patch 16: 0.845).
         """
         chosen = cls(
             in_channels=2,
             n_outputs=10,
-            tokenizer="sliding_window",
+            patch_size=32,
+            tokenizer="local",
             heads=4,
             dropout=0.0,
             attention_dropout=0.0,

@@ -51,7 +51,10 @@ class Emulator(nn.Module):
     label_range : ndarray, shape (2, 5)
         Lowest and highest value of each label in the library the emulator was fitted on.
     width : int
-        Width of the line network's three hidden layers; the continuum's two have a quarter of it.
+        Width of the line networks' three hidden layers; the continuum's two have a third of it.
+    members : int
+        Line networks, trained from different seeds, whose mean is taken: they err differently between
+        the library's points.
     """
 
     def __init__(
@@ -64,7 +67,8 @@ class Emulator(nn.Module):
         continuum_mean,
         continuum_components,
         label_range,
-        width=256,
+        width=192,
+        members=4,
     ):
         super().__init__()
         self.grid = grid
@@ -75,9 +79,11 @@ class Emulator(nn.Module):
         self.continuum_mean = np.asarray(continuum_mean, np.float32)
         self.continuum_components = np.asarray(continuum_components, np.float32)
         self.n_components, self.n_continuum = len(self.components), len(self.continuum_components)
-        self.network = _mlp(len(LABELS), width, width, width, self.n_components)
+        self.networks = nn.ModuleList(
+            _mlp(len(LABELS), width, width, width, self.n_components) for _ in range(members)
+        )
         # A network of its own: sharing one costs the line spectrum half of its accuracy.
-        self.continuum_network = _mlp(len(LABELS), width // 4, width // 4, self.n_continuum)
+        self.continuum_network = _mlp(len(LABELS), width // 3, width // 3, self.n_continuum)
         label_range = torch.as_tensor(np.asarray(label_range), dtype=torch.float64)
         self.register_buffer("label_range", label_range.float())
         ends = self._abscissa(label_range)
@@ -98,7 +104,8 @@ class Emulator(nn.Module):
     def coefficients(self, labels):
         """Coefficients of the components, tensors of shapes (n, k) and (n, m), for labels (n, 5)."""
         x = self.scaled(labels)
-        return self.network(x) * self._scale, self.continuum_network(x) * self._continuum_scale
+        mean = torch.stack([network(x) for network in self.networks]).mean(0)
+        return mean * self._scale, self.continuum_network(x) * self._continuum_scale
 
     def scaled(self, labels):
         """The networks' input: labels mapped to [−1, 1] over the library's range, tensor (n, 5)."""
@@ -198,7 +205,8 @@ class Emulator(nn.Module):
             a["continuum_mean"],
             a["continuum_components"],
             module["label_range"].numpy(),
-            width=module["network.0.weight"].shape[0],
+            width=module["networks.0.0.weight"].shape[0],
+            members=len({name.split(".")[1] for name in module if name.startswith("networks.")}),
         )
         emulator.load_state_dict(module)
         emulator.record = json.loads(header["record"])

@@ -48,8 +48,9 @@ def fit_emulator(
     *,
     n_components=120,
     n_continuum=6,
-    width=256,
-    steps=20_000,
+    width=192,
+    members=4,
+    steps=8_000,
     batch_size=512,
     learning_rate=5e-3,
     seed=0,
@@ -70,8 +71,8 @@ def fit_emulator(
         Pixels and LSF; the library must reach 4 Å further and be sharper than 0.85 of the LSF.
     n_components, n_continuum : int
         Principal components of the normalised flux and of ln(continuum).
-    width : int
-        Width of the network's hidden layers.
+    width, members : int
+        Width and number of the networks for the lines, see `Emulator`.
     steps, batch_size, learning_rate, seed
         Adam with warm-up and a cosine schedule; the result depends on the seed only.
     device : str or torch.device
@@ -92,18 +93,15 @@ def fit_emulator(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         emulator = Emulator(
-            grid, wave, mean, components, library.continuum_wave, c_mean, c_components, label_range, width
+            grid, wave, mean, components, library.continuum_wave, c_mean, c_components, label_range, width, members
         )
-        for network, scale, targets, n_samples in (
-            (emulator.network, emulator._scale, coefficients, wave.size),
-            (emulator.continuum_network, emulator._continuum_scale, c_coefficients, c_mean.size),
-        ):
+        x = emulator.scaled(torch.as_tensor(library.labels, dtype=torch.float32)).to(device)
+        jobs = [(network, emulator._scale, coefficients, wave.size) for network in emulator.networks]
+        jobs.append((emulator.continuum_network, emulator._continuum_scale, c_coefficients, c_mean.size))
+        for network, scale, targets, n_samples in jobs:
             scale.copy_(torch.as_tensor(targets.std(0)))
-            x = emulator.scaled(torch.as_tensor(library.labels, dtype=torch.float32))
-            y = torch.as_tensor(targets, dtype=torch.float32)
-            _regress(
-                network, *(v.to(device) for v in (scale, x, y)), n_samples, steps, batch_size, learning_rate, progress
-            )
+            y = torch.as_tensor(targets, dtype=torch.float32, device=device)
+            _regress(network, scale.to(device), x, y, n_samples, steps, batch_size, learning_rate, progress)
     emulator.record = {
         "labels": LABELS,
         "n_spectra": len(library),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from specvit.simulate.augment import Augmentation
 from specvit.simulate.emulator import Emulator, LsfBank
@@ -26,7 +25,7 @@ _AUGMENTATIONS = {
         lsf_range=(0.9, 1.1),
         line_error=0.12,
         calibration=(0.12, 0.05, 0.03, 0.02, 0.02),
-        sky_residual=0.004,
+        sky_residual=0.01,
         chunks=4,
         chunk_pixels=200,
         bad_pixels=0.03,
@@ -34,7 +33,6 @@ _AUGMENTATIONS = {
         flat_noise=0.25,
     ),
 }
-_SMOOTHING_BLOCK = 64  # pixels over which counts are averaged to estimate their own variance
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ class SurveyBatch:
     flux : tensor, shape (n, n_pixels)
         Noisy F_λ in units of an AB 22.5 source at the middle of the grid.
     ivar : tensor, shape (n, n_pixels)
-        Inverse variance as a pipeline would report it: from the background and the smoothed *noisy*
-        counts. Zero where a pixel is masked.
+        Inverse variance as a pipeline would report it: from the background and the mean level of the
+        *noisy* counts. Zero where a pixel is masked.
     labels : tensor, shape (n, 5)
         Teff [K], log g, [M/H], [alpha/M], [C/M].
     magnitude : tensor, shape (n,)
@@ -141,6 +139,11 @@ class Survey:
         return self._emulator
 
     @property
+    def label_range(self):
+        """Lowest and highest value of each label: dict of str to (float, float)."""
+        return dict(zip(LABELS, self.prior.ranges, strict=True))
+
+    @property
     def grid(self):
         """Pixels of the spectra."""
         return self.noise.grid
@@ -170,17 +173,33 @@ class Survey:
         magnitudes = rng.uniform(*self.magnitude, n)
         if magnitude is not None:
             magnitudes = np.full(n, float(magnitude))
-        device = torch.device(device)
-        numbers = self.augmentation.draw(n, rng, device)
-        generator = torch.Generator(device=device)
-        generator.manual_seed(int(np.random.default_rng([self.seed, stream, 1]).integers(2**62)))
-        with torch.no_grad(), full_float32():
-            return self._observe(
-                torch.as_tensor(labels, dtype=torch.float32, device=device),
-                torch.as_tensor(magnitudes, dtype=torch.float32, device=device),
-                numbers,
-                generator,
-            )
+        return self._observe(labels, magnitudes, rng, stream, device)
+
+    def observe(self, labels, magnitude, *, stream=0, device="cpu"):
+        """Simulate spectra of given stars.
+
+        Parameters
+        ----------
+        labels : array-like, shape (5,) or (n, 5)
+            Teff [K], log g, [M/H], [alpha/M], [C/M].
+        magnitude : float or array-like, shape (n,)
+            AB magnitude of the mean f_ν over the grid.
+        stream, device
+            As for `draw`.
+
+        Returns
+        -------
+        SurveyBatch
+
+        Raises
+        ------
+        ValueError
+            If a label is outside the range of the emulator's library.
+        """
+        labels = np.atleast_2d(np.asarray(labels, dtype=np.float64))
+        self.emulator.check_labels(labels)
+        magnitudes = np.broadcast_to(np.asarray(magnitude, dtype=np.float64), len(labels))
+        return self._observe(labels, magnitudes, np.random.default_rng([self.seed, stream]), stream, device)
 
     def stream(self, batch_size, *, device="cpu", first=0):
         """Endless (or, with `n`, repeating) batches (flux, ivar, labels) for training."""
@@ -188,7 +207,17 @@ class Survey:
 
     # -- the observation ---------------------------------------------------------------------------
 
-    def _observe(self, labels, magnitude, numbers, generator):
+    def _observe(self, labels, magnitude, rng, stream, device):
+        """Imperfections and noise on top of the stars; everything random is drawn here."""
+        device = torch.device(device)
+        generator = torch.Generator(device=device)
+        generator.manual_seed(int(np.random.default_rng([self.seed, stream, 1]).integers(2**62)))
+        numbers = self.augmentation.draw(len(labels), rng, device)
+        labels, magnitude = (torch.tensor(x, dtype=torch.float32, device=device) for x in (labels, magnitude))
+        with torch.no_grad(), full_float32():
+            return self._expose(labels, magnitude, numbers, generator)
+
+    def _expose(self, labels, magnitude, numbers, generator):
         tools, augmentation = self._tools(labels.device), self.augmentation
         coefficients, continuum_coefficients = tools["emulator"].coefficients(labels)
         if augmentation.needs_bank:
@@ -209,16 +238,19 @@ class Survey:
         flat = numbers["flat"][:, None]
         if augmentation.flat_noise:
             snr = _interpolate(magnitude, tools["magnitudes"], tools["median_snr"])
-            level = (response * (brightness / snr)[:, None]) ** 2
-            variance = torch.where(flat, level, variance)
+            flat_variance = (response * (brightness / snr)[:, None]) ** 2
+            variance = torch.where(flat, flat_variance, variance)
         sigma = variance.sqrt()
         noisy = counts + sigma * torch.randn(counts.shape, generator=generator, device=counts.device)
         sky = augmentation.sky_error(numbers, tools["sky"])
         if sky is not None:
             noisy = noisy + torch.where(flat, 0, sky)
-        reported = _smooth(noisy).clamp_min(0) + tools["background"]
+        # Photon noise of a source without features but of the observed brightness. Anything finer, smoothed
+        # over 64 pixels say, is a low-resolution spectrum from which log g can be read at R² = 0.8.
+        level = noisy.sum(1, keepdim=True) / response.sum()
+        reported = level.clamp_min(0) * response + tools["background"]
         if augmentation.flat_noise:
-            reported = torch.where(flat, level, reported)
+            reported = torch.where(flat, flat_variance, reported)
         calibration = augmentation.calibration_error(numbers, counts.shape[1])
         unit = response if calibration is None else response / calibration
         ivar = unit**2 / reported
@@ -296,13 +328,6 @@ def full_float32():
         yield
     finally:
         torch.set_float32_matmul_precision(precision)
-
-
-def _smooth(counts):
-    """Block means, interpolated back: (n, n_pixels) → (n, n_pixels)."""
-    n_pixels = counts.shape[1]
-    blocks = F.avg_pool1d(counts[:, None], min(_SMOOTHING_BLOCK, n_pixels), ceil_mode=True)
-    return F.interpolate(blocks, size=n_pixels, mode="linear", align_corners=False)[:, 0]
 
 
 def _interpolate(x, nodes, values):

@@ -1,0 +1,178 @@
+"""What `LoggEstimator.fit` does between its arguments and the trained network."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
+from specvit.network.calibration import calibrate
+from specvit.network.feed import ShuffledArrays
+from specvit.prediction import order_one, to_device
+
+__all__ = ["fit_arrays", "fit_survey", "label_columns", "new_regressor"]
+
+_FEWEST_TO_SPLIT = 100  # below this every spectrum is trained on, and σ is not calibrated
+_SURVEY_EPOCH = 100_000  # spectra called an epoch of a survey without end
+_CALIBRATION_STARS = 20_000
+
+
+def label_columns(y, labels, known):
+    """Names of the columns of `y` and `y` as (n, n_labels) float64.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,) or (n, n_labels)
+    labels : tuple of str or None
+        Names asked for; None is ``("logg",)`` for one column and `known` for as many as these.
+    known : tuple of str or None
+        Labels of the network to be fine-tuned; others are filled with NaN.
+
+    Raises
+    ------
+    ValueError
+        If names and columns do not match, or a name is unknown to the network.
+    """
+    y = np.asarray(y, dtype=np.float64)
+    columns = y[:, None] if y.ndim == 1 else y
+    n = columns.shape[1]
+    if labels is None:
+        defaults = {1: ("logg",)} | ({len(known): known} if known else {})
+        labels = defaults.get(n, tuple(f"y{k}" for k in range(n)))
+    labels = (labels,) if isinstance(labels, str) else tuple(labels)
+    if len(labels) != n:
+        raise ValueError(f"labels must name the {n} columns of y, got {labels!r}")
+    if not np.isfinite(columns).any(0).all():
+        raise ValueError("y must hold a finite value for every label, got a column without any")
+    if known is None:
+        return labels, columns
+    unknown = set(labels) - set(known)
+    if unknown:
+        raise ValueError(f"labels must be among those of the weights, {known!r}, got {sorted(unknown)}")
+    filled = np.full((len(columns), len(known)), np.nan)
+    filled[:, [known.index(name) for name in labels]] = columns
+    return tuple(known), filled
+
+
+def new_regressor(estimator, names, n_pixels, wavelength, seed):
+    """An untrained network of the shape that the estimator's parameters describe."""
+    config = ViTConfig.default(
+        n_pixels=n_pixels,
+        tokenizer=estimator.tokenizer,
+        patch_size=estimator.patch_size,
+        position=estimator.position,
+        width=estimator.width,
+        depth=estimator.depth,
+        heads=estimator.heads,
+        mlp=4 * estimator.width,
+        dropout=estimator.dropout,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LabelRegressor.build(
+            config,
+            names,
+            encoding=estimator.encoding,
+            heteroscedastic=estimator.loss == "gaussian_nll",
+            wavelength=wavelength,
+        )
+
+
+def _config(estimator, steps_per_epoch, fine_tuning, validates, seed):
+    steps = max(1, estimator.epochs * steps_per_epoch)
+    peak = estimator.learning_rate or (5e-5 if fine_tuning else 5e-4)
+    return TrainingConfig(
+        loss=estimator.loss,
+        max_steps=steps,
+        learning_rate=peak,
+        min_learning_rate=peak / 100,
+        warmup_steps=min(1000, steps // 10),
+        weight_decay=estimator.weight_decay,
+        gradient_clip=estimator.gradient_clip,
+        precision=estimator.precision,
+        ema_decay=estimator.ema_decay,
+        patience=estimator.patience if validates else None,
+        val_every_steps=min(steps_per_epoch, steps),
+        seed=seed,
+    )
+
+
+def _train(estimator, regressor, batches, config, validation):
+    return train(
+        regressor,
+        batches,
+        config,
+        val_batches=validation,
+        checkpoint_dir=estimator.checkpoint_dir,
+        resume="last" if estimator.checkpoint_dir else None,
+        progress=estimator.progress,
+    )
+
+
+def fit_arrays(estimator, regressor, flux, ivar, labels, seed, *, fine_tuning):
+    """Train on arrays (n, n_pixels), (n, n_pixels), (n, n_labels), calibrate, and return the history."""
+    if regressor.encoding != "none":
+        flux, ivar = order_one(flux, ivar)
+    if not fine_tuning:
+        regressor.fit_label_scaling(labels)
+    regressor = to_device(regressor, estimator.device)
+    if estimator.precision == "64-true":
+        regressor.double()
+    like = regressor.label_scale
+    tensors = [torch.tensor(x, dtype=like.dtype) for x in (flux, ivar, labels)]
+    order = np.random.default_rng(seed).permutation(len(flux))
+    n_validation = int(estimator.validation_fraction * len(flux)) if len(flux) >= _FEWEST_TO_SPLIT else 0
+    chosen = [torch.as_tensor(np.sort(rows)) for rows in (order[n_validation:], order[:n_validation])]
+    batches = ShuffledArrays(*(x[chosen[0]] for x in tensors), batch_size=estimator.batch_size, seed=seed)
+    validation = None
+    if n_validation:
+        held_out = [x[chosen[1]].split(max(256, estimator.batch_size)) for x in tensors]
+        validation = [tuple(x.to(like.device) for x in batch) for batch in zip(*held_out, strict=True)]
+    config = _config(estimator, len(batches), fine_tuning, validation is not None, seed)
+    history = _train(estimator, regressor, batches, config, validation)
+    if validation:
+        calibrate(regressor, validation)
+    return history
+
+
+def fit_survey(estimator, regressor, survey, names, seed, *, fine_tuning):
+    """Train on a survey simulated as training goes, calibrate, and return the history."""
+    columns = [survey.label_names.index(name) for name in names]
+    if not fine_tuning:
+        regressor.fit_label_scaling(survey.draw(10_000, stream=2**40).labels[:, columns])
+    regressor = to_device(regressor, estimator.device)
+    device, size = regressor.label_scale.device, estimator.batch_size
+    stream = _Columns(survey.stream(size, device=device), columns)
+    per_epoch = -(-(survey.n or _SURVEY_EPOCH) // size)
+    validation = _Draws(survey, columns, device, first=2**41, n=2_000)
+    config = _config(estimator, per_epoch, fine_tuning, True, seed)
+    history = _train(estimator, regressor, stream, config, validation)
+    calibrate(regressor, _Draws(survey, columns, device, first=2**42, n=_CALIBRATION_STARS))
+    return history
+
+
+class _Columns:
+    """A survey's stream with the chosen labels only."""
+
+    def __init__(self, stream, columns):
+        self.stream, self.columns = stream, columns
+        self.set_step = stream.set_step
+
+    def __iter__(self):
+        for flux, ivar, labels in self.stream:
+            yield flux, ivar, labels[:, self.columns]
+
+
+class _Draws:
+    """`n` spectra of a survey from stream `first` on, beyond those of training; the same each time."""
+
+    def __init__(self, survey, columns, device, first, n, size=500):
+        self.survey, self.columns, self.device = survey, columns, device
+        self.first, self.n, self.size = first, n, size
+
+    def __iter__(self):
+        for start in range(0, self.n, self.size):
+            batch = self.survey.draw(
+                min(self.size, self.n - start), stream=self.first + start // self.size, device=self.device
+            )
+            yield batch.flux, batch.ivar, batch.labels[:, self.columns]
