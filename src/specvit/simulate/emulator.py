@@ -271,6 +271,7 @@ def _mlp(*widths):
 
 
 def _chebyshev_nodes(low, high, n):
+    n = n if high > low else 1  # a range of one value needs no interpolation
     return (low + high) / 2 + (high - low) / 2 * np.cos(np.pi * (np.arange(n) + 0.5) / n)
 
 
