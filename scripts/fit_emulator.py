@@ -44,12 +44,18 @@ emulator = fit_emulator(
     steps=arguments.steps,
     seed=arguments.seed,
     device=arguments.device,
-    progress=lambda step, loss: print(f"step {step:6d}  loss {loss:.6f}  {time.perf_counter() - start:.0f} s", flush=True),
+    progress=lambda step, loss: print(
+        f"step {step:6d}  loss {loss:.6f}  {time.perf_counter() - start:.0f} s", flush=True
+    ),
 )
 rms = held_out_rms(emulator, library[held_out])
 inside = PRIORS["paper"].contains(library.labels[held_out])
 figures = {
-    domain: {"n": int(chosen.sum()), "median": float(np.median(rms[chosen])), "p90": float(np.quantile(rms[chosen], 0.9))}
+    domain: {
+        "n": int(chosen.sum()),
+        "median": float(np.median(rms[chosen])),
+        "p90": float(np.quantile(rms[chosen], 0.9)),
+    }
     for domain, chosen in (("useful", np.ones_like(inside)), ("paper", inside))
 }
 emulator.record |= {"held_out": held_out.tolist(), "held_out_rms": figures, "torch": torch.__version__}

@@ -9,6 +9,7 @@ errors are calibrated and measured on fresh stars, and FILE is written with the 
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -87,19 +88,27 @@ print(f"{steps} steps, {minutes:.1f} min in this run, {history['spectra_per_seco
 print("val_loss", [round(x, 4) for x in history["val_loss"][-20:]])
 print("val_r2_logg", [round(x, 4) for x in history["val_r2_logg"][-20:]])
 
-fresh = (held_out.draw(1000, stream=2**42 + i, device=device) for i in range(arguments.score_size // 1000 * 4))
+fresh = (
+    held_out.draw(1000, stream=2**42 + i, device=device) for i in range(arguments.score_size // 1000 * 4)
+)
 calibrate(regressor, ((batch.flux, batch.ivar, batch.labels) for batch in fresh))
 figures = {
-    name: score_survey(regressor, Survey(name, seed=arguments.seed + 2), n=arguments.score_size, device=device)
+    name: score_survey(
+        regressor, Survey(name, seed=arguments.seed + 2), n=arguments.score_size, device=device
+    )
     for name in ("paper", "pfs-mr")
 }
 for name, table in figures.items():
     print(name)
     for magnitude, row in table.items():
-        print(f"  {magnitude:>5}  R2 {row['logg']['r2']:.4f}  MAE {row['logg']['mae']:.4f}  coverage {row['logg']['coverage']:.3f}")
+        logg = row["logg"]
+        print(
+            f"  {magnitude:>5}  R2 {logg['r2']:.4f}  MAE {logg['mae']:.4f}  coverage {logg['coverage']:.3f}"
+        )
 record = {
     "survey": repr(survey),
-    "command": "python scripts/train_weights.py " + " ".join(sys.argv[1:]),
+    "command": "python scripts/train_weights.py "
+    + shlex.join(Path(word).name if "/" in word else word for word in sys.argv[1:]),
     "seed": arguments.seed,
     "revision": arguments.revision,
     "specvit": __version__,

@@ -6,11 +6,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from specvit.fitting import fit_arrays, fit_survey, label_columns, new_regressor
-from specvit.grid import PFS_MR
+from specvit.fitting import fit, takes_features
 from specvit.prediction import Predictions, predict_arrays, to_device
 from specvit.spectra import adapt
 from specvit.weights import load_weights, save_weights
@@ -159,71 +157,24 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         ValueError
             If a spectrum cannot be used, or `y` does not match.
         """
-        base, grid, record = (None, self.grid, {}) if self.weights is None else load_weights(self.weights)
-        if base is not None and self.grid not in (None, grid):
-            raise ValueError(f"grid must be that of the weights, {grid!r}, got {self.grid!r}")
-        known = None if base is None else base.label_names
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._many_outputs = False
-        if hasattr(X, "stream"):
-            if y is not None:
-                raise ValueError("y must be None for a survey, which knows its labels")
-            grid = grid or X.grid
-            if X.grid != grid:
-                raise ValueError(f"grid must be that of the survey, {X.grid!r}, got {grid!r}")
-            names = known or tuple(self.labels or X.label_names)
-            label_range = {name: X.label_range[name] for name in names}
-        else:
-            grid = grid or PFS_MR
-            flux, weight, y = self._training_arrays(X, y, ivar, grid, medium, resolution)
-            self._many_outputs = y.ndim == 2
-            names, values = label_columns(y, self.labels, known)
-            label_range = {n: (np.nanmin(v), np.nanmax(v)) for n, v in zip(names, values.T, strict=True) if np.isfinite(v).any()}
-        generic = self._takes_features()
-        if base is None:
-            n_pixels = self.n_features_in_ if generic else len(grid)
-            base = new_regressor(self, names, n_pixels, None if generic else grid.wave, seed)
-        fine_tuning = known is not None
-        if hasattr(X, "stream"):
-            self.n_features_in_ = len(grid)
-            self.history_ = fit_survey(self, base, X, names, seed, fine_tuning=fine_tuning)
-        else:
-            self.history_ = fit_arrays(self, base, flux, weight, values, seed, fine_tuning=fine_tuning)
-        self.regressor_, self.grid_ = base, None if generic else grid
-        self.record_ = {
-            "survey": repr(X) if hasattr(X, "stream") else None,
-            "fine_tuned_from": record or None,
-            "seed": seed,
-            "label_range": {name: [float(low), float(high)] for name, (low, high) in label_range.items()},
-        }
+        outcome = fit(self, X, y, ivar=ivar, medium=medium, resolution=resolution)
+        self.regressor_, self.history_ = outcome.regressor, outcome.history
+        self.grid_, self.record_ = outcome.grid, outcome.record
+        self.n_features_in_, self._many_outputs = outcome.n_features, outcome.many_outputs
         return self
-
-    def _training_arrays(self, X, y, ivar, grid, medium, resolution):
-        """Flux and inverse variance, float64 (n, n_pixels), and y as numbers."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
-            )
-        y = getattr(y, "value", y)
-        if self._takes_features():
-            X, y = validate_data(
-                self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", multi_output=True, y_numeric=True
-            )
-            return X, np.isfinite(X).astype(np.float64), y
-        batch = adapt(X, ivar=ivar, grid=grid, medium=medium, resolution=resolution)
-        y = np.asarray(y, dtype=np.float64)
-        if y.ndim not in (1, 2) or len(y) != len(batch):
-            raise ValueError(f"y must have shape ({len(batch)},) or ({len(batch)}, n_labels), got {y.shape}")
-        self.n_features_in_ = len(grid)
-        return batch.flux, batch.ivar, y
-
-    def _takes_features(self):
-        return self.weights is None and self.encoding == "none"
 
     # -- predicting --------------------------------------------------------------------------------
 
     def predict(
-        self, X, return_std=False, *, ivar=None, medium=None, resolution=None, on_error="raise", lower_resolution="raise"
+        self,
+        X,
+        return_std=False,
+        *,
+        ivar=None,
+        medium=None,
+        resolution=None,
+        on_error="raise",
+        lower_resolution="raise",
     ):
         """Surface gravity.
 
@@ -270,7 +221,9 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         logg, sigma = predictions.quantity("logg")
         return (logg, sigma) if return_std else logg
 
-    def predict_table(self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"):
+    def predict_table(
+        self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"
+    ):
         """All labels with their errors, and what is to be known of each spectrum.
 
         Parameters
@@ -320,7 +273,7 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         return (mean, sigma) if return_std else mean
 
     def _generic(self):
-        return self._takes_features() if not hasattr(self, "regressor_") else self.grid_ is None
+        return takes_features(self) if not hasattr(self, "regressor_") else self.grid_ is None
 
     def _ready(self):
         """Network on its device, grid and record: the fitted ones, or those of the weights."""

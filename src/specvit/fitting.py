@@ -2,19 +2,130 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
 
+from specvit.grid import PFS_MR, PixelGrid
 from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
 from specvit.network.calibration import calibrate
 from specvit.network.feed import ShuffledArrays
 from specvit.prediction import order_one, to_device
+from specvit.spectra import adapt
+from specvit.weights import load_weights
 
-__all__ = ["fit_arrays", "fit_survey", "label_columns", "new_regressor"]
+__all__ = ["Outcome", "fit", "takes_features"]
 
 _FEWEST_TO_SPLIT = 100  # below this every spectrum is trained on, and σ is not calibrated
 _SURVEY_EPOCH = 100_000  # spectra called an epoch of a survey without end
 _CALIBRATION_STARS = 20_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fit leaves behind.
+
+    Attributes
+    ----------
+    regressor : LabelRegressor
+    grid : PixelGrid or None
+        None where plain features were fitted.
+    history, record : dict
+    n_features : int
+    many_outputs : bool
+        Whether `y` had two dimensions.
+    """
+
+    regressor: LabelRegressor
+    grid: PixelGrid | None
+    history: dict
+    record: dict
+    n_features: int
+    many_outputs: bool
+
+
+def takes_features(estimator):
+    """Whether the estimator is for plain features and not for spectra."""
+    return estimator.weights is None and estimator.encoding == "none"
+
+
+def fit(estimator, X, y, *, ivar, medium, resolution):
+    """Fit the estimator's network; arguments as for `LoggEstimator.fit`, returns an `Outcome`."""
+    base, grid, earlier = (None, estimator.grid, {})
+    if estimator.weights is not None:
+        base, grid, earlier = load_weights(estimator.weights)
+        if estimator.grid not in (None, grid):
+            raise ValueError(f"grid must be that of the weights, {grid!r}, got {estimator.grid!r}")
+    known = None if base is None else base.label_names
+    seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+    simulated = hasattr(X, "stream")
+    if simulated:
+        if y is not None:
+            raise ValueError("y must be None for a survey, which knows its labels")
+        if grid not in (None, X.grid):
+            raise ValueError(f"grid must be that of the survey, {X.grid!r}, got {grid!r}")
+        grid = X.grid
+        names = known or tuple(estimator.labels or X.label_names)
+        label_range = {name: X.label_range[name] for name in names}
+    else:
+        grid = PFS_MR if grid is None else grid
+        flux, weight, y = _arrays(estimator, X, y, ivar, grid, medium, resolution)
+        names, values = label_columns(y, estimator.labels, known)
+        label_range = _ranges(names, values)
+    if takes_features(estimator):
+        grid = None
+    n_features = len(grid) if grid is not None else flux.shape[1]
+    regressor = base or new_regressor(estimator, names, n_features, grid, seed)
+    fine_tuning = base is not None
+    if simulated:
+        history = fit_survey(estimator, regressor, X, names, seed, fine_tuning=fine_tuning)
+    else:
+        history = fit_arrays(estimator, regressor, flux, weight, values, seed, fine_tuning=fine_tuning)
+    record = {
+        "survey": repr(X) if simulated else None,
+        "fine_tuned_from": earlier or None,
+        "seed": seed,
+        "label_range": label_range,
+    }
+    return Outcome(regressor, grid, history, record, n_features, not simulated and y.ndim == 2)
+
+
+def _arrays(estimator, X, y, ivar, grid, medium, resolution):
+    """Flux and inverse variance, float64 (n, n_pixels), and y as numbers."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
+        )
+    y = getattr(y, "value", y)
+    if takes_features(estimator):
+        X, y = validate_data(
+            estimator,
+            X,
+            y,
+            dtype=np.float64,
+            ensure_all_finite="allow-nan",
+            multi_output=True,
+            y_numeric=True,
+        )
+        return X, np.isfinite(X).astype(np.float64), y
+    batch = adapt(X, ivar=ivar, grid=grid, medium=medium, resolution=resolution)
+    y = np.asarray(y, dtype=np.float64)
+    if y.ndim not in (1, 2) or len(y) != len(batch):
+        raise ValueError(f"y must have shape ({len(batch)},) or ({len(batch)}, n_labels), got {y.shape}")
+    return batch.flux, batch.ivar, y
+
+
+def _ranges(names, values):
+    """Lowest and highest known value of each label."""
+    known = np.isfinite(values).any(0)
+    return {
+        name: [float(np.nanmin(column)), float(np.nanmax(column))]
+        for name, column, any_known in zip(names, values.T, known, strict=True)
+        if any_known
+    }
 
 
 def label_columns(y, labels, known):
@@ -54,7 +165,7 @@ def label_columns(y, labels, known):
     return tuple(known), filled
 
 
-def new_regressor(estimator, names, n_pixels, wavelength, seed):
+def new_regressor(estimator, names, n_pixels, grid, seed):
     """An untrained network of the shape that the estimator's parameters describe."""
     config = ViTConfig.default(
         n_pixels=n_pixels,
@@ -74,7 +185,7 @@ def new_regressor(estimator, names, n_pixels, wavelength, seed):
             names,
             encoding=estimator.encoding,
             heteroscedastic=estimator.loss == "gaussian_nll",
-            wavelength=wavelength,
+            wavelength=None if grid is None else grid.wave,
         )
 
 

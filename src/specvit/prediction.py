@@ -42,7 +42,7 @@ def predict_arrays(regressor, flux, ivar):
     rows = []
     for start in range(0, len(flux), _BATCH):
         pair = (
-            torch.as_tensor(x[start : start + _BATCH], dtype=parameter.dtype, device=parameter.device)
+            torch.tensor(x[start : start + _BATCH], dtype=parameter.dtype, device=parameter.device)
             for x in (flux, ivar)
         )
         rows.append([x.double().cpu().numpy() for x in regressor.predict(*pair)])

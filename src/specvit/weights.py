@@ -84,7 +84,9 @@ def load_weights(source=BUNDLED[0]):
         regressor.load_state_dict(tensors)
         record = json.loads(header["record"])
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"weights: {path} does not hold the model that its header describes ({error})") from error
+        raise ValueError(
+            f"weights: {path} does not hold the model that its header describes ({error})"
+        ) from error
     return regressor.eval(), grid, record
 
 
@@ -118,5 +120,7 @@ def _read(path, with_tensors=False):
     except (SafetensorError, OSError) as error:
         raise ValueError(f"weights: {path} is truncated or not a safetensors file ({error})") from error
     if header.get("format") != FORMAT:
-        raise ValueError(f"weights: {path} is not a file of format {FORMAT} (it says {header.get('format')!r})")
+        raise ValueError(
+            f"weights: {path} is not a file of format {FORMAT} (it says {header.get('format')!r})"
+        )
     return header, tensors

@@ -77,7 +77,9 @@ class TestArithmetic:
         steps = torch.tensor([2.0, 2e-3, 2e-3, 2e-3, 2e-3], dtype=torch.float64)
         pixels = torch.arange(20, 4096, 60)
         for star in labels:
-            jacobian = torch.autograd.functional.jacobian(lambda x: emulator.normalised(x[None])[0, pixels], star)
+            jacobian = torch.autograd.functional.jacobian(
+                lambda x: emulator.normalised(x[None])[0, pixels], star
+            )
             for k, step in enumerate(steps):
                 shift = torch.zeros(5, dtype=torch.float64)
                 shift[k] = step
@@ -94,7 +96,7 @@ class TestArithmetic:
             assert (product > 0).all()
 
     def test_gravity_widens_the_calcium_triplet(self, emulator):
-        """Physics: in dwarfs the wings of Ca II 8544.4 (vacuum) are stronger than in K giants of low metallicity."""
+        """Physics: the Ca II line at 8544.4 Å (vacuum) differs between a K giant and a K dwarf."""
         labels = torch.tensor([[4800.0, 2.0, -0.3, 0.1, 0.0], [4800.0, 4.6, -0.3, 0.1, 0.0]])
         near = np.abs(PFS_MR.wave - 8544.4) < 6
         with torch.no_grad():
@@ -132,7 +134,9 @@ class TestShiftsAndWidths:
         labels = stars(n, "pfs-mr").float()
         velocity, width = rng.uniform(-20, 20, n), rng.uniform(0.9, 1.1, n)
         coefficients = emulator.coefficients(labels)[0]
-        made = bank.normalised(coefficients, *(torch.as_tensor(x, dtype=torch.float32) for x in (velocity, width)))
+        made = bank.normalised(
+            coefficients, *(torch.as_tensor(x, dtype=torch.float32) for x in (velocity, width))
+        )
         components = np.concatenate([emulator.mean[None], emulator.components])
         for row, c, v, w in zip(made, coefficients, velocity, width, strict=True):
             expected = np.r_[1, c.numpy()] @ emulator._to_grid(components, v, w)

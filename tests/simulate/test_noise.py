@@ -10,12 +10,20 @@ from specvit.simulate import PFSNoise
 from specvit.simulate.noise import fnu_shape
 
 
-@pytest.mark.parametrize(("magnitude", "expected"), [(18, 87), (20, 24.0), (21.5, 7.1), (22, 4.6), (22.5, 3.0)])
+@pytest.mark.parametrize(
+    ("magnitude", "expected"), [(18, 87), (20, 24.0), (21.5, 7.1), (22, 4.6), (22.5, 3.0)]
+)
 def test_flat_source_has_the_published_snr(magnitude, expected):
     assert np.median(PFSNoise().snr(magnitude)) == pytest.approx(expected, rel=0.03)
 
 
-CONDITIONS = [(0.8, 12, 22.5, 0.325), (1.5, 12, 45, 0.65), (0.5, 12, 0, 0), (1.0, 4, 35, 0.45), (0.67, 24, 45, 0.1)]
+CONDITIONS = [
+    (0.8, 12, 22.5, 0.325),
+    (1.5, 12, 45, 0.65),
+    (0.5, 12, 0, 0),
+    (1.0, 4, 35, 0.45),
+    (0.67, 24, 45, 0.1),
+]
 
 
 @pytest.mark.parametrize(("seeing", "n_exposures", "zenith", "field"), CONDITIONS)

@@ -26,7 +26,7 @@ def test_samples_are_in_the_support_and_no_carbon_stars(name):
     labels = PRIORS[name].sample(5000, np.random.default_rng(2))
     assert PRIORS[name].contains(labels).all()
     assert not carbon_star(labels).any()
-    assert not PRIORS[name].contains(labels + [5000, 0, 0, 0, 0]).any()
+    assert not PRIORS[name].contains([*labels, 5000, 0, 0, 0, 0]).any()
 
 
 def test_hot_giants_are_left_out_where_the_library_has_none():
@@ -39,7 +39,10 @@ def test_survey_priors_stay_inside_the_library(library):
     useful = library.labels[~carbon_star(library.labels)]
     for prior in PRIORS.values():
         for (low, high), column in zip(prior.ranges, useful.T, strict=True):
-            assert column.min() - 1e-6 <= low + 0.02 * (high - low) and high - 0.02 * (high - low) <= column.max()
+            assert (
+                column.min() - 1e-6 <= low + 0.02 * (high - low)
+                and high - 0.02 * (high - low) <= column.max()
+            )
 
 
 def test_uniform_is_shape_one():

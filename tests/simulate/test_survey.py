@@ -69,7 +69,11 @@ def test_noiseless_spectrum_is_the_emulator(paper, emulator):
 
 
 def test_streams_are_reproducible_and_differ(paper):
-    one, again, other = paper.draw(8, stream=3), Survey("paper", seed=5).draw(8, stream=3), paper.draw(8, stream=4)
+    one, again, other = (
+        paper.draw(8, stream=3),
+        Survey("paper", seed=5).draw(8, stream=3),
+        paper.draw(8, stream=4),
+    )
     for field in dataclasses.fields(one):
         assert torch.equal(getattr(one, field.name), getattr(again, field.name))
     assert not (one.labels == other.labels).any()
@@ -113,7 +117,9 @@ class TestLeaks:
         x = (x - x.mean(0)) / x.std(0)
         x = torch.cat([x, torch.ones_like(x[:, :1])], 1).double()
         n = 2 * len(x) // 3
-        beta = torch.linalg.solve(x[:n].T @ x[:n] + 1e-2 * n * torch.eye(x.shape[1]), x[:n].T @ y[:n].double())
+        beta = torch.linalg.solve(
+            x[:n].T @ x[:n] + 1e-2 * n * torch.eye(x.shape[1]), x[:n].T @ y[:n].double()
+        )
         truth = y[n:].double()
         return 1 - (truth - x[n:] @ beta).square().sum() / (truth - truth.mean()).square().sum()
 
@@ -142,7 +148,10 @@ class TestImperfections:
             shifts = np.arange(-25, 25.1, 0.5)
             inner = slice(50, -50)
             misfit = [
-                np.sum((np.interp(PFS_MR.wave / (1 + s / SPEED_OF_LIGHT), PFS_MR.wave, still) - spectrum)[inner] ** 2)
+                np.sum(
+                    (np.interp(PFS_MR.wave / (1 + s / SPEED_OF_LIGHT), PFS_MR.wave, still) - spectrum)[inner]
+                    ** 2
+                )
                 for s in shifts
             ]
             assert shifts[np.argmin(misfit)] == pytest.approx(v, abs=1.0)
@@ -163,7 +172,10 @@ class TestImperfections:
         assert torch.allclose(other.flux * other.ivar.sqrt(), one.flux * one.ivar.sqrt(), rtol=1e-3)
 
     def test_line_errors_scale_with_line_depth(self):
-        one, other = self.only().observe([GIANT] * 60, 20.0), self.only(line_error=0.12).observe([GIANT] * 60, 20.0)
+        one, other = (
+            self.only().observe([GIANT] * 60, 20.0),
+            self.only(line_error=0.12).observe([GIANT] * 60, 20.0),
+        )
         scatter = (other.noiseless / one.noiseless).log().std(0)
         with torch.no_grad():
             depth = -Survey("paper").emulator.normalised(torch.tensor([GIANT]))[0].log()

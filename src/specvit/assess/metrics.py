@@ -9,7 +9,10 @@ from specvit.network.calibration import predict_batches
 __all__ = ["label_metrics", "score_survey"]
 
 #: Magnitudes at which surveys are scored.
-MAGNITUDES = {"paper": (20.0, 20.5, 21.0, 21.5, 22.0, 22.5), "pfs-mr": (17.0, 18.0, 19.0, 20.0, 21.0, 22.0, 23.0)}
+MAGNITUDES = {
+    "paper": (20.0, 20.5, 21.0, 21.5, 22.0, 22.5),
+    "pfs-mr": (17.0, 18.0, 19.0, 20.0, 21.0, 22.0, 23.0),
+}
 
 
 def label_metrics(truth, prediction, sigma=None):
@@ -40,7 +43,9 @@ def label_metrics(truth, prediction, sigma=None):
     return {name: float(value) for name, value in figures.items()}
 
 
-def score_survey(regressor, survey, *, n=20_000, magnitudes=None, device="cpu", stream=2**43, batch_size=1000):
+def score_survey(
+    regressor, survey, *, n=20_000, magnitudes=None, device="cpu", stream=2**43, batch_size=1000
+):
     """Metrics of every label at single magnitudes, on stars drawn afresh.
 
     Parameters
@@ -66,7 +71,10 @@ def score_survey(regressor, survey, *, n=20_000, magnitudes=None, device="cpu", 
     sizes = [min(batch_size, n - start) for start in range(0, n, batch_size)]
     table = {}
     for magnitude in magnitudes:
-        drawn = (survey.draw(size, stream=stream + i, device=device, magnitude=magnitude) for i, size in enumerate(sizes))
+        drawn = (
+            survey.draw(size, stream=stream + i, device=device, magnitude=magnitude)
+            for i, size in enumerate(sizes)
+        )
         mean, sigma, labels, snr = predict_batches(regressor, ((b.flux, b.ivar, b.labels) for b in drawn))
         used = np.isfinite(mean).all(1)
         row = {

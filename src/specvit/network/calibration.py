@@ -57,11 +57,11 @@ def calibrate(regressor, batches, *, min_count=400, max_points=12):
     if not len(snr):
         return
     n_bins = int(np.clip(len(snr) // min_count, 1, max_points))
-    bins = np.array_split(np.argsort(snr, kind="stable"), n_bins)
-    centres = np.array([np.median(snr[rows]) for rows in bins])
-    distinct = np.r_[True, np.diff(centres) > 1e-6 * centres[1:]]
-    factor = np.array([_quantile(ratio[rows]) for rows, keep in zip(bins, distinct, strict=True) if keep])
-    regressor.set_calibration(centres[distinct], factor)
+    merged = {}  # by median S/N: bins of one S/N are one bin
+    for rows in np.array_split(np.argsort(snr, kind="stable"), n_bins):
+        merged.setdefault(float(np.float32(np.median(snr[rows]))), []).append(rows)
+    factors = [_quantile(ratio[np.concatenate(rows)]) for rows in merged.values()]
+    regressor.set_calibration(list(merged), np.array(factors))
 
 
 def _quantile(ratio):

@@ -94,7 +94,9 @@ class Augmentation:
         knots = torch.randn(
             n, n_pixels // self.line_error_pixels + 2, generator=generator, device=normalised.device
         )
-        epsilon = _upsample(knots, n_pixels) * (self.line_error * 1.22)  # linear interpolation loses a third of the variance
+        epsilon = _upsample(knots, n_pixels) * (
+            self.line_error * 1.22
+        )  # linear interpolation loses a third of the variance
         return normalised.clamp_min(1e-3).pow(torch.exp(epsilon))
 
     def calibration_error(self, numbers, n_pixels):
@@ -129,7 +131,9 @@ class Augmentation:
             centre, width = numbers["chunk_centre"][:, k : k + 1], numbers["chunk_width"][:, k : k + 1]
             lost |= (index - centre * n_pixels).abs() < width / 2
         if self.bad_pixels:
-            lost |= torch.rand(lost.shape, generator=generator, device=device) < numbers["bad_fraction"][:, None]
+            lost |= (
+                torch.rand(lost.shape, generator=generator, device=device) < numbers["bad_fraction"][:, None]
+            )
         return lost
 
 

@@ -164,7 +164,10 @@ class Emulator(nn.Module):
         tensors = {f"module.{k}": v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
         arrays = ("wave", "mean", "components", "continuum_wave", "continuum_mean", "continuum_components")
         tensors |= {name: torch.as_tensor(getattr(self, name)) for name in arrays}
-        tensors |= {"grid.edges": torch.tensor(self.grid.edges), "grid.lsf_sigma": torch.tensor(self.grid.lsf_sigma)}
+        tensors |= {
+            "grid.edges": torch.tensor(self.grid.edges),
+            "grid.lsf_sigma": torch.tensor(self.grid.lsf_sigma),
+        }
         header = {
             "format": "specvit-emulator-1",
             "labels": json.dumps(LABELS),

@@ -35,8 +35,8 @@ def smooth_library(library: SyntheticLibrary, sigma, centres):
     own = centres / library.resolving_power / FWHM_PER_SIGMA
     if (sigma <= own).any():
         raise ValueError(
-            f"sigma must exceed the library's own LSF ({own.max():.3f} Å at R = {library.resolving_power:g}), "
-            f"got {sigma.min():.3f} Å"
+            f"sigma must exceed the library's own LSF ({own.max():.3f} Å at "
+            f"R = {library.resolving_power:g}), got {sigma.min():.3f} Å"
         )
     kernel = smoothing_matrix(library.wave, np.sqrt(sigma**2 - own**2), centres)
     return (kernel @ library.normalised.T.astype(np.float64)).T.astype(np.float32)
@@ -93,7 +93,16 @@ def fit_emulator(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         emulator = Emulator(
-            grid, wave, mean, components, library.continuum_wave, c_mean, c_components, label_range, width, members
+            grid,
+            wave,
+            mean,
+            components,
+            library.continuum_wave,
+            c_mean,
+            c_components,
+            label_range,
+            width,
+            members,
         )
         x = emulator.scaled(torch.as_tensor(library.labels, dtype=torch.float32)).to(device)
         jobs = [(network, emulator._scale, coefficients, wave.size) for network in emulator.networks]

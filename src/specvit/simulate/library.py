@@ -100,8 +100,8 @@ def read_library(folder):
             norm, cont = archive["norm"], archive["cont"]
             if norm.ndim != 2 or len(norm) != n or cont.shape != (n, _CONTINUUM_KNOTS.size):
                 raise ValueError(
-                    f"{path}: norm and cont must have shapes ({n}, n_wave) and ({n}, {_CONTINUUM_KNOTS.size}), "
-                    f"got {norm.shape} and {cont.shape}"
+                    f"{path}: norm and cont must have shapes ({n}, n_wave) and "
+                    f"({n}, {_CONTINUUM_KNOTS.size}), got {norm.shape} and {cont.shape}"
                 )
             labels.append(archive["labels"])
             normalised.append(norm.astype(np.float32) / 50_000)

@@ -69,7 +69,10 @@ class PFSNoise:
         ):
             if not low <= value <= high:
                 raise ValueError(f"{name} must lie in [{low:g}, {high:g}], got {value!r}")
-        self.grid, self.conditions = grid, dict(seeing=seeing, n_exposures=n_exposures, zenith=zenith, field=field)
+        self.grid, self.conditions = (
+            grid,
+            {"seeing": seeing, "n_exposures": n_exposures, "zenith": zenith, "field": field},
+        )
         reference = _REFERENCE
         transmitted = _extinction(grid.wave, zenith) / _extinction(grid.wave, reference["zenith"])
         transmitted = transmitted * _field_factor(table, field) / _field_factor(table, reference["field"])
@@ -78,12 +81,22 @@ class PFSNoise:
         fibre = np.interp(
             [field, reference["field"]], table["ap_field_deg"], table["field_fiber_radius_arcsec"]
         )
-        sky = _sky_airmass(zenith) / _sky_airmass(reference["zenith"]) * transmitted * (fibre[0] / fibre[1]) ** 2
+        sky = (
+            _sky_airmass(zenith)
+            / _sky_airmass(reference["zenith"])
+            * transmitted
+            * (fibre[0] / fibre[1]) ** 2
+        )
         ratio = n_exposures / reference["n_exposures"]
         self.counts_per_unit = ratio * table["counts_22p5_3h_center"] * transmitted * capture
         self.sky_counts = ratio * sky * table["sky_counts_3h"]
         self.background_variance = (
-            ratio * (sky * (table["var_sky_3h"] + table["var_stray_3h"]) + table["var_dark_3h"] + table["var_read_3h"])
+            ratio
+            * (
+                sky * (table["var_sky_3h"] + table["var_stray_3h"])
+                + table["var_dark_3h"]
+                + table["var_read_3h"]
+            )
             + (ratio * sky) ** 2 * table["var_skysys_3h"]
         )
 
@@ -101,7 +114,7 @@ class PFSNoise:
         -------
         ndarray, shape (..., n_pixels)
         """
-        fnu = np.broadcast_to(np.asarray(fnu, np.float64), np.shape(magnitude) + (len(self.grid),))
+        fnu = np.broadcast_to(np.asarray(fnu, np.float64), (*np.shape(magnitude), len(self.grid)))
         scale = 10 ** (-0.4 * (np.asarray(magnitude, np.float64) - 22.5))[..., None]
         return scale * self.counts_per_unit * fnu / fnu.mean(-1, keepdims=True)
 
@@ -135,5 +148,7 @@ def _field_factor(table, field):
 
 def _capture(table, wave, seeing, field):
     """Fraction of a point source's light that enters the fibre, bilinear in seeing and field."""
-    factor = RegularGridInterpolator((table["ap_seeing"], table["ap_field_deg"]), table["aperture_factor_grid"])
+    factor = RegularGridInterpolator(
+        (table["ap_seeing"], table["ap_field_deg"]), table["aperture_factor_grid"]
+    )
     return np.interp(wave, table["ap_wave_A"], factor([[seeing, field]])[0])

@@ -231,7 +231,9 @@ class Survey:
         # The stellar surface is far brighter than any unit here: only the shape is kept.
         flux = flux * torch.exp(log_continuum - log_continuum.mean(1, keepdim=True))
         brightness = 10 ** (-0.4 * (magnitude - 22.5))
-        flux = flux * (brightness / (flux @ tools["fnu"] / flux.shape[1]))[:, None]  # ⟨f_ν⟩ sets the magnitude
+        flux = (
+            flux * (brightness / (flux @ tools["fnu"] / flux.shape[1]))[:, None]
+        )  # ⟨f_ν⟩ sets the magnitude
         response = tools["response"]  # electrons per unit of flux
         counts = flux * response
         variance = counts + tools["background"]

@@ -1,0 +1,114 @@
+"""Weights files: what they hold, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from specvit.grid import PFS_MR
+from specvit.network import LabelRegressor, ViTConfig
+from specvit.weights import BUNDLED, _bundled, list_weights, load_weights, save_weights
+
+SMALL = ViTConfig.default(n_pixels=96, width=16, depth=1, heads=2, mlp=32, patch_size=32)
+
+
+@pytest.fixture
+def regressor():
+    torch.manual_seed(0)
+    regressor = LabelRegressor.build(SMALL, ("teff", "logg"))
+    regressor.set_label_scaling([5000, 3], [500, 1])
+    regressor.set_calibration([1.0, 10.0], [[1.1, 0.9], [1.2, 0.8]])
+    return regressor.eval()
+
+
+def test_round_trip(regressor, tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, regressor, grid=PFS_MR, record={"seed": 1})
+    again, grid, record = load_weights(path)
+    flux, ivar = torch.rand(3, 96) + 1, torch.full((3, 96), 50.0)
+    for a, b in zip(regressor.predict(flux, ivar), again.predict(flux, ivar), strict=True):
+        assert torch.equal(a, b)
+    assert grid == PFS_MR and record == {"seed": 1}
+
+
+def test_half_precision_moves_predictions_little(regressor, tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, regressor, dtype=torch.float16)
+    again, grid, _ = load_weights(path)
+    flux, ivar = torch.rand(3, 96) + 1, torch.full((3, 96), 50.0)
+    (mean, sigma), (other, _) = regressor.predict(flux, ivar), again.predict(flux, ivar)
+    assert ((mean - other).abs() < 5e-3 * sigma).all()
+    assert torch.equal(again.label_centre, regressor.label_centre) and grid is None
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled(name):
+    path = _bundled(name)
+    assert path.stat().st_size <= 20e6
+    regressor, grid, record = load_weights(name)
+    assert regressor.label_names == ("teff", "logg", "mh", "alpham", "cm") and regressor.heteroscedastic
+    assert grid == PFS_MR
+    for key in ("command", "seed", "revision", "device", "spectra_seen", "figures", "label_range", "torch"):
+        assert record[key], key
+    with safe_open(str(path), framework="pt") as archive:
+        assert json.loads(archive.metadata()["record"]) == record == list_weights()[name]
+        assert all(torch.isfinite(archive.get_tensor(key)).all() for key in archive.keys())  # noqa: SIM118
+
+
+def foreign(path):
+    save_file({"a": torch.zeros(2)}, str(path))
+
+
+def truncated(path):
+    path.write_bytes(_bundled("pfs-mr").read_bytes()[:100_000])
+
+
+def emulator(path):
+    path.write_bytes((_bundled("pfs-mr").parent / "emulator_pfs_mr.safetensors").read_bytes())
+
+
+def lacking(path):
+    with safe_open(str(_bundled("pfs-mr")), framework="pt") as archive:
+        tensors = {k: archive.get_tensor(k) for k in archive.keys() if not k.endswith("head.weight")}  # noqa: SIM118
+        save_file(tensors, str(path), metadata=archive.metadata())
+
+
+def of_other_sizes(path):
+    with safe_open(str(_bundled("pfs-mr")), framework="pt") as archive:
+        metadata = archive.metadata()
+        tensors = {k: archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118
+    description = json.loads(metadata["regressor"])
+    description["config"]["depth"] = 1
+    save_file(tensors, str(path), metadata=metadata | {"regressor": json.dumps(description)})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_text("no weights"), "truncated or not a safetensors file"),
+        (lambda path: path.write_bytes(b""), "truncated or not a safetensors file"),
+        (lambda path: np.savez(path.with_suffix(".npz"), a=1), None),
+        (truncated, "truncated or not a safetensors file"),
+        (foreign, "is not a file of format specvit-weights-1 "),
+        (emulator, "is not a file of format specvit-weights-1 .*specvit-emulator-1"),
+        (lacking, "does not hold the model that its header describes"),
+        (of_other_sizes, "does not hold the model that its header describes"),
+    ],
+)
+def test_hostile_files(tmp_path, make, message):
+    path = tmp_path / "w.safetensors"
+    make(path)
+    if message is None:
+        with pytest.raises(FileNotFoundError, match="weights must name bundled weights"):
+            load_weights(path)
+        return
+    with pytest.raises(ValueError, match=f"weights: .*{message}"):
+        load_weights(path)
+
+
+def test_unknown_name():
+    with pytest.raises(FileNotFoundError, match=r"bundled weights \('pfs-mr'.*got 'pfs-lr'"):
+        load_weights("pfs-lr")
