@@ -1,5 +1,6 @@
 """The command line: what it reads, prints and returns. A stand-in predicts, but for the last tests."""
 
+import json
 import subprocess
 import sys
 
@@ -159,6 +160,7 @@ def test_rows_of_a_file_with_several_spectra_are_numbered(stand_in, star, tmp_pa
     cube = Spectrum(flux=np.ones((2, WAVE.size)) * u.Jy, spectral_axis=WAVE * u.AA)
     files = {"one": one, "cube": cube, "list": SpectrumList([one, cube, one])}
     monkeypatch.setattr(cli, "read_spectrum", lambda path, **options: files[path])
+    monkeypatch.setattr(cli, "_check_file", lambda path: path)
     assert cli.main(["predict", "one", "cube", "one", "list"]) == 0
     names = [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]]
     assert names == ["one", "cube[0]", "cube[1]", "one", "list[0]", "list[1][0]", "list[1][1]", "list[2]"]
@@ -260,3 +262,5 @@ def test_info_shows_weights_and_sources(capsys):
     assert list_weights()
     assert all(f"weights {name!r}" in out for name in list_weights())
     assert "spt_ExposureTimeCalculator" in out
+    assert cli.main(["info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["weights"] == list_weights()

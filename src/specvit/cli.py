@@ -7,6 +7,7 @@ why), 2 when the command could not be carried out; then one line on the standard
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import warnings
 from importlib import metadata
@@ -96,6 +97,7 @@ def build_parser():
     predict.set_defaults(run=_predict)
 
     info = commands.add_parser("info", help="version, bundled weights and data, and what to cite")
+    info.add_argument("--json", action="store_true", help="everything that is recorded, as JSON")
     _add_traceback(info)
     info.set_defaults(run=_info)
     return parser
@@ -148,15 +150,19 @@ def read_spectrum(path, *, format=None, wave_unit="Angstrom", flux_unit="erg / (
     OSError, ValueError
         If the file cannot be read as a spectrum; the message names the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    path = _check_file(path)
     try:
         if format is None and path.suffix.lower() in _TEXT:
             return _read_table(path, wave_unit, flux_unit)
         return _read_specutils(path, format)
     except Exception as error:  # readers of every kind, on files of every kind
         raise ValueError(f"{path}: {_one_line(error)}") from error
+
+
+def _check_file(path):
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    return Path(path)
 
 
 def _read_specutils(path, format):
@@ -217,6 +223,8 @@ def _predict(args):
         raise ValueError("give at least one FILE, or --example")
     if args.output is not None and args.output.exists() and not args.overwrite:
         raise FileExistsError(f"{args.output} exists; --overwrite replaces it")
+    for path in args.files:
+        _check_file(path)  # before anything slow
 
     import specvit
 
@@ -294,25 +302,29 @@ def _as_text(table):
 def _info(args):
     from specvit.weights import list_weights
 
+    found = list_weights()
+    if args.json:
+        print(
+            json.dumps({"specvit": metadata.version("specvit"), "weights": found, "data": _SOURCES}, indent=2)
+        )
+        return 0
     print(f"specvit {metadata.version('specvit')}")
-    for name, record in list_weights().items():
+    for name, record in found.items():
         print(f"\nweights {name!r}")
-        _print_record(record, "  ")
+        for key, value in record.items():
+            if isinstance(value, str | int | float):
+                print(f"  {key}: {value}")
+        for survey, rows in record.get("figures", {}).items():
+            print(f"  log g on draws of the survey {survey!r}:")
+            print("    magnitude    S/N    R2     MAE    within 1 sigma")
+            for magnitude, row in rows.items():
+                logg = row["logg"]
+                numbers = f"{row['snr']:9.1f}  {logg['r2']:.3f}  {logg['mae']:.3f}  {logg['coverage']:.3f}"
+                print(f"    {magnitude:>5} {numbers}")
     print("\ndata")
     for what, source in _SOURCES.items():
         print(f"  {what}: {source}")
     return 0
-
-
-def _print_record(record, indent):
-    for key, value in record.items():
-        if isinstance(value, dict):
-            print(f"{indent}{key}:")
-            _print_record(value, indent + "  ")
-        elif isinstance(value, (list, tuple)):
-            print(f"{indent}{key}: {', '.join(map(str, value))}")
-        else:
-            print(f"{indent}{key}: {value}")
 
 
 def _positive(text):

@@ -48,6 +48,6 @@ def example_spectrum(magnitude=20.5, *, seed=2026):
             "magnitude": magnitude,
             "truth": truth,
             "medium": survey.grid.medium,
-            "resolution": float(np.median(survey.grid.resolving_power)),
+            "resolution": survey.grid.resolving_power,
         },
     )

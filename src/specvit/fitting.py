@@ -225,7 +225,7 @@ def fit_arrays(estimator, regressor, flux, ivar, labels, seed, *, fine_tuning):
     if regressor.encoding != "none":
         flux, ivar = order_one(flux, ivar)
     if not fine_tuning:
-        regressor.fit_label_scaling(labels)
+        regressor.fit_label_scaling(torch.tensor(labels))
     regressor = to_device(regressor, estimator.device)
     if estimator.precision == "64-true":
         regressor.double()

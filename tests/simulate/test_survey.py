@@ -195,6 +195,42 @@ class TestImperfections:
         assert (batch.noiseless_sigma.std(1) / batch.noiseless_sigma.mean(1) < 0.2).all()
         assert (batch.noiseless / batch.noiseless_sigma).median() == pytest.approx(7.1, rel=0.1)
 
+    def test_sky_brightness_changes_the_sky_and_not_the_star(self):
+        plain, bright = self.only(), self.only(sky_brightness=0.5)
+        one, other = plain.observe([GIANT] * 200, 22.0), bright.observe([GIANT] * 200, 22.0)
+        assert torch.equal(one.noiseless, other.noiseless)
+        ratio = (other.noiseless_sigma / one.noiseless_sigma).square()
+        lines = torch.as_tensor(plain.noise.sky_counts).argsort()
+        assert ratio[:, lines[-50:]].mean(1).log().std() == pytest.approx(0.5, abs=0.1)
+        assert ratio[:, lines[:50]].mean(1).log().std() < 0.4
+        assert (other.ivar * other.noiseless_sigma**2).median() == pytest.approx(1, abs=0.02)
+
+    def test_noise_shape_is_slow_and_reported(self):
+        one, other = (
+            self.only().observe([GIANT] * 50, 22.0),
+            self.only(noise_shape=0.25).observe([GIANT] * 50, 22.0),
+        )
+        ratio = (other.noiseless_sigma / one.noiseless_sigma).log()
+        assert ratio.std() == pytest.approx(0.25 * (2 / 3) ** 0.5, rel=0.2)  # linear between knots
+        assert ratio.diff(dim=1).abs().max() < 0.01
+        pull = (other.flux - other.noiseless) * other.ivar.sqrt()
+        assert pull.std() == pytest.approx(1, abs=0.02)
+
+    def test_reported_errors_are_off_by_a_factor(self):
+        batch = self.only(reported_error=0.1).observe([GIANT] * 400, 22.0)
+        ratio = (batch.ivar.sqrt() * batch.noiseless_sigma).median(1).values.log()
+        assert ratio.std() == pytest.approx(0.1, rel=0.15)
+
+    def test_correlated_noise_keeps_its_variance(self):
+        batch = self.only(correlated_noise=1.0).observe([GIANT] * 800, 22.0)
+        z = (batch.flux - batch.noiseless) / batch.noiseless_sigma
+        assert z[:, 1:-1].var() == pytest.approx(1, abs=0.01)
+        rho = (z[:, 1:] * z[:, :-1]).mean(1)
+        # ρ₁ = 2w/(1 + 2w²) for a kernel (w, 1, w), w uniform in (0, 0.5)
+        w = torch.linspace(0, 0.5, 1001)
+        assert rho.mean() == pytest.approx(float((2 * w / (1 + 2 * w**2)).mean()), abs=0.03)
+        assert rho.max() < 0.75
+
     def test_named_survey_has_them_all(self, realistic):
         augmentation, plain = realistic.augmentation, Augmentation()
         for field in dataclasses.fields(Augmentation):

@@ -216,7 +216,7 @@ class LabelRegressor(nn.Module):
         ``standard``: mean and standard deviation. ``minmax``: the range is mapped to [0, 1].
         NaN labels are left out; a label that never varies is given scale 1.
         """
-        labels = torch.tensor(labels, dtype=torch.float64)
+        labels = torch.as_tensor(labels, dtype=torch.float64)
         if labels.ndim != 2 or labels.shape[1] != self.n_labels or len(labels) == 0:
             raise ValueError(f"labels must have shape (n, {self.n_labels}), got {tuple(labels.shape)}")
         known = labels.isfinite()

@@ -43,6 +43,16 @@ class Augmentation:
     flat_noise : float
         Fraction of stars with noise of constant σ (of the same median SNR) instead of the
         instrument's sky pattern, as from other spectrographs.
+    sky_brightness : float
+        Rms of ln(sky variance over its reference): airmass, season, moon.
+    noise_shape : float
+        Rms of the slow variation over the spectrum (12 knots) of ln(σ over what the instrument's model
+        says): other throughputs, and variances that resampling and smoothing have changed.
+    reported_error : float
+        Rms of ln(reported σ over the true one), one number a star.
+    correlated_noise : float
+        Fraction of stars whose noise is correlated between neighbours, as resampling leaves it: a
+        three-pixel kernel whose wings have up to half the weight of its centre.
     """
 
     max_velocity: float = 0.0
@@ -56,6 +66,10 @@ class Augmentation:
     bad_pixels: float = 0.0
     missing_end: float = 0.0
     flat_noise: float = 0.0
+    sky_brightness: float = 0.0
+    noise_shape: float = 0.0
+    reported_error: float = 0.0
+    correlated_noise: float = 0.0
 
     @property
     def needs_bank(self):
@@ -78,6 +92,10 @@ class Augmentation:
             "bad_fraction": rng.random(n) * self.bad_pixels,
             "ends": ends,
             "flat": rng.random(n) < self.flat_noise,
+            "sky_brightness": np.exp(rng.standard_normal((n, 1)) * self.sky_brightness),
+            "noise_shape": rng.standard_normal((n, 12)) * self.noise_shape,
+            "reported": np.exp(2 * rng.standard_normal((n, 1)) * self.reported_error),
+            "wing": rng.random((n, 1)) * 0.5 * (rng.random((n, 1)) < self.correlated_noise),
         }
         return {
             name: torch.as_tensor(
@@ -107,6 +125,22 @@ class Augmentation:
         order = torch.arange(1, len(self.calibration) + 1, device=x.device)
         chebyshev = torch.cos(order[:, None] * torch.acos(x)[None])  # (n_terms, n_pixels)
         return torch.exp(numbers["calibration"] @ chebyshev)
+
+    def noise(self, numbers, n_pixels, generator):
+        """Gaussian noise of unit variance, (n, n_pixels), where wanted correlated between neighbours."""
+        n, device = len(numbers["wing"]), numbers["wing"].device
+        white = torch.randn(n, n_pixels, generator=generator, device=device)
+        if not self.correlated_noise:
+            return white
+        wing = numbers["wing"]
+        sides = torch.zeros_like(white)
+        sides[:, 1:] += white[:, :-1]
+        sides[:, :-1] += white[:, 1:]
+        return (white + wing * sides) / (1 + 2 * wing**2).sqrt()
+
+    def variance_factor(self, numbers, n_pixels):
+        """Factor on the variance, (n, n_pixels), or 1: its slow departure from the instrument's model."""
+        return torch.exp(2 * _upsample(numbers["noise_shape"], n_pixels)) if self.noise_shape else 1.0
 
     def sky_error(self, numbers, sky_counts):
         """Electrons of sky left in or taken out, (n, n_pixels), or None.

@@ -51,6 +51,8 @@ class PFSNoise:
         Electrons per pixel of a source of AB magnitude 22.5 with flat f_ν.
     background_variance : ndarray, shape (n_pixels,)
         Variance without the object, in electrons².
+    sky_variance : ndarray, shape (n_pixels,)
+        The part of it that comes from the sky: its photons, stray light and the systematic.
     sky_counts : ndarray, shape (n_pixels,)
         Electrons of sky per pixel.
     """
@@ -90,15 +92,11 @@ class PFSNoise:
         ratio = n_exposures / reference["n_exposures"]
         self.counts_per_unit = ratio * table["counts_22p5_3h_center"] * transmitted * capture
         self.sky_counts = ratio * sky * table["sky_counts_3h"]
-        self.background_variance = (
-            ratio
-            * (
-                sky * (table["var_sky_3h"] + table["var_stray_3h"])
-                + table["var_dark_3h"]
-                + table["var_read_3h"]
-            )
+        self.sky_variance = (
+            ratio * sky * (table["var_sky_3h"] + table["var_stray_3h"])
             + (ratio * sky) ** 2 * table["var_skysys_3h"]
         )
+        self.background_variance = self.sky_variance + ratio * (table["var_dark_3h"] + table["var_read_3h"])
 
     def counts(self, magnitude, fnu=1.0):
         """Expected electrons per pixel.

@@ -31,6 +31,10 @@ _AUGMENTATIONS = {
         bad_pixels=0.03,
         missing_end=0.35,
         flat_noise=0.25,
+        sky_brightness=0.5,
+        noise_shape=0.25,
+        reported_error=0.1,
+        correlated_noise=0.5,
     ),
 }
 
@@ -236,23 +240,26 @@ class Survey:
         )  # ⟨f_ν⟩ sets the magnitude
         response = tools["response"]  # electrons per unit of flux
         counts = flux * response
-        variance = counts + tools["background"]
+        background = tools["background"] + tools["sky_variance"] * (numbers["sky_brightness"] - 1)
+        factor = augmentation.variance_factor(numbers, counts.shape[1])
+        variance = (counts + background) * factor
         flat = numbers["flat"][:, None]
         if augmentation.flat_noise:
             snr = _interpolate(magnitude, tools["magnitudes"], tools["median_snr"])
-            flat_variance = (response * (brightness / snr)[:, None]) ** 2
+            flat_variance = (response * (brightness / snr)[:, None]) ** 2 * factor
             variance = torch.where(flat, flat_variance, variance)
         sigma = variance.sqrt()
-        noisy = counts + sigma * torch.randn(counts.shape, generator=generator, device=counts.device)
+        noisy = counts + sigma * augmentation.noise(numbers, counts.shape[1], generator)
         sky = augmentation.sky_error(numbers, tools["sky"])
         if sky is not None:
             noisy = noisy + torch.where(flat, 0, sky)
         # Photon noise of a source without features but of the observed brightness. Anything finer, smoothed
         # over 64 pixels say, is a low-resolution spectrum from which log g can be read at R² = 0.8.
         level = noisy.sum(1, keepdim=True) / response.sum()
-        reported = level.clamp_min(0) * response + tools["background"]
+        reported = (level.clamp_min(0) * response + background) * factor
         if augmentation.flat_noise:
             reported = torch.where(flat, flat_variance, reported)
+        reported = reported * numbers["reported"]
         calibration = augmentation.calibration_error(numbers, counts.shape[1])
         unit = response if calibration is None else response / calibration
         ivar = unit**2 / reported
@@ -272,6 +279,7 @@ class Survey:
                 "response": noise.counts_per_unit * fnu_shape(wave),
                 "background": noise.background_variance,
                 "sky": noise.sky_counts,
+                "sky_variance": noise.sky_variance,
                 "magnitudes": magnitudes,
                 "median_snr": median_snr,
             }
