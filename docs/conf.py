@@ -7,6 +7,7 @@ packages (intersphinx).
 import os
 import re
 from importlib.metadata import metadata, version
+from pathlib import Path
 
 from sphinx.util.nodes import make_refnode
 from sphinx_astropy.conf.v3 import *  # noqa: F403
@@ -26,7 +27,14 @@ version = ".".join(release.split(".")[:2])
 
 extensions += ["myst_parser", "sphinx_gallery.gen_gallery"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-exclude_patterns += ["conftest.py", "examples/*", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
+exclude_patterns += [
+    "conftest.py",
+    "examples/*",
+    "generated/*",
+    "gallery/*.ipynb",
+    "gallery/*.py",
+    "gallery/*.md5",
+]
 automodapi_inheritance_diagram = False
 numpydoc_xref_param_type = False
 html_theme = "astropy-unified"
@@ -83,7 +91,45 @@ def plain_roles(app, what, name, obj, options, lines):
         lines[:] = [re.sub(r":(?:term|ref):`([^`<]*?)(?: *<[^`]*>)?`", r"\1", line) for line in lines]
 
 
+def write_records(app):
+    """Pages to be included in others: the figures recorded in the weights and in the emulator."""
+    from specvit import Emulator
+    from specvit.weights import list_weights
+
+    folder = Path(app.srcdir) / "generated"
+    folder.mkdir(exist_ok=True)
+    lines = []
+    for name, record in list_weights().items():
+        heading = f"Weights ``{name}``"
+        lines += [heading, "-" * len(heading), ""]
+        facts = {key: value for key, value in record.items() if isinstance(value, str | int | float)}
+        lines += [f"* {key.replace('_', ' ')}: ``{value}``" for key, value in facts.items()] + [""]
+        for survey, rows in record.get("figures", {}).items():
+            lines += [f".. csv-table:: log g on fresh draws of ``{survey}``", "   :header-rows: 1", ""]
+            lines += ["   magnitude,median S/N,R²,mean absolute error [dex],bias [dex],share within 1 σ"]
+            for magnitude, row in rows.items():
+                numbers = (f"{row['logg'][key]:.3f}" for key in ("r2", "mae", "bias", "coverage"))
+                lines += [f"   {magnitude},{row['snr']:.1f},{','.join(numbers)}"]
+            lines += [""]
+    (folder / "weights.rst").write_text("\n".join(lines), encoding="utf-8")
+
+    record = Emulator.load().record
+    lines = [
+        f"It was fitted on {record['n_spectra']} spectra. On library points that were held out of the fit,",
+        "the rms error of the normalised flux is:",
+        "",
+        ".. csv-table::",
+        "   :header-rows: 1",
+        "",
+        "   domain,held-out points,median,90th percentile",
+    ]
+    for domain, row in record["held_out_rms"].items():
+        lines += [f"   {domain},{row['n']},{100 * row['median']:.3f} %,{100 * row['p90']:.3f} %"]
+    (folder / "emulator.rst").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
 def setup(app):
+    app.connect("builder-inited", write_records)
     app.connect("missing-reference", resolve_public_name)
     app.connect("autodoc-process-docstring", plain_roles)
 

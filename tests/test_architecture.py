@@ -28,7 +28,7 @@ ALLOWED = {
     "assess": {"grid", "spectra", "simulate", "network"},
 }
 #: Rooms at the bottom: they may import every room above, and each other.
-FACES = {"weights", "fitting", "prediction", "estimator", "baselines", "explain", "cli", "example"}
+FACES = {"domain", "weights", "fitting", "prediction", "estimator", "baselines", "explain", "cli", "example"}
 
 #: Room -> outside packages that it must not import.
 FORBIDDEN = {

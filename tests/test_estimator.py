@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from specutils import Spectrum, SpectrumCollection, SpectrumList
 
 from specvit import LoggEstimator, Survey, example_spectrum
-from specvit.grid import PixelGrid
+from specvit.grid import PFS_MR, PixelGrid
 from specvit.spectra import Flag, SpectrumError, vacuum_to_air
 
 #: A network small enough for scikit-learn's checks, on plain features.
@@ -153,7 +153,7 @@ class TestSameStarSameAnswer:
     def test_redshift(self, estimator, star):
         moved = Spectrum(
             flux=star.flux,
-            spectral_axis=star.wavelength * (1 + 0.001),
+            spectral_axis=u.Quantity(star.wavelength) * (1 + 0.001),
             uncertainty=star.uncertainty,
             redshift=0.001,
         )
@@ -226,11 +226,32 @@ class TestUnusableSpectra:
         assert np.isnan(result).all() and result.shape == (2,)
 
     def test_label_outside_the_training_range_is_flagged(self):
-        batch = Survey("paper", seed=4).observe([[3550.0, 5.2, 0.4, 0.0, 0.0]], 20.0)
+        batch = Survey("paper", seed=4).observe([[6550.0, 5.2, 0.4, 0.0, 0.0]] * 4, 18.0)
         table = LoggEstimator("paper", device="cpu").predict_table(
             batch.flux.numpy(), ivar=batch.ivar.numpy()
         )
-        assert table["flags"][0] & Flag.OUT_OF_DOMAIN
+        assert (table["flags"] & Flag.OUT_OF_DOMAIN).all()
+
+    def test_a_star_of_another_kind_is_flagged(self, estimator):
+        """Paschen lines, as in an A star: nothing like it was trained on."""
+        wave = PFS_MR.wave
+        lines = (8440.3, 8469.6, 8504.8, 8547.7, 8600.8, 8667.4, 8752.9)
+        flux = 1 - 0.4 * sum(np.exp(-0.5 * ((wave - line) / 8) ** 2) for line in lines)
+        noisy = flux + np.random.default_rng(0).normal(0, 0.01, wave.size)
+        table = estimator.predict_table(noisy, ivar=np.full(wave.size, 1e4))
+        assert table["chi2"][0] > 2 and table["flags"][0] & Flag.OUT_OF_DOMAIN
+
+    def test_simulated_stars_are_not_flagged(self, estimator):
+        for survey, magnitude in (("paper", 20.0), ("paper", 22.0), ("pfs-mr", 21.0)):
+            batch = Survey(survey, seed=8).draw(100, magnitude=magnitude)
+            table = estimator.predict_table(batch.flux.numpy(), ivar=batch.ivar.numpy())
+            assert np.mean(table["chi2"] > 2) <= 0.03
+
+    def test_spectrum_lost_in_noise_is_flagged(self, estimator):
+        noise = np.random.default_rng(0).normal(0.2, 1, 4096)
+        table = estimator.predict_table(noise, ivar=np.ones(4096))
+        assert table["flags"][0] & Flag.LOW_SNR
+        assert table["logg_err"][0].value > 0.7  # nearly the spread of all stars
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

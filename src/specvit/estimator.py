@@ -237,7 +237,8 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         -------
         `~astropy.table.QTable`
             Each label with ``<label>_err``; ``snr``, the median signal-to-noise ratio per pixel;
-            ``coverage``, the share of the grid's pixels with information; ``flags``, a sum of
+            ``coverage``, the share of the grid's pixels with information; ``chi2``, the reduced χ² of the
+            spectrum against the synthetic one of its labels (`~specvit.domain.misfit`); ``flags``, a sum of
             `~specvit.spectra.Flag`; ``error``, why a spectrum was not used.
         """
         if self._generic():
@@ -284,7 +285,9 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
                 f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate "
                 "arguments before using this estimator, or give it weights."
             )
-        regressor, grid, record = load_weights(self.weights)
+        if getattr(self, "_loaded", (None,))[0] != self.weights:  # once, and again if `weights` is set anew
+            self._loaded = (self.weights, *load_weights(self.weights))
+        _, regressor, grid, record = self._loaded
         return to_device(regressor, self.device), grid, record
 
     # -- keeping -----------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from specvit.domain import LARGEST_MISFIT, misfit
+from specvit.simulate import LABELS
 from specvit.spectra import Flag, SpectrumBatch
 
 __all__ = ["Predictions", "label_unit", "predict_arrays", "to_device"]
@@ -14,6 +16,8 @@ __all__ = ["Predictions", "label_unit", "predict_arrays", "to_device"]
 _BATCH = 256
 #: A prediction this close to the end of the training range, as a share of it, is flagged.
 _EDGE = 0.01
+#: Median S/N per pixel below which labels rest on the prior more than on the spectrum.
+_LOWEST_SNR = 1.0
 
 
 def to_device(regressor, device):
@@ -97,6 +101,7 @@ class Predictions:
                 margin = _EDGE * (high - low)
                 outside = (mean[:, k] < low + margin) | (mean[:, k] > high - margin)
                 batch.flags[outside] |= int(Flag.OUT_OF_DOMAIN)
+        batch.flags[used & ~(batch.snr >= _LOWEST_SNR)] |= int(Flag.LOW_SNR)
         return cls(names, mean, sigma, batch)
 
     def quantity(self, name):
@@ -106,16 +111,21 @@ class Predictions:
         return self.mean[:, k].reshape(shape) * unit, self.sigma[:, k].reshape(shape) * error_unit
 
     def table(self):
-        """One row a spectrum: the labels with their errors, S/N, coverage, flags and reasons."""
+        """One row a spectrum: the labels with their errors, S/N, coverage, fit, flags and reasons."""
         from astropy.table import QTable
 
-        table = QTable()
+        table, batch = QTable(), self.batch
+        chi2 = np.full(len(batch), np.nan)
+        if self.names == LABELS:
+            chi2 = misfit(batch.flux, batch.ivar, self.mean, batch.grid)
+            batch.flags[chi2 > LARGEST_MISFIT] |= int(Flag.OUT_OF_DOMAIN)
         for k, name in enumerate(self.names):
             unit, error_unit = label_unit(name)
             table[name] = self.mean[:, k] * unit
             table[f"{name}_err"] = self.sigma[:, k] * error_unit
         table["snr"] = self.batch.snr
         table["coverage"] = self.batch.coverage
+        table["chi2"] = chi2
         table["flags"] = self.batch.flags
         table["error"] = [reason or "" for reason in self.batch.errors]
         return table

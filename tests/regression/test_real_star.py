@@ -28,7 +28,7 @@ def data():
 
 
 def spectrum(data, sigma=None):
-    uncertainty = None if sigma is None else StdDevUncertainty(np.full(data["flux"].size, sigma))
+    uncertainty = None if sigma is None else StdDevUncertainty(np.full(data["flux"].size, sigma) * FLAM)
     return Spectrum(
         flux=data["flux"] * FLAM,
         spectral_axis=data["wave_A"] * u.AA,

@@ -35,6 +35,9 @@ class Flag(enum.IntFlag):
     OUT_OF_DOMAIN = 32
     #: The spectrum could not be used at all; `SpectrumBatch.errors` says why.
     UNUSABLE = 64
+    #: Median S/N per pixel below 1: labels rest on the training prior more than on the spectrum (set by the
+    #: estimator).
+    LOW_SNR = 128
 
     @classmethod
     def describe(cls, value):
