@@ -61,7 +61,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!specvit)[a-zA-Z_]\w*(\.\w+)+"),  # dotted names of other packages
     (r"py:.*", r"[A-Za-z]*(Error|Warning|Exception)|Tensor|Path|Generator"),
     (r"py:.*", r"bool|int|float|str|bytes|dict|list|tuple|set|slice|object|type|None|True|False"),
-    (r"py:obj", r"[a-z_][a-z0-9_]*"),  # parameters and attributes: `flux`
+    (r"py:obj", r"[a-z_][a-z0-9_-]*"),  # parameters, attributes, surveys: `flux`, `pfs-mr`
     (r"py:obj", r"[A-Z_]+"),  # constants
 ]
 
@@ -85,10 +85,14 @@ def resolve_public_name(app, env, node, contnode):
     return make_refnode(app.builder, node["refdoc"], where.docname, where.node_id, contnode, found[0])
 
 
-def plain_roles(app, what, name, obj, options, lines):
-    """Unlink what scikit-learn writes into `set_fit_request` and its kin: its glossary is not here."""
-    if name.endswith("_request"):
-        lines[:] = [re.sub(r":(?:term|ref):`([^`<]*?)(?: *<[^`]*>)?`", r"\1", line) for line in lines]
+def plain_docstring(app, what, name, obj, options, lines):
+    """Bars in docstrings are absolute values, not substitutions; scikit-learn's glossary is not here."""
+    for i, line in enumerate(lines):
+        if name.endswith("_request"):
+            line = re.sub(r":(?:term|ref):`([^`<]*?)(?: *<[^`]*>)?`", r"\1", line)
+        if "\\" not in line and not line.lstrip().startswith(">>>"):
+            line = re.sub(r"``.*?``|\|", lambda found: r"\|" if found[0] == "|" else found[0], line)
+        lines[i] = line
 
 
 def write_records(app):
@@ -131,7 +135,7 @@ def write_records(app):
 def setup(app):
     app.connect("builder-inited", write_records)
     app.connect("missing-reference", resolve_public_name)
-    app.connect("autodoc-process-docstring", plain_roles)
+    app.connect("autodoc-process-docstring", plain_docstring)
 
 
 # -- Examples: run by the build, their figures are made by it -------------------------------------
@@ -143,6 +147,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",
 }
