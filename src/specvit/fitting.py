@@ -21,7 +21,7 @@ __all__ = ["Outcome", "fit", "takes_features"]
 
 _FEWEST_TO_SPLIT = 100  # below this every spectrum is trained on, and σ is not calibrated
 _SURVEY_EPOCH = 100_000  # spectra called an epoch of a survey without end
-_CALIBRATION_STARS = 20_000
+_CALIBRATION_STARS = 20_000  # or as many as the survey has, if fewer
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,8 @@ def fit_survey(estimator, regressor, survey, names, seed, *, fine_tuning):
     validation = _Draws(survey, columns, device, first=2**41, n=2_000)
     config = _config(estimator, per_epoch, fine_tuning, True, seed)
     history = _train(estimator, regressor, stream, config, validation)
-    calibrate(regressor, _Draws(survey, columns, device, first=2**42, n=_CALIBRATION_STARS))
+    stars = min(_CALIBRATION_STARS, max(1_000, survey.n or _CALIBRATION_STARS))
+    calibrate(regressor, _Draws(survey, columns, device, first=2**42, n=stars))
     return history
 
 
