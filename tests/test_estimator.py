@@ -173,6 +173,9 @@ class TestSameStarSameAnswer:
         )
         result = estimator.predict(cube)
         assert result.shape == (2, 3) and result.value == pytest.approx(np.array([single] * 2), abs=1e-4)
+        objects = np.empty(3, dtype=object)
+        objects[:] = [star, faint, star]
+        assert estimator.predict(objects).unit == DEX
         collection = SpectrumCollection.from_spectra([star, faint, star])
         assert estimator.predict(collection).value == pytest.approx(single, abs=1e-4)
 

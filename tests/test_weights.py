@@ -31,7 +31,7 @@ def test_round_trip(regressor, tmp_path):
     flux, ivar = torch.rand(3, 96) + 1, torch.full((3, 96), 50.0)
     for a, b in zip(regressor.predict(flux, ivar), again.predict(flux, ivar), strict=True):
         assert torch.equal(a, b)
-    assert grid == PFS_MR and record == {"seed": 1}
+    assert grid == PFS_MR and record["seed"] == 1 and "sqrt(ivar)" in record["snr"]
 
 
 def test_half_precision_moves_predictions_little(regressor, tmp_path):
@@ -51,7 +51,17 @@ def test_bundled(name):
     regressor, grid, record = load_weights(name)
     assert regressor.label_names == ("teff", "logg", "mh", "alpham", "cm") and regressor.heteroscedastic
     assert grid == PFS_MR
-    for key in ("command", "seed", "revision", "device", "spectra_seen", "figures", "label_range", "torch"):
+    for key in (
+        "command",
+        "seed",
+        "revision",
+        "device",
+        "spectra_seen",
+        "figures",
+        "label_range",
+        "torch",
+        "snr",
+    ):
         assert record[key], key
     with safe_open(str(path), framework="pt") as archive:
         assert json.loads(archive.metadata()["record"]) == record == list_weights()[name]

@@ -199,7 +199,7 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         -------
         logg : `~astropy.units.Dex` or ndarray
             For spectra, of their shape (a scalar for one), in dex(cm/s²); for arrays plain floats,
-            shape (n,), or (n, n_labels) where `fit` was given such a `y`.
+            shape (n,) (or () for one spectrum), with a last axis of labels where the `y` of `fit` had one.
         sigma : Quantity or ndarray
             Standard error in dex, if `return_std`.
 
@@ -212,12 +212,14 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         """
         if self._generic():
             check_is_fitted(self)
+            if not (ivar is None and medium is None and resolution is None):
+                raise ValueError("ivar, medium and resolution are for spectra, not for plain features")
             X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
             mean, sigma = predict_arrays(self._ready()[0], X, np.isfinite(X).astype(np.float64))
-            return self._select(mean, sigma, return_std)
+            return self._select(mean, sigma, return_std, (len(X),))
         predictions = self._predict(X, ivar, medium, resolution, on_error, lower_resolution)
         if _is_array(X):
-            return self._select(predictions.mean, predictions.sigma, return_std)
+            return self._select(predictions.mean, predictions.sigma, return_std, predictions.batch.shape)
         logg, sigma = predictions.quantity("logg")
         return (logg, sigma) if return_std else logg
 
@@ -265,12 +267,13 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         )
         return Predictions.make(regressor, batch, record.get("label_range", {}))
 
-    def _select(self, mean, sigma, return_std):
-        """The columns that `predict` gives for arrays."""
+    def _select(self, mean, sigma, return_std, shape):
+        """The columns that `predict` gives for arrays, in the shape of what was given."""
         if not getattr(self, "_many_outputs", False):
             names = self._ready()[0].label_names
             column = names.index("logg") if "logg" in names else 0
             mean, sigma = mean[:, column], sigma[:, column]
+        mean, sigma = (x.reshape(shape + x.shape[1:]) for x in (mean, sigma))
         return (mean, sigma) if return_std else mean
 
     def _generic(self):
@@ -319,5 +322,6 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
 
 def _is_array(X):
     """Whether `X` holds numbers and not spectra."""
-    first = X[0] if isinstance(X, list | tuple) and len(X) else X
-    return not hasattr(first, "spectral_axis")
+    if isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim):
+        X = X[0] if len(X) else X
+    return not hasattr(X, "spectral_axis")

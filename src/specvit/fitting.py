@@ -9,6 +9,7 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from specvit import __version__
 from specvit.grid import PFS_MR, PixelGrid
 from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
 from specvit.network.calibration import calibrate
@@ -88,6 +89,8 @@ def fit(estimator, X, y, *, ivar, medium, resolution):
         "survey": repr(X) if simulated else None,
         "fine_tuned_from": earlier or None,
         "seed": seed,
+        "specvit": __version__,
+        "torch": torch.__version__,
         "label_range": label_range,
     }
     return Outcome(regressor, grid, history, record, n_features, not simulated and y.ndim == 2)

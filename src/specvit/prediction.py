@@ -106,6 +106,8 @@ class Predictions:
 
     def quantity(self, name):
         """A label and its standard error with units, in the shape of what was given."""
+        if name not in self.names:
+            raise ValueError(f"{name} is not among the labels {self.names!r}; predict_table gives these")
         k, shape = self.names.index(name), self.batch.shape
         unit, error_unit = label_unit(name)
         return self.mean[:, k].reshape(shape) * unit, self.sigma[:, k].reshape(shape) * error_unit

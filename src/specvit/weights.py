@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from specvit.grid import PixelGrid
 from specvit.network import LabelRegressor
+from specvit.network.inputs import SNR_DEFINITION
 
 __all__ = ["BUNDLED", "list_weights", "load_weights", "save_weights"]
 
@@ -31,7 +32,7 @@ def save_weights(path, regressor, *, grid=None, record=None, dtype=torch.float32
     grid : PixelGrid, optional
         Pixels of the spectra it takes.
     record : dict, optional
-        How it came about: plain JSON types.
+        How it came about: plain JSON types. The definition of the S/N is added.
     dtype : torch.dtype
         Of the network's weights in the file; float16 halves the size and moves predictions by about
         a thousandth of their σ. Scalings and calibration stay as they are.
@@ -45,7 +46,7 @@ def save_weights(path, regressor, *, grid=None, record=None, dtype=torch.float32
     header = {
         "format": FORMAT,
         "regressor": json.dumps(regressor.to_dict()),
-        "record": json.dumps(record or {}),
+        "record": json.dumps({"snr": SNR_DEFINITION} | (record or {})),
         "grid": json.dumps(None if grid is None else {"medium": grid.medium, "name": grid.name}),
     }
     save_file(tensors, str(path), metadata=header)

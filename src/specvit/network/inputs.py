@@ -10,8 +10,10 @@ import torch
 
 from specvit.network._checks import check_choice
 
-__all__ = ["ENCODINGS", "encode", "median_snr", "n_channels"]
+__all__ = ["ENCODINGS", "SNR_DEFINITION", "encode", "median_snr", "n_channels"]
 
+#: The one definition of the S/N of a spectrum, for records.
+SNR_DEFINITION = "median over valid pixels of flux * sqrt(ivar)"
 #: Fractional size of the spectral features: noise beyond it is shrunk away (Wiener filter).
 FEATURE_SIZE = 0.2
 #: Range of S/N per pixel, as log10, that is told apart. Above 30 a spectrum differs from its model by more

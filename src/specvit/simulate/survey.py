@@ -222,6 +222,7 @@ class Survey:
             return self._expose(labels, magnitude, numbers, generator)
 
     def _expose(self, labels, magnitude, numbers, generator):
+        """From labels to spectra as a pipeline would deliver them."""
         tools, augmentation = self._tools(labels.device), self.augmentation
         coefficients, continuum_coefficients = tools["emulator"].coefficients(labels)
         if augmentation.needs_bank:
@@ -235,9 +236,8 @@ class Survey:
         # The stellar surface is far brighter than any unit here: only the shape is kept.
         flux = flux * torch.exp(log_continuum - log_continuum.mean(1, keepdim=True))
         brightness = 10 ** (-0.4 * (magnitude - 22.5))
-        flux = (
-            flux * (brightness / (flux @ tools["fnu"] / flux.shape[1]))[:, None]
-        )  # ⟨f_ν⟩ sets the magnitude
+        mean_fnu = flux @ tools["fnu"] / flux.shape[1]  # which sets the magnitude
+        flux = flux * (brightness / mean_fnu)[:, None]
         response = tools["response"]  # electrons per unit of flux
         counts = flux * response
         background = tools["background"] + tools["sky_variance"] * (numbers["sky_brightness"] - 1)
