@@ -1,6 +1,7 @@
 """The emulator against the library it stands for, float64, and finite differences."""
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import torch
 
 from specvit.grid import FWHM_PER_SIGMA, PFS_MR, PixelGrid
 from specvit.simulate import Emulator, LsfBank
-from specvit.simulate.fitting import fit_emulator, held_out_rms, smooth_library
+from specvit.simulate.fitting import fit_emulator
 from specvit.simulate.library import SyntheticLibrary, carbon_star, read_library
 from specvit.simulate.priors import PRIORS
-from specvit.simulate.smoothing import SPEED_OF_LIGHT, smoothing_matrix
+from specvit.simulate.smoothing import SPEED_OF_LIGHT, smooth_library, smoothing_matrix
+from specvit.simulate.validation import held_out_rms
 
 
 def stars(n, survey="paper", seed=0):
@@ -58,8 +60,11 @@ class TestAgainstTheLibrary:
         shape -= shape.mean(1, keepdims=True)
         assert np.median(shape.std(1)) < 2e-3
 
-    def test_record_says_what_was_measured(self, emulator):
-        assert emulator.record["held_out_rms"]["paper"]["median"] <= 6e-4
+    def test_record_says_what_was_measured(self, emulator, library):
+        held_out = library[np.array(emulator.record["held_out"])]
+        report = emulator.record["validation"]
+        assert report["median"] == pytest.approx(np.median(held_out_rms(emulator, held_out)), rel=1e-3)
+        assert report["float32"] <= 2e-5 and report["derivatives"] <= 0.01
 
 
 class TestArithmetic:
@@ -199,14 +204,44 @@ def toy_library(n, seed):
     return SyntheticLibrary(labels, wave, flux.astype(np.float32), continuum, knots, 20_000.0)
 
 
-def test_fit_on_another_grid():
-    """The fit knows nothing of PFS: a toy library on a toy grid."""
+def toy_spread(grid):
+    """Rms by which the toy spectra differ from their mean."""
+    spectra = smooth_library(toy_library(200, 2), grid.lsf_sigma, grid.wave)
+    return np.sqrt(np.mean((spectra - spectra.mean(0)) ** 2))
+
+
+def test_fit_on_another_grid(tmp_path):
+    """The fit knows nothing of PFS: a toy library on a toy grid, with its report."""
+    library = toy_library(500, 0)
     grid = PixelGrid.linear(7920, 8080, 300, 0.7)
-    emulator = fit_emulator(
-        toy_library(400, 0), grid, n_components=4, n_continuum=2, width=48, members=2, steps=1500
+    emulator = Emulator.fit(library, grid, n_components=4, n_continuum=2, width=48, members=2, steps=1500)
+    assert np.median(held_out_rms(emulator, toy_library(50, 1))) < 0.1 * toy_spread(grid)
+    kept = np.array(emulator.record["held_out"])
+    assert not carbon_star(library.labels[kept]).any()
+    report = emulator.record["validation"]
+    rms = held_out_rms(emulator, library[kept])
+    assert report["n"] == len(kept) and report["median"] == pytest.approx(np.median(rms))
+    assert sum(row["n"] for row in report["by_teff"]) == len(kept)
+    assert all(a["high"] <= b["low"] for a, b in pairwise(report["by_teff"]))
+    assert report["float32"] < 2e-5 and report["derivatives"] < 0.01
+    emulator.save(tmp_path / "toy.safetensors")
+    again = Emulator.load(tmp_path / "toy.safetensors")
+    assert again.record["validation"] == report and again.grid == grid
+
+
+def test_report_sees_a_bad_emulator():
+    """The report is of spectra that were held out: an emulator that has learned nothing fails it."""
+    library = toy_library(200, 0)
+    emulator = Emulator.fit(
+        library,
+        PixelGrid.linear(7920, 8080, 300, 0.7),
+        n_components=4,
+        n_continuum=2,
+        width=8,
+        members=1,
+        steps=1,
     )
-    assert held_out_rms(emulator, toy_library(50, 1)).max() < 5e-3
-    assert len(emulator.grid) == 300
+    assert emulator.record["validation"]["median"] > 5e-3
 
 
 def test_fit_refuses_a_sharper_grid():

@@ -157,6 +157,43 @@ class Emulator(nn.Module):
         # A cubic through 32 knots: the continuum has curvature but no structure between knots.
         return CubicSpline(self.continuum_wave, curves, axis=1)(self.grid.wave)
 
+    # -- made from a library --------------------------------------------------------------------------
+
+    @classmethod
+    def fit(cls, library, grid, *, held_out=1 / 9, split_seed=0, **settings):
+        """Fit an emulator to a library and measure it on spectra held out of the fit.
+
+        Parameters
+        ----------
+        library : SyntheticLibrary
+            From `~specvit.simulate.read_library`. Carbon stars are left out.
+        grid : PixelGrid
+            Pixels and LSF of the result, any within the library's range.
+        held_out : float
+            Share of the library kept for the report.
+        split_seed : int
+            Of the choice of these spectra.
+        **settings
+            For `~specvit.simulate.fitting.fit_emulator`.
+
+        Returns
+        -------
+        Emulator
+            Its ``record["validation"]`` is a `~specvit.simulate.validation.validation_report`, and
+            ``record["held_out"]`` lists the spectra it was made on; both are saved with it.
+        """
+        from specvit.simulate.fitting import fit_emulator, split_library
+        from specvit.simulate.validation import validation_report
+
+        fitted, kept = split_library(library, held_out, split_seed)
+        emulator = fit_emulator(library[fitted], grid, **settings)
+        emulator.record |= {
+            "held_out": kept.tolist(),
+            "validation": validation_report(emulator, library[kept]),
+            "torch": torch.__version__,
+        }
+        return emulator
+
     # -- on disk -----------------------------------------------------------------------------------
 
     def save(self, path):

@@ -1,4 +1,4 @@
-"""Fit an `Emulator` to a synthetic library, and measure it on spectra it has not seen."""
+"""Fit an `Emulator` to a synthetic library."""
 
 from __future__ import annotations
 
@@ -7,39 +7,31 @@ import math
 import numpy as np
 import torch
 
-from specvit.grid import FWHM_PER_SIGMA, PixelGrid
+from specvit.grid import PixelGrid
 from specvit.simulate.emulator import NATIVE_LSF_FRACTION, Emulator
-from specvit.simulate.library import LABELS, SyntheticLibrary
-from specvit.simulate.smoothing import smoothing_matrix
+from specvit.simulate.library import LABELS, SyntheticLibrary, carbon_star
+from specvit.simulate.smoothing import smooth_library
 
-__all__ = ["fit_emulator", "held_out_rms", "smooth_library"]
-
-_MARGIN = 4.0  # Å kept beyond the grid on either side: ±20 km/s and the widest LSF kernel need 3.2
+__all__ = ["fit_emulator", "split_library"]
 
 
-def smooth_library(library: SyntheticLibrary, sigma, centres):
-    """Normalised spectra brought from the library's resolution to a Gaussian LSF, sampled at `centres`.
+def split_library(library: SyntheticLibrary, held_out=1 / 9, seed=0):
+    """Index arrays of the spectra to fit and to hold out; carbon stars are in neither.
 
     Parameters
     ----------
     library : SyntheticLibrary
-    sigma : ndarray, shape (n_out,)
-        Final LSF standard deviation in Å.
-    centres : ndarray, shape (n_out,)
-        Wavelengths in Å.
+    held_out : float
+        Share to hold out.
+    seed : int
 
     Returns
     -------
-    ndarray of float32, shape (n, n_out)
+    fitted, held_out : ndarray of int
     """
-    own = centres / library.resolving_power / FWHM_PER_SIGMA
-    if (sigma <= own).any():
-        raise ValueError(
-            f"sigma must exceed the library's own LSF ({own.max():.3f} Å at "
-            f"R = {library.resolving_power:g}), got {sigma.min():.3f} Å"
-        )
-    kernel = smoothing_matrix(library.wave, np.sqrt(sigma**2 - own**2), centres)
-    return (kernel @ library.normalised.T.astype(np.float64)).T.astype(np.float32)
+    useful = np.flatnonzero(~carbon_star(library.labels))
+    chosen = np.random.default_rng(seed).choice(useful, int(useful.size * held_out), replace=False)
+    return np.setdiff1d(useful, chosen), np.sort(chosen)
 
 
 def fit_emulator(
@@ -68,7 +60,8 @@ def fit_emulator(
     library : SyntheticLibrary
         Spectra to fit; leave out carbon stars (`carbon_star`) and what is held out for validation.
     grid : PixelGrid
-        Pixels and LSF; the library must reach 4 Å further and be sharper than 0.85 of the LSF.
+        Pixels and LSF. The library must be sharper than 0.85 of the LSF and reach 10 σ + 1 Å further
+        than the pixels: what a star at ±20 km/s and the widest LSF need.
     n_components, n_continuum : int
         Principal components of the normalised flux and of ln(continuum).
     width, members : int
@@ -84,7 +77,8 @@ def fit_emulator(
     -------
     Emulator
     """
-    wave = library.wave[(library.wave > grid.edges[0] - _MARGIN) & (library.wave < grid.edges[-1] + _MARGIN)]
+    margin = 5 * grid.lsf_sigma.max() + 1.0
+    wave = library.wave[(library.wave > grid.edges[0] - margin) & (library.wave < grid.edges[-1] + margin)]
     sigma = NATIVE_LSF_FRACTION * np.interp(wave, grid.wave, grid.lsf_sigma)
     spectra = smooth_library(library, sigma, wave)
     mean, components, coefficients = _principal_components(spectra, n_components)
@@ -148,18 +142,3 @@ def _regress(network, scale, x, y, n_samples, steps, batch_size, learning_rate, 
         if progress is not None and (step + 1) % 500 == 0:
             progress(step + 1, loss.item())
     network.cpu()
-
-
-def held_out_rms(emulator: Emulator, library: SyntheticLibrary):
-    """Root mean square error of the emulated normalised flux over pixels, for each library spectrum.
-
-    The truth is the library spectrum smoothed straight to the grid's LSF, not the components.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-    """
-    truth = smooth_library(library, emulator.grid.lsf_sigma, emulator.grid.wave)
-    with torch.no_grad():
-        made = emulator.normalised(torch.as_tensor(library.labels, dtype=torch.float32)).numpy()
-    return np.sqrt(np.mean((made - truth) ** 2, axis=1, dtype=np.float64))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-__all__ = ["SPEED_OF_LIGHT", "smoothing_matrix"]
+from specvit.grid import FWHM_PER_SIGMA
+from specvit.simulate.library import SyntheticLibrary
+
+__all__ = ["SPEED_OF_LIGHT", "smooth_library", "smoothing_matrix"]
 
 SPEED_OF_LIGHT = 299_792.458  # km/s
 _REACH = 5.5  # kernel half-width in σ: the neglected wings hold 4e-8 of the area
@@ -53,3 +56,28 @@ def smoothing_matrix(wave, sigma, centres, velocity=0.0):
     weights = np.exp(-0.5 * ((wave[columns] - rest[rows]) / sigma[rows]) ** 2) * np.gradient(wave)[columns]
     weights /= np.bincount(rows, weights)[rows]
     return csr_array((weights, (rows, columns)), shape=(rest.size, wave.size))
+
+
+def smooth_library(library: SyntheticLibrary, sigma, centres):
+    """Normalised spectra brought from the library's resolution to a Gaussian LSF, sampled at `centres`.
+
+    Parameters
+    ----------
+    library : SyntheticLibrary
+    sigma : ndarray, shape (n_out,)
+        Final LSF standard deviation in Å.
+    centres : ndarray, shape (n_out,)
+        Wavelengths in Å.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_out)
+    """
+    own = centres / library.resolving_power / FWHM_PER_SIGMA
+    if (sigma <= own).any():
+        raise ValueError(
+            f"sigma must exceed the library's own LSF ({own.max():.3f} Å at "
+            f"R = {library.resolving_power:g}), got {sigma.min():.3f} Å"
+        )
+    kernel = smoothing_matrix(library.wave, np.sqrt(sigma**2 - own**2), centres)
+    return (kernel @ library.normalised.T.astype(np.float64)).T.astype(np.float32)
