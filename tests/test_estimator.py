@@ -16,6 +16,7 @@ from specutils import Spectrum, SpectrumCollection, SpectrumList
 
 from specvit import LoggEstimator, Survey, example_spectrum
 from specvit.grid import PFS_MR, PixelGrid
+from specvit.simulate import SpectrumDataset, write_dataset
 from specvit.spectra import Flag, SpectrumError, vacuum_to_air
 
 #: A network small enough for scikit-learn's checks, on plain features.
@@ -339,6 +340,12 @@ class TestLearning:
         estimator = LoggEstimator(**SMALL | {"patch_size": 50}, grid=grid, epochs=1).fit(x, x[:, 0])
         assert estimator.predict(x).shape == (40,)
         assert np.isfinite(estimator.predict(example_spectrum()).value)
+
+    def test_a_data_set_on_disk_is_answered_with_the_way_to_train_on_it(self, tmp_path):
+        pytest.importorskip("h5py")
+        write_dataset(Survey("paper", seed=1), tmp_path / "set.h5", 4, progress=False)
+        with pytest.raises(TypeError, match=r"specvit.network.train, which takes its stream\(\)"):
+            LoggEstimator(**SMALL).fit(SpectrumDataset(tmp_path / "set.h5"))
 
     @pytest.mark.parametrize(
         ("y", "message"),

@@ -15,6 +15,7 @@ from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
 from specvit.network.calibration import calibrate
 from specvit.network.feed import ShuffledArrays
 from specvit.prediction import order_one, to_device
+from specvit.simulate import SpectrumDataset, Survey
 from specvit.spectra import adapt
 from specvit.weights import load_weights
 
@@ -62,7 +63,12 @@ def fit(estimator, X, y, *, ivar, medium, resolution):
             raise ValueError(f"grid must be that of the weights, {grid!r}, got {estimator.grid!r}")
     known = None if base is None else base.label_names
     seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
-    simulated = hasattr(X, "stream")
+    simulated = isinstance(X, Survey)
+    if isinstance(X, SpectrumDataset):
+        raise TypeError(
+            "X must be spectra, arrays or a Survey; a SpectrumDataset is trained on with "
+            "specvit.network.train, which takes its stream()"
+        )
     if simulated:
         if y is not None:
             raise ValueError("y must be None for a survey, which knows its labels")
