@@ -144,7 +144,7 @@ class TestShiftsAndWidths:
         )
         components = np.concatenate([emulator.mean[None], emulator.components])
         for row, c, v, w in zip(made, coefficients, velocity, width, strict=True):
-            expected = np.r_[1, c.numpy()] @ emulator._to_grid(components, v, w)
+            expected = np.r_[1, c.numpy()] @ emulator.to_grid(components, v, w)
             assert np.abs(row.numpy() - expected).max() < 2e-5
 
 

@@ -17,7 +17,7 @@ from specvit.grid import PixelGrid
 from specvit.simulate.library import LABELS
 from specvit.simulate.smoothing import smoothing_matrix
 
-__all__ = ["Emulator", "LsfBank"]
+__all__ = ["NATIVE_LSF_FRACTION", "Emulator"]
 
 #: The spectra are held at this fraction of the grid's LSF width, so that an LSF 10 % narrower than
 #: nominal can still be made by smoothing.
@@ -92,8 +92,8 @@ class Emulator(nn.Module):
         self.register_buffer("_scale", torch.ones(self.n_components))
         self.register_buffer("_continuum_scale", torch.ones(self.n_continuum))
         for name, value in (
-            ("_mean", self._to_grid(self.mean[None])[0]),
-            ("_components", self._to_grid(self.components)),
+            ("_mean", self.to_grid(self.mean[None])[0]),
+            ("_components", self.to_grid(self.components)),
             ("_continuum_mean", self._continuum_to_grid(self.continuum_mean[None])[0]),
             ("_continuum_components", self._continuum_to_grid(self.continuum_components)),
         ):
@@ -149,7 +149,18 @@ class Emulator(nn.Module):
 
     # -- from the components' own sampling to the grid ---------------------------------------------
 
-    def _to_grid(self, spectra, velocity=0.0, lsf_scale=1.0):
+    def to_grid(self, spectra, velocity=0.0, lsf_scale=1.0):
+        """Spectra held on `wave`, shape (k, n_wave), on the grid's pixels: ndarray (k, n_pixels).
+
+        Parameters
+        ----------
+        spectra : ndarray, shape (k, n_wave)
+            At `NATIVE_LSF_FRACTION` of the grid's LSF, as `mean` and `components` are.
+        velocity : float
+            Radial velocity in km/s.
+        lsf_scale : float
+            LSF width of the result relative to the grid's, above `NATIVE_LSF_FRACTION`.
+        """
         sigma = self.grid.lsf_sigma * np.sqrt(lsf_scale**2 - NATIVE_LSF_FRACTION**2)
         return (smoothing_matrix(self.wave, sigma, self.grid.wave, velocity) @ spectra.T.astype(np.float64)).T
 
@@ -253,72 +264,6 @@ class Emulator(nn.Module):
         return emulator.eval().requires_grad_(False)
 
 
-class LsfBank(nn.Module):
-    """The emulator's components for any radial velocity and LSF width within a range.
-
-    Shifting and smoothing are linear in the spectrum and smooth in velocity v and width factor w, so
-    the components are computed exactly on a Chebyshev tensor grid in (v, w) and interpolated between
-    by the Lagrange polynomials :math:`L_{ij}(v, w)`:
-
-    .. math:: n(v, w) = \\sum_{ij} L_{ij}(v, w) \\Big[\\bar n_{ij} + \\sum_k c_k\\, n_{k,ij}\\Big],
-
-    one matrix product for a batch in which every star has its own v and w. The interpolation is
-    exact to 1e-5 of the continuum over the default range.
-
-    Parameters
-    ----------
-    emulator : Emulator
-    max_velocity : float
-        Largest |v| in km/s.
-    lsf_range : tuple of float
-        Smallest and largest LSF width relative to the grid's.
-    nodes : tuple of int
-        Number of Chebyshev nodes in velocity and width.
-    """
-
-    def __init__(self, emulator: Emulator, max_velocity=20.0, lsf_range=(0.9, 1.1), nodes=(9, 4)):
-        super().__init__()
-        self.max_velocity, self.lsf_range = float(max_velocity), tuple(map(float, lsf_range))
-        velocity_nodes = _chebyshev_nodes(-self.max_velocity, self.max_velocity, nodes[0])
-        lsf_nodes = _chebyshev_nodes(*self.lsf_range, nodes[1])
-        spectra = np.concatenate([emulator.mean[None], emulator.components])
-        bank = [[emulator._to_grid(spectra, v, w) for w in lsf_nodes] for v in velocity_nodes]
-        bank = np.asarray(bank, np.float32).reshape(-1, len(emulator.grid))
-        self.register_buffer("_bank", torch.as_tensor(bank), persistent=False)  # (nv nw (1+k), n_pixels)
-        self.register_buffer("_velocity_nodes", torch.as_tensor(velocity_nodes, dtype=torch.float32))
-        self.register_buffer("_lsf_nodes", torch.as_tensor(lsf_nodes, dtype=torch.float32))
-
-    def normalised(self, coefficients, velocity, lsf_scale):
-        """Normalised flux, tensor (n, n_pixels).
-
-        Parameters
-        ----------
-        coefficients : tensor, shape (n, k)
-            From `Emulator.coefficients`.
-        velocity, lsf_scale : tensors, shape (n,)
-            Radial velocity in km/s, LSF width relative to the grid's.
-        """
-        c = torch.cat([torch.ones_like(coefficients[:, :1]), coefficients], 1)  # (n, 1 + k)
-        lv = _lagrange(velocity, self._velocity_nodes)  # (n, nv)
-        lw = _lagrange(lsf_scale, self._lsf_nodes)  # (n, nw)
-        weights = torch.einsum("ni,nj,nk->nijk", lv, lw, c)
-        return weights.flatten(1) @ self._bank
-
-
 def _mlp(*widths):
     layers = [nn.Linear(*pair) for pair in pairwise(widths)]
     return nn.Sequential(*(x for layer in layers[:-1] for x in (layer, nn.SiLU())), layers[-1])
-
-
-def _chebyshev_nodes(low, high, n):
-    n = n if high > low else 1  # a range of one value needs no interpolation
-    return (low + high) / 2 + (high - low) / 2 * np.cos(np.pi * (np.arange(n) + 0.5) / n)
-
-
-def _lagrange(x, nodes):
-    """Lagrange basis polynomials of `nodes` at `x`: (n,) and (m,) → (n, m)."""
-    gaps = nodes[:, None] - nodes[None, :]
-    gaps = gaps + torch.eye(len(nodes), dtype=gaps.dtype, device=gaps.device)
-    terms = (x[:, None, None] - nodes[None, None, :]) / gaps[None]  # [n, i, j] = (x − x_j) / (x_i − x_j)
-    off = ~torch.eye(len(nodes), dtype=torch.bool, device=x.device)
-    return torch.where(off, terms, torch.ones_like(terms)).prod(-1)
