@@ -198,7 +198,7 @@ def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2*
     .. math:: R^2 \\le R^2_{\\rm Bayes} =
               1 - \\frac{E[{\\rm Var}(\\ell \\mid {\\rm spectrum})]}{{\\rm Var}(\\ell)} .
 
-    Unlike the Cramér–Rao bound (`specvit.assess.fisher`) it holds for biased estimators and averages
+    Unlike the Cramér–Rao bound (`~specvit.assess.survey_fisher`) it holds for biased estimators and averages
     over the prior, as R² does. The observer here knows the prior and the noise variance exactly, and
     nothing of the brightness beyond the spectrum. The variance is used as a weight only: what the
     object's own photon noise would tell of the labels, were it known without error, is left out.

@@ -108,7 +108,7 @@ class ShardFile:
         if self.has_reported:
             self.arrays["error"] = self._dataset(h5py, ERROR, flux.shape)
         if self.has_mask:
-            mask = self._dataset(h5py, MASK, flux.shape, "bui")
+            mask = self._dataset(h5py, MASK, flux.shape, "iub")
             self.has_mask = mask.id.get_storage_size() > 0  # else never written: False everywhere
             self.arrays["mask"] = mask
         self.wave = self._dataset(h5py, WAVE, (self.n_pixels,))[:].astype(float)
