@@ -71,6 +71,7 @@ def write_table(file, rows):
     group.attrs.update(
         {
             "pandas_type": _text("frame_table"),
+            "pandas_version": _text("0.15.2"),  # of the format, the last; older pandas ask for it
             "table_type": _text("appendable_frame"),
             "index_cols": _pickled([(0, "index")]),
             "values_cols": _pickled(columns),
