@@ -58,9 +58,10 @@ def misfit(flux, ivar, labels, grid):
         if good.sum() <= _CONTINUUM_TERMS or not np.isfinite(model).all():
             continue
         scale = np.median(spectrum[good])
-        variance = 1 / weight[good] / scale**2 + (MODEL_ERROR * model[good] / np.median(model[good])) ** 2
-        design = basis[good] * (model[good] / np.median(model[good]) / np.sqrt(variance))[:, None]
-        target = spectrum[good] / scale / np.sqrt(variance)
+        relative = model[good] / np.median(model[good])
+        sigma = np.sqrt(1 / weight[good] / scale**2 + (MODEL_ERROR * relative) ** 2)
+        design = basis[good] * (relative / sigma)[:, None]
+        target = spectrum[good] / scale / sigma
         solution = np.linalg.lstsq(design, target, rcond=None)[0]
         chi2[i] = np.sum((target - design @ solution) ** 2) / (good.sum() - _CONTINUUM_TERMS)
     return chi2

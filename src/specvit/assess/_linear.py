@@ -65,7 +65,7 @@ class CompressedSpectra:
         labels = torch.as_tensor(self.prior.sample(n, np.random.default_rng(seed)))
         with torch.no_grad():
             c, d = emulator.coefficients(labels)
-            log_continuum = torch.addmm(emulator._continuum_mean, d, emulator._continuum_components)
+            log_continuum = emulator.log_continuum(d)
             self._level = log_continuum.mean()
             continuum = torch.exp(log_continuum - self._level)
             s, curves = _principal(continuum)

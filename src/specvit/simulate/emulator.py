@@ -113,13 +113,19 @@ class Emulator(nn.Module):
 
     def normalised(self, labels):
         """Continuum-normalised flux, tensor (n, n_pixels), for labels (n, 5)."""
-        return torch.addmm(self._mean, self.coefficients(labels)[0], self._components)
+        return self.lines(self.coefficients(labels)[0])
 
     def continuum(self, labels):
         """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5)."""
-        return torch.exp(
-            torch.addmm(self._continuum_mean, self.coefficients(labels)[1], self._continuum_components)
-        )
+        return torch.exp(self.log_continuum(self.coefficients(labels)[1]))
+
+    def lines(self, coefficients):
+        """Continuum-normalised flux, tensor (n, n_pixels), for its coefficients (n, k)."""
+        return torch.addmm(self._mean, coefficients, self._components)
+
+    def log_continuum(self, coefficients):
+        """Natural logarithm of the continuum, tensor (n, n_pixels), for its coefficients (n, m)."""
+        return torch.addmm(self._continuum_mean, coefficients, self._continuum_components)
 
     def forward(self, labels):
         """Flux F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5).

@@ -197,11 +197,9 @@ class Survey:
         if augmentation.needs_bank:
             flux = tools["bank"].normalised(coefficients, numbers["velocity"], numbers["lsf_scale"])
         else:
-            flux = torch.addmm(tools["emulator"]._mean, coefficients, tools["emulator"]._components)
+            flux = tools["emulator"].lines(coefficients)
         flux = augmentation.distort_lines(flux, generator)
-        log_continuum = torch.addmm(
-            tools["emulator"]._continuum_mean, continuum_coefficients, tools["emulator"]._continuum_components
-        )
+        log_continuum = tools["emulator"].log_continuum(continuum_coefficients)
         # The stellar surface is far brighter than any unit here: only the shape is kept.
         flux = flux * torch.exp(log_continuum - log_continuum.mean(1, keepdim=True))
         brightness = 10 ** (-0.4 * (magnitude - 22.5))
