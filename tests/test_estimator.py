@@ -299,6 +299,13 @@ class TestLearning:
         assert (sigma > 0).all()
         assert set(estimator.predict_table(example_spectrum()).colnames) >= {"teff", "teff_err", "cm"}
 
+    def test_survey_as_plain_features(self):
+        """Unscaled pixels of a survey can be learned from too; then arrays are all that it predicts."""
+        estimator = LoggEstimator(**SMALL | {"encoding": "none"}, epochs=1, batch_size=50)
+        estimator.fit(Survey("paper", n=50, seed=2, magnitude=18.0))
+        assert estimator.n_features_in_ == 4096
+        assert np.isfinite(estimator.predict(np.ones((2, 4096)))).all()
+
     def test_spectra_with_units_fine_tune_the_bundled_weights(self, star):
         spectra = [star, example_spectrum(20.0, seed=1), example_spectrum(20.0, seed=2)]
         before = LoggEstimator(device="cpu").predict(spectra).value

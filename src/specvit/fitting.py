@@ -82,9 +82,9 @@ def fit(estimator, X, y, *, ivar, medium, resolution):
         flux, weight, y = _arrays(estimator, X, y, ivar, grid, medium, resolution)
         names, values = label_columns(y, estimator.labels, known)
         label_range = _ranges(names, values)
+    n_features = len(grid) if simulated else flux.shape[1]
     if takes_features(estimator):
         grid = None
-    n_features = len(grid) if grid is not None else flux.shape[1]
     regressor = base or new_regressor(estimator, names, n_features, grid, seed)
     fine_tuning = base is not None
     if simulated:
