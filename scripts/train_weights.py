@@ -1,9 +1,13 @@
-"""Train the weights that ship with specvit, on stars simulated on the GPU as training goes.
+"""Train the weights that ship with specvit, on stars simulated on the GPUs as training goes.
 
-usage: python scripts/train_weights.py SURVEY --steps N --out FILE [--checkpoints DIR] [--max-minutes M]
+usage: python scripts/train_weights.py SURVEY --steps N --out FILE [--devices N] [--checkpoints DIR]
+                                       [--max-minutes M]
 
-Run again with the same --checkpoints to continue an interrupted run. When the last step is done the
-errors are calibrated and measured on fresh stars, and FILE is written with the whole record in it.
+With --devices above 1 the script starts itself once for each GPU, as torchrun would (which may start it,
+too); --batch-size is then that of each of them. Run again with the same --checkpoints to continue an
+interrupted run: one that --max-minutes has stopped before its last step says so, writes no weights and
+exits with status 3 (torchrun makes that 1). When the last step is done the errors are calibrated and
+measured on fresh stars, and FILE is written with the whole record in it.
 """
 
 import argparse
@@ -12,6 +16,7 @@ import os
 import shlex
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import torch
@@ -20,14 +25,41 @@ from specvit import __version__
 from specvit.assess import score_survey
 from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
 from specvit.network.calibration import calibrate
+from specvit.network.processes import leave, own_device, process_rank
 from specvit.simulate import LABELS, Survey
 from specvit.weights import load_weights, save_weights
+
+UNFINISHED = 3  # exit status
+
+
+def launch(devices):
+    """Run this script in so many processes, and exit as the first that fails, if any does."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=devices,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-u", *sys.argv)
+    except ChildFailedError as error:
+        sys.exit(error.get_first_failure()[1].exitcode)
+    sys.exit()
+
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("survey")
 parser.add_argument("--out", required=True)
 parser.add_argument("--steps", type=int, required=True)
-parser.add_argument("--batch-size", type=int, default=1024)
+parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on the CPU")
+parser.add_argument("--batch-size", type=int, default=1024, help="of each device")
+parser.add_argument("--magnitude", type=float, nargs=2, metavar=("LOW", "HIGH"), help="not the survey's own")
 parser.add_argument("--learning-rate", type=float, default=6e-4)
 parser.add_argument("--beta", type=float, default=0.5)
 parser.add_argument("--ema", type=float, default=0.999)
@@ -35,15 +67,19 @@ parser.add_argument("--config", default="{}", help="changes to ViTConfig.default
 parser.add_argument("--start", help="weights to start from instead of random ones")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--checkpoints")
-parser.add_argument("--max-minutes", type=float)
+parser.add_argument("--max-minutes", type=float, help="of training in this call")
+parser.add_argument("--finish-now", action="store_true", help="write weights whatever step is reached")
 parser.add_argument("--no-compile", action="store_true")
 parser.add_argument("--score-size", type=int, default=20_000)
 parser.add_argument("--revision", default="unknown", help="git revision, for the record")
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 arguments = parser.parse_args()
+if arguments.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+    launch(arguments.devices)
 
-device = torch.device(arguments.device)
-survey = Survey(arguments.survey, seed=arguments.seed)
+begun = time.time()
+rank, device = process_rank(arguments.devices), own_device(arguments.device)
+survey = Survey(arguments.survey, seed=arguments.seed, magnitude=arguments.magnitude)
 config = TrainingConfig(
     max_steps=arguments.steps,
     learning_rate=arguments.learning_rate,
@@ -62,16 +98,16 @@ if arguments.start:
     regressor, _, earlier = load_weights(arguments.start)
 else:
     regressor, earlier = LabelRegressor.build(ViTConfig.default(**json.loads(arguments.config)), LABELS), None
-    regressor.fit_label_scaling(survey.draw(20_000, stream=2**40).labels)
+    sample = [survey.draw(2000, stream=2**40 + i, device=device).labels.cpu() for i in range(10)]
+    regressor.fit_label_scaling(torch.cat(sample))
 regressor.to(device)
 
 # Streams from 2**41 on are never trained on.
-held_out = Survey(arguments.survey, seed=arguments.seed + 1)
+held_out = Survey(arguments.survey, seed=arguments.seed + 1, magnitude=arguments.magnitude)
 validation = [
     (batch.flux, batch.ivar, batch.labels)
     for batch in (held_out.draw(1024, stream=2**41 + i, device=device) for i in range(8))
 ]
-start = time.time()
 history = train(
     regressor,
     survey.stream(arguments.batch_size, device=device),
@@ -80,13 +116,24 @@ history = train(
     checkpoint_dir=arguments.checkpoints,
     resume="last" if arguments.checkpoints else None,
     max_minutes=arguments.max_minutes,
+    devices=arguments.devices,
     progress=sys.stdout.isatty(),
 )
-minutes = (time.time() - start) / 60
-steps = history["step"][-1] if history["step"] else 0
-print(f"{steps} steps, {minutes:.1f} min in this run, {history['spectra_per_second'][-5:]} spectra/s")
+leave()
+if rank:
+    sys.exit()
+steps = history["step"][-1] if history.get("step") else 0
+finished = steps >= arguments.steps
+print(
+    f"{'FINISHED' if finished else 'UNFINISHED'}: step {steps} of {arguments.steps}, "
+    f"{(time.time() - begun) / 60:.1f} min in this call; spectra/s",
+    *map(round, history.get("spectra_per_second", [])[-5:]),
+)
 print("val_loss", [round(x, 4) for x in history["val_loss"][-20:]])
 print("val_r2_logg", [round(x, 4) for x in history["val_r2_logg"][-20:]])
+if not (finished or arguments.finish_now):
+    print("Not finished, so no weights are written: run the same command again to go on")
+    sys.exit(UNFINISHED)
 
 fresh = (
     held_out.draw(1000, stream=2**42 + i, device=device) for i in range(arguments.score_size // 1000 * 4)
@@ -113,9 +160,11 @@ record = {
     "revision": arguments.revision,
     "specvit": __version__,
     "torch": torch.__version__,
-    "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {os.cpu_count()} cores",
+    "device": f"{arguments.devices} x {torch.cuda.get_device_name(device)}"
+    if device.type == "cuda"
+    else f"CPU, {os.cpu_count()} cores",
     "steps": steps,
-    "spectra_seen": steps * arguments.batch_size,
+    "spectra_seen": steps * arguments.batch_size * arguments.devices,
     "training": config.to_dict(),
     "label_range": survey.label_range,
     "started_from": earlier,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import torch
 from lightning.pytorch.callbacks import (
     Callback,
     Checkpoint,
     EarlyStopping,
-    Timer,
     TQDMProgressBar,
     WeightAveraging,
 )
@@ -17,7 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from specvit.network.schedule import ema_decay, learning_rate
 
-__all__ = ["Averaging", "Checkpoints", "Progress", "Recorder", "SessionTimer", "make_callbacks"]
+__all__ = ["Averaging", "Checkpoints", "Progress", "Recorder", "TimeLimit", "make_callbacks"]
 
 
 class Averaging(WeightAveraging):
@@ -31,6 +31,10 @@ class Averaging(WeightAveraging):
     def __init__(self, decay):
         super().__init__(use_buffers=False)
         self.decay = decay
+
+    def on_train_start(self, trainer, pl_module):
+        if trainer.global_step == 0:  # of several processes all begin with the weights of the first
+            self._average_model.module.load_state_dict(pl_module.state_dict())
 
     def on_train_batch_end(self, trainer, pl_module, *args):
         update = get_ema_multi_avg_fn(ema_decay(trainer.global_step, self.decay))
@@ -83,7 +87,8 @@ class Recorder(Callback):
             trainer.should_stop = True  # makes Lightning validate once more, whatever the interval
         if step % self.config.log_every_steps and not trainer.should_stop:
             return
-        loss = float(self._loss) / self._steps
+        # The mean over processes; each of them comes here at the same steps.
+        loss, spectra = self._over_processes(trainer, self._loss / self._steps / trainer.world_size)
         if not loss < float("inf"):
             raise FloatingPointError(
                 f"the training loss is {loss} at step {step}: lower learning_rate "
@@ -95,11 +100,19 @@ class Recorder(Callback):
                 "step": step,
                 "train_loss": loss,
                 "lr": learning_rate(step - 1, self.config),
-                "spectra_per_second": self._spectra / max(now - self._since, 1e-9),
+                "spectra_per_second": spectra / max(now - self._since, 1e-9),
                 "time": now - self._origin,
             }
         )
         self._start_interval(now)
+
+    def _over_processes(self, trainer, loss):
+        """Sums of the loss and of the number of spectra, as floats."""
+        if trainer.world_size == 1:
+            return float(loss), self._spectra
+        return trainer.strategy.reduce(
+            torch.stack([loss.double(), loss.new_tensor(self._spectra, dtype=torch.float64)]), reduce_op="sum"
+        ).tolist()
 
     def on_validation_epoch_end(self, trainer, pl_module):
         metrics = pl_module.validation_metrics()
@@ -134,19 +147,36 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         due = trainer.global_step % self.config.val_every_steps == 0 or trainer.should_stop
         if due and not self.validates:  # with validation the checkpoint waits for its outcome
-            trainer.save_checkpoint(self.directory / "last.ckpt")
+            self._save(trainer, "last.ckpt")
 
     def on_validation_end(self, trainer, pl_module):
-        trainer.save_checkpoint(self.directory / "last.ckpt")
+        self._save(trainer, "last.ckpt")
         if self.recorder.improved:
-            trainer.save_checkpoint(self.directory / "best.ckpt")
+            self._save(trainer, "best.ckpt")
+
+    def _save(self, trainer, name):
+        # Of several processes the first writes, but the others must come here too.
+        trainer.save_checkpoint(self.directory / name, weights_only=False)
 
 
-class SessionTimer(Timer):
-    """Time limit of one call of `train`: a resumed run has its full time again."""
+class TimeLimit(Callback):
+    """Time limit of one call of `train`: a resumed run has its full time again.
 
-    def load_state_dict(self, state_dict):
-        pass
+    Of several processes the first one's clock decides for all, at the steps of the records only: for
+    its answer the others would have to wait at every step.
+    """
+
+    def __init__(self, minutes, config):
+        self.seconds, self.config = 60 * minutes, config
+
+    def on_train_start(self, trainer, pl_module):
+        self._end = time.monotonic() + self.seconds
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.world_size > 1 and trainer.global_step % self.config.log_every_steps:
+            return
+        if trainer.strategy.broadcast(time.monotonic() >= self._end):
+            trainer.should_stop = True
 
 
 class Progress(TQDMProgressBar):
@@ -172,7 +202,7 @@ def make_callbacks(config, *, validates, checkpoint_dir, max_minutes, progress):
     recorder = Recorder(config, keep_best=validates and config.patience is not None)
     callbacks = []
     if max_minutes is not None:
-        callbacks.append(SessionTimer(duration={"seconds": 60 * max_minutes}, verbose=False))
+        callbacks.append(TimeLimit(max_minutes, config))
     callbacks.append(recorder)
     if config.ema_decay is not None:
         callbacks.append(Averaging(config.ema_decay))

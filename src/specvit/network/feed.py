@@ -7,7 +7,33 @@ from collections.abc import Iterator
 
 import torch
 
-__all__ = ["BatchStream", "Reiterable", "ShuffledArrays"]
+__all__ = ["BatchStream", "Reiterable", "ShuffledArrays", "share"]
+
+
+def share(source, rank, world_size):
+    """The part of the training batches `source` that is for one of several processes.
+
+    Parameters
+    ----------
+    source : iterable of batches
+        With a method ``part(rank, world_size)`` where there are several processes. The parts must be
+        disjoint, make up the whole in every round, and have equally many batches.
+    rank, world_size : int
+
+    Raises
+    ------
+    TypeError
+        If a source cannot be parted. A `DataLoader` that shuffles cannot: each process would draw
+        an order of its own.
+    """
+    if world_size == 1:
+        return source
+    if not hasattr(source, "part"):
+        raise TypeError(
+            f"train_batches must have a method part(rank, world_size), as streams of surveys and data sets "
+            f"have, to be shared by {world_size} processes, got {type(source).__name__}"
+        )
+    return source.part(rank, world_size)
 
 
 class BatchStream:
@@ -53,51 +79,82 @@ class BatchStream:
 class Reiterable:
     """Validation batches: anything that can be gone through again and again.
 
-    Lightning takes a bare list for several loaders; inside this it is one.
+    Lightning takes a bare list for several loaders; inside this it is one. Of several processes each
+    takes its part, if the source has a method ``part(rank, world_size)``, or else each `world_size`-th
+    batch.
     """
 
-    def __init__(self, source):
+    def __init__(self, source, rank=0, world_size=1):
         if isinstance(source, Iterator):
             raise TypeError(
                 "val_batches must be re-iterable (a list, a DataLoader), because validation is repeated; "
                 f"got {type(source).__name__}, which can be read once"
             )
+        self._step = slice(None)
+        if world_size > 1 and hasattr(source, "part"):
+            source = source.part(rank, world_size)
+        elif world_size > 1:
+            self._step = slice(rank, None, world_size)
         self.source = source
 
     def __iter__(self):
-        return iter(self.source)
+        return itertools.islice(self.source, self._step.start, self._step.stop, self._step.step)
 
 
 class ShuffledArrays:
     """Batches of tensors held in memory, in a new order each round; endless.
+
+    A round is cut into batches of equal size, to one. Shared by w processes, each batch is the w-th part of
+    what a batch of w times the size would be, so that w processes train as one does with that batch size.
 
     Parameters
     ----------
     *tensors : Tensor
         Of one length.
     batch_size : int
-        The last batch of a round may be smaller.
+        At most so many in a batch (of one process).
     seed : int
         The order of a round is a function of seed and round, so `set_step` resumes exactly.
+    rank, world_size : int
+        This process among those that train together.
+
+    Raises
+    ------
+    ValueError
+        If there is not a row for every process in every batch.
     """
 
-    def __init__(self, *tensors, batch_size, seed):
+    def __init__(self, *tensors, batch_size, seed, rank=0, world_size=1):
         self.tensors, self.batch_size, self.seed = tensors, batch_size, seed
-        self.step = 0
+        self.rank, self.world_size, self.step = rank, world_size, 0
+        n = len(tensors[0])
+        if n // len(self) < world_size:
+            raise ValueError(
+                f"{n} spectra in {len(self)} batches cannot be shared by {world_size} processes: "
+                "take fewer, or a batch_size above 1"
+            )
 
     def __len__(self):
-        """Batches in a round."""
-        return -(-len(self.tensors[0]) // self.batch_size)
+        """Batches in a round, the same for every process."""
+        return -(-len(self.tensors[0]) // (self.batch_size * self.world_size))
 
     def set_step(self, step):
         """Continue with batch number `step`, counted over all rounds."""
         self.step = step
 
+    def part(self, rank, world_size):
+        """What the process `rank` of `world_size` reads, from the beginning."""
+        return type(self)(
+            *self.tensors, batch_size=self.batch_size, seed=self.seed, rank=rank, world_size=world_size
+        )
+
     def __iter__(self):
+        n, steps = len(self.tensors[0]), len(self)
         while True:
-            turn, position = divmod(self.step, len(self))
+            turn, position = divmod(self.step, steps)
             generator = torch.Generator().manual_seed(self.seed + turn)
-            order = torch.randperm(len(self.tensors[0]), generator=generator)
-            for rows in order.split(self.batch_size)[position:]:
+            order = torch.randperm(n, generator=generator)
+            for k in range(position, steps):
                 self.step += 1
+                rows = order[n * k // steps : n * (k + 1) // steps].tensor_split(self.world_size)[self.rank]
                 yield tuple(tensor[rows] for tensor in self.tensors)

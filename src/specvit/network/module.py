@@ -29,7 +29,9 @@ class LabelModule(pl.LightningModule):
     """Training of a regressor on batches (flux, ivar, labels).
 
     A batch holds tensors of shapes (n, n_pixels), (n, n_pixels) and (n, n_labels); labels are in
-    physical units and NaN where unknown. Spectra without a scale and unknown labels carry no loss.
+    physical units and NaN where unknown. Spectra without a scale and unknown labels carry no loss. With
+    several processes the loss is the mean over the known labels of all their batches together, however
+    unevenly these are spread: the gradient is that of one process with the joint batch.
 
     Parameters
     ----------
@@ -63,31 +65,39 @@ class LabelModule(pl.LightningModule):
         return mean, log_sigma, torch.where(known, target, 0.0).to(mean.dtype), known
 
     def training_step(self, batch, batch_idx):
-        """Mean loss of the batch."""
+        """Mean loss of the batch; of several processes, w times its share in the loss of all w batches.
+
+        The factor undoes that gradients are averaged over the processes.
+        """
         mean, log_sigma, target, known = self._standardised(batch)
         loss = pointwise_loss(self.config.loss, mean, log_sigma, target, self.config.beta)
-        return masked_mean(loss, known)
+        if self.trainer.world_size == 1:
+            return masked_mean(loss, known)
+        count = known.sum()
+        torch.distributed.all_reduce(count)  # queued on the device: the host does not wait
+        return torch.where(known, loss, 0.0).sum() * (self.trainer.world_size / count.clamp_min(1))
 
     def on_validation_epoch_start(self):
         """Forget the last validation."""
-        self._sums = None
+        exact = torch.float32 if self.device.type == "mps" else torch.float64
+        # Zero also where a process has no batch of its own.
+        self._sums = torch.zeros(6, self.regressor.n_labels, dtype=exact, device=self.device)
 
     def validation_step(self, batch, batch_idx):
         """Add the batch to the sums from which the metrics of the whole set are made."""
         mean, log_sigma, target, known = self._standardised(batch)
         # β reweights gradients; as a score it would reward claiming a small σ.
         loss = pointwise_loss(self.config.loss, mean, log_sigma, target)
-        exact = torch.float32 if self.device.type == "mps" else torch.float64
         terms = [torch.ones_like(target), loss, target, target.square()]
         terms += [(mean - target).square(), (mean - target).abs()]
-        sums = torch.stack([torch.where(known, term, 0.0).to(exact).sum(dim=0) for term in terms])
-        self._sums = sums if self._sums is None else self._sums + sums  # (6, n_labels)
+        exact = self._sums.dtype
+        self._sums += torch.stack([torch.where(known, term, 0.0).to(exact).sum(dim=0) for term in terms])
 
     def validation_metrics(self):
         """``val_loss``, and per label ``val_r2_…`` and ``val_mae_…`` (physical units), as floats."""
-        if self._sums is None:
-            raise ValueError("val_batches must yield at least one batch, got none")
-        sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum").cpu()
+        sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum").cpu()  # (6, n_labels)
+        if not sums[0].any():
+            raise ValueError("val_batches must yield at least one batch with a known label, got none")
         count, loss, first, second, squares, absolute = sums
         scale = self.regressor.label_scale.cpu()
         r2 = 1 - squares / (second - first.square() / count)
@@ -120,12 +130,16 @@ class LabelModule(pl.LightningModule):
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint):
-        """Keep the regressor's description and the random state, so that a resumed run is the same run."""
+        """Keep the regressor's description and all random states, so that a resumed run is the same run."""
         checkpoint["specvit_regressor"] = self.regressor.to_dict()
         state = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
-        checkpoint["specvit_random_state"] = state
+        states = [state]
+        if self.trainer.world_size > 1:
+            states = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(states, state)
+        checkpoint["specvit_random_states"] = states
 
     def on_load_checkpoint(self, checkpoint):
         """Check that the checkpoint is of this regressor and take up its batches and random state."""
@@ -134,7 +148,14 @@ class LabelModule(pl.LightningModule):
                 "the checkpoint to resume is of a regressor of another shape than the one given: "
                 f"{checkpoint.get('specvit_regressor')} against {self.regressor.to_dict()}"
             )
-        self._random_state = checkpoint["specvit_random_state"]
+        states, world_size = checkpoint["specvit_random_states"], self.trainer.world_size
+        if len(states) == world_size:
+            self._random_state = states[self.trainer.global_rank]
+        elif checkpoint["global_step"] < self.config.max_steps:  # a finished run goes on nowhere
+            raise ValueError(
+                f"devices must be {len(states)}, as in the run that the checkpoint to resume is of, "
+                f"got {world_size}"
+            )
         if self._stream is not None:
             self._stream.start = checkpoint["global_step"]
 

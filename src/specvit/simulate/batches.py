@@ -45,27 +45,96 @@ class SurveyStream:
     """Batches (flux, ivar, labels) of a survey, made as they are asked for.
 
     The k-th batch is a function of the survey's seed and k alone, so `set_step` resumes a stream
-    exactly. A survey of n stars shows the same stars again every ⌈n / batch_size⌉ batches, each
-    time with new noise.
+    exactly. A survey of n stars shows the same stars again every ⌈n / batch_size⌉ batches (an epoch),
+    each time with new noise.
+
+    Parameters
+    ----------
+    survey : Survey
+    batch_size : int
+        The last batch of an epoch may be smaller.
+    device : str or torch.device
+    first : int
+        The k-th batch is the survey's stream number `first` + k.
+    rank, world_size : int
+        This process among those that train together: it takes every `world_size`-th batch. What is left
+        at the end of an epoch is cut into equal parts, so that all take the same number of steps and
+        see together, to the last bit, the spectra of the whole stream.
+
+    Attributes
+    ----------
+    steps : int or None
+        Batches in an epoch, the same for every process; None if there is no end to the stars.
+
+    Raises
+    ------
+    ValueError
+        If `batch_size` is not positive, or there is not a star for every process at every step.
     """
 
-    def __init__(self, survey, batch_size, device="cpu", first=0):
+    def __init__(self, survey, batch_size, device="cpu", first=0, rank=0, world_size=1):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
-        self.survey, self.batch_size, self.device, self.step = survey, batch_size, device, first
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank must be from 0 to world_size − 1, got {rank!r} of {world_size!r}")
+        self.survey, self.batch_size, self.device, self.first = survey, batch_size, device, first
+        self.rank, self.world_size, self.step, self.steps = rank, world_size, 0, None
+        n = survey.n
+        if n is None:
+            return
+        batches = -(-n // batch_size)
+        self.steps = -(-batches // world_size)
+        self._whole = self.steps  # steps at which each process has a batch to itself
+        if batches % world_size:
+            self._whole -= 1
+            if n - self._whole * world_size * batch_size < world_size:  # too few for all: one step more
+                self._whole -= 1
+            if self._whole < 0 or batch_size == 1:
+                raise ValueError(
+                    f"{n} stars in batches of {batch_size} cannot be shared by {world_size} processes: take "
+                    "fewer, or a batch_size above 1"
+                )
 
     def set_step(self, step):
-        """Continue with batch number `step`."""
+        """Continue with batch number `step` of this process."""
         self.step = step
 
+    def part(self, rank, world_size):
+        """What the process `rank` of `world_size` reads of this stream, from its beginning."""
+        return type(self)(self.survey, self.batch_size, self.device, self.first, rank, world_size)
+
     def __iter__(self):
-        n = self.survey.n
-        period = None if n is None else -(-n // self.batch_size)
         while True:
             step, self.step = self.step, self.step + 1
-            stars, size = step, self.batch_size
-            if period is not None:
-                stars = step % period
-                size = min(size, n - stars * size)
-            batch = self.survey.draw(size, stream=step, stars=stars, device=self.device)
-            yield batch.flux, batch.ivar, batch.labels
+            if self.steps is None:
+                yield self._batch(step * self.world_size + self.rank)
+                continue
+            epoch, position = divmod(step, self.steps)
+            if position < self._whole:
+                yield self._batch(position * self.world_size + self.rank, epoch)
+            else:
+                yield self._rest(position, epoch)
+
+    def _batch(self, k, epoch=0):
+        """The k-th batch of an epoch, whole."""
+        n, size = self.survey.n, self.batch_size
+        number, stars = self.first + k, None
+        if n is not None:
+            number += epoch * -(-n // size)
+            stars, size = k, min(size, n - k * size)
+        batch = self.survey.draw(size, stream=number, stars=stars, device=self.device)
+        return batch.flux, batch.ivar, batch.labels
+
+    def _rest(self, position, epoch):
+        """This process's share of the stars that are left after the whole batches of an epoch."""
+        n, size, world_size = self.survey.n, self.batch_size, self.world_size
+        begin = self._whole * world_size * size
+        shares = (self.steps - self._whole) * world_size
+        share = (position - self._whole) * world_size + self.rank
+        low = begin + (n - begin) * share // shares
+        high = begin + (n - begin) * (share + 1) // shares
+        pieces = [
+            [values[max(0, low - k * size) : high - k * size] for values in self._batch(k, epoch)]
+            for k in range(low // size, (high - 1) // size + 1)
+        ]
+        return tuple(torch.cat(values) for values in zip(*pieces, strict=True))
