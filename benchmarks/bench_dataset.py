@@ -1,20 +1,35 @@
 """How fast data sets are written and read, against plain h5py, after checking that they are right.
 
-usage: python benchmarks/bench_dataset.py [--n 20000] [--folder FOLDER] [--threads 2]
+usage: python benchmarks/bench_dataset.py [--n 20000] [--repeats 5] [--folder FOLDER]
+       python benchmarks/bench_dataset.py --memory
 
 Validation: what is read back is what was simulated, and an epoch of the stream holds every spectrum once.
-The peer of writing is h5py writing arrays of the same size that are in memory already, each file
-synchronised to disk; the peer of reading is h5py reading the same arrays from beginning to end, into one
-block again and again (which stays in the processor's cache) or, as batches that are kept must be, into
-new arrays. Both read from the page cache unless the set is larger than the memory.
+
+Writing is compared with h5py writing arrays of the same size that are in memory already, each file
+synchronised to disk. "From memory" is `write_dataset` of spectra that are in memory already too: all but the
+simulation, checksums and the table included.
+
+Reading is compared with h5py reading the same arrays and the labels from beginning to end: into one block
+again and again (which stays in the processor's cache), or into new arrays as batches that are kept must be.
+Batches without noise are made of ``flux`` and ``error``, those with noise of ``error_noiseless`` too; the
+peer of the latter draws the same noise. Both read from the page cache, or both from the disk: then the
+system is told before each pass to forget the files.
+
+Everything is repeated in turn, because other work on the machine comes and goes: medians are given, and the
+median of the ratios of each turn. With ``--memory``, the peak memory of processes that write, and that
+read an epoch of, 20,000 and 200,000 spectra (10 GB of disk).
 """
 
 import argparse
 import itertools
 import os
 import resource
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import h5py
@@ -25,33 +40,39 @@ from specvit.simulate import SpectrumDataset, Survey, write_dataset
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--n", type=int, default=20_000)
+parser.add_argument("--repeats", type=int, default=5)
 parser.add_argument("--folder", default=tempfile.gettempdir())
-parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--batch-size", type=int, default=256)
-arguments = parser.parse_args()
-torch.set_num_threads(arguments.threads)
-n, shard = arguments.n, min(5000, arguments.n)
-survey = Survey("paper", seed=1)
-n_pixels = len(survey.grid)
-ARRAYS = [f"dataset/arrays/{name}/value" for name in ("flux", "error", "error_noiseless")]
+parser.add_argument("--memory", action="store_true")
+parser.add_argument("--peak-of", choices=("start", "write", "read"), help=argparse.SUPPRESS)
+NAMES = ("flux", "error", "error_noiseless")
 
 
-def timed(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+def key(name):
+    return f"dataset/arrays/{name}/value"
 
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+class Kept:
+    """A survey whose spectra are in memory already."""
+
+    def __init__(self, survey):
+        self.grid, self.label_names, self.noise = survey.grid, survey.label_names, survey.noise
+        self.batch = survey.draw(256)
+
+    def draw(self, n, *, stream=0, device="cpu"):
+        return type(self.batch)(*(values[:n] for values in vars(self.batch).values()))
+
+    def __repr__(self):
+        return "Kept()"
 
 
-def write_plain(folder):
+def write_plain(folder, n, shard, n_pixels):
+    folder.mkdir()
     block = np.random.default_rng(0).random((256, n_pixels), np.float32)
     for first in range(0, n, shard):
         rows = min(shard, n - first)
         with h5py.File(folder / f"plain-{first}.h5", "w") as file:
-            arrays = [file.create_dataset(key, (rows, n_pixels), np.float32) for key in ARRAYS]
+            arrays = [file.create_dataset(key(name), (rows, n_pixels), np.float32) for name in NAMES]
             for start in range(0, rows, 256):
                 stop = min(start + 256, rows)
                 for array in arrays:
@@ -60,75 +81,164 @@ def write_plain(folder):
             os.fsync(file.fileno())
 
 
-def read_plain(paths):
-    block = np.empty((arguments.batch_size, n_pixels), np.float32)
+def read_plain(paths, names, size, *, new=False, noise=False):
+    block = dict.fromkeys(names)
     for path in paths:
         with h5py.File(path) as file:
-            arrays = [file[key] for key in ARRAYS]
-            for start in range(0, len(arrays[0]), len(block)):
-                stop = min(start + len(block), len(arrays[0]))
-                for array in arrays:
-                    array.read_direct(block, np.s_[start:stop], np.s_[: stop - start])
+            arrays = {name: file[key(name)] for name in names}
+            file["dataset/params/table"][:]
+            for start in range(0, len(arrays["flux"]), size):
+                stop = min(start + size, len(arrays["flux"]))
+                for name, array in arrays.items():
+                    if new or block[name] is None or stop - start < size:
+                        block[name] = array[start:stop]
+                    else:
+                        array.read_direct(block[name], np.s_[start:stop])
+                if noise:
+                    tensors = {name: torch.from_numpy(values) for name, values in block.items()}
+                    tensors["flux"] + tensors["error_noiseless"] * torch.randn(tensors["flux"].shape)
 
 
-def read_new(paths):
+def forget(paths):
     for path in paths:
-        with h5py.File(path) as file:
-            arrays = [file[key] for key in ARRAYS]
-            for start in range(0, len(arrays[0]), arguments.batch_size):
-                [torch.from_numpy(array[start : start + arguments.batch_size]) for array in arrays]
+        with open(path, "rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def simulate():
-    for k in range(-(-n // 256)):
-        survey.draw(256, stream=k)
+def exhaust(batches, steps):
+    for _ in itertools.islice(batches, steps):
+        pass
 
 
-with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-    folder = Path(name)
-    write_dataset(survey, folder / "small", 600, shard_size=500)
-    small = SpectrumDataset(folder / "small")
-    batch = survey.draw(256)
+def in_turn(functions, repeats, before=lambda: None):
+    """Seconds that each function takes: dict of name to list."""
+    seconds = defaultdict(list)
+    for _ in range(repeats):
+        for name, function in functions.items():
+            before()
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def show(seconds, n, name, *peers):
+    ratios = [f"{np.median(np.divide(seconds[name], seconds[peer])):.2f} × {peer}" for peer in peers]
+    print(f"  {name + ':':34s}{n / np.median(seconds[name]):10,.0f} spectra/s  {', '.join(ratios)}")
+
+
+def validate(survey, folder):
+    write_dataset(survey, folder, 600, shard_size=500)
+    small, batch = SpectrumDataset(folder), survey.draw(256)
     scale = 0.5 / np.median(batch.noiseless.numpy(), axis=1, keepdims=True)
-    difference = np.abs(small[:256].flux / (batch.noiseless.numpy() * scale) - 1).max()
+    stored = small[:256]
+    pairs = ((stored.flux, batch.noiseless), (stored.noiseless_sigma, batch.noiseless_sigma))
+    difference = max(np.abs(ours / (theirs.numpy() * scale) - 1).max() for ours, theirs in pairs)
     stream = small.stream(64)
     labels = torch.cat([b[2][:, 0] for b in itertools.islice(stream, len(stream))]).numpy()
     assert difference < 1e-6 and np.array_equal(np.sort(labels), np.sort(small[:].labels[:, 0]))
-    print(f"validation: flux differs by {difference:.1e}, an epoch holds every spectrum once")
+    print(f"validation: flux and σ differ by {difference:.1e}, an epoch holds every spectrum once")
 
-    ours, plain, simulation = [], [], timed(simulate)
-    before = peak()
-    for repeat in range(2):  # in turn, because other work on the machine comes and goes
-        ours.append(timed(lambda r=repeat: write_dataset(survey, folder / f"set{r}", n, shard_size=shard)))
-        (folder / f"plain{repeat}").mkdir()
-        plain.append(timed(lambda r=repeat: write_plain(folder / f"plain{r}")))
-    size = sum(path.stat().st_size for path in (folder / "set0").iterdir()) / 1e9
-    rates = [n / min(seconds) for seconds in (ours, plain)]
-    print(f"{n:,} spectra of {n_pixels} pixels, {size:.2f} GB, {arguments.threads} threads")
-    print(f"simulation alone:          {n / simulation:8,.0f} spectra/s")
-    print(
-        f"simulated and written:     {rates[0]:8,.0f} spectra/s (peak memory {before:.0f} -> {peak():.0f} MB)"
-    )
-    print(f"written by plain h5py:     {rates[1]:8,.0f} spectra/s: ratio {rates[1] / rates[0]:.2f}")
-    more = min(ours) / (simulation + min(plain))
-    print(f"simulation, then plain:    {n / (simulation + min(plain)):8,.0f} spectra/s: ratio {more:.2f}")
 
-    paths = sorted((folder / "set0").iterdir())
-    dataset = SpectrumDataset(folder / "set0")
-    streams = {"shuffled, no noise": 0.0, "shuffled, noise on CPU": 1.0}
-    running, steps = {}, len(dataset.stream(arguments.batch_size))
-    times = {name: [] for name in ("one block", "new arrays", *streams)}
-    for name, level in streams.items():  # an epoch to begin with: values are checked
-        running[name] = iter(dataset.stream(arguments.batch_size, noise_level=level))
-        timed(lambda r=running[name]: [None for _ in itertools.islice(r, steps)])
-    for _ in range(5):
-        times["one block"].append(timed(lambda: read_plain(paths)))
-        times["new arrays"].append(timed(lambda: read_new(paths)))
-        for name, stream in running.items():
-            times[name].append(timed(lambda r=stream: [None for _ in itertools.islice(r, steps)]))
-    best = {name: min(values) for name, values in times.items()}
-    print(f"h5py in order, one block:  {n / best['one block']:8,.0f} spectra/s")
-    print(f"h5py in order, new arrays: {n / best['new arrays']:8,.0f} spectra/s")
-    for name in streams:
-        ratios = [best[name] / best[peer] for peer in ("one block", "new arrays")]
-        print(f"{name + ':':26s} {n / best[name]:8,.0f} spectra/s: ratios {ratios[0]:.2f}, {ratios[1]:.2f}")
+def time_writing(survey, folder, n, shard, repeats):
+    kept = Kept(survey)
+
+    def empty(name, write):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        write(folder / name)
+
+    functions = {
+        "simulated and written": lambda: empty(
+            "set", lambda f: write_dataset(survey, f, n, shard_size=shard)
+        ),
+        "written from memory": lambda: empty("kept", lambda f: write_dataset(kept, f, n, shard_size=shard)),
+        "plain h5py": lambda: empty("plain", lambda f: write_plain(f, n, shard, len(survey.grid))),
+        "simulation alone": lambda: [survey.draw(256, stream=k) for k in range(-(-n // 256))],
+    }
+    seconds = in_turn(functions, repeats)
+    seconds["simulation, then plain"] = np.add(seconds["simulation alone"], seconds["plain h5py"])
+    size = sum(path.stat().st_size for path in (folder / "set").iterdir()) / 1e9
+    print(f"writing {n:,} spectra of {len(survey.grid)} pixels, {size:.2f} GB")
+    show(seconds, n, "plain h5py")
+    show(seconds, n, "simulation alone")
+    show(seconds, n, "simulated and written", "plain h5py", "simulation, then plain")
+    show(seconds, n, "written from memory", "plain h5py")
+
+
+def time_reading(folder, n, size, repeats):
+    paths, dataset = sorted(folder.iterdir()), SpectrumDataset(folder)
+    streams = {level: dataset.stream(size, noise_level=level) for level in (0.0, 1.0)}
+    batches = {level: iter(stream) for level, stream in streams.items()}
+    steps = len(streams[0.0])
+    functions = {
+        "h5py": lambda: read_plain(paths, NAMES[:2], size),
+        "h5py, new arrays": lambda: read_plain(paths, NAMES[:2], size, new=True),
+        "shuffled batches": lambda: exhaust(batches[0.0], steps),
+        "h5py with noise": lambda: read_plain(paths, NAMES, size, noise=True),
+        "shuffled batches with noise": lambda: exhaust(batches[1.0], steps),
+    }
+    for title, before in (("page cache", lambda: None), ("disk", lambda: forget(paths))):
+        if title == "page cache":
+            first = in_turn(functions, 1)["shuffled batches"]  # when values are checked
+        seconds = in_turn(functions, repeats, before)
+        print(f"reading from the {title}")
+        show(seconds, n, "h5py")
+        show(seconds, n, "h5py, new arrays")
+        show(seconds, n, "shuffled batches", "h5py", "h5py, new arrays")
+        if title == "page cache":
+            seconds["shuffled batches, first epoch"] = first * repeats
+            show(seconds, n, "shuffled batches, first epoch", "h5py", "h5py, new arrays")
+        show(seconds, n, "h5py with noise")
+        show(seconds, n, "shuffled batches with noise", "h5py with noise")
+
+
+def print_peak(what, folder, n, size):
+    """What a process of its own does; it prints its peak memory in MB."""
+    survey = Survey("paper", seed=1)
+    survey.draw(256)
+    if what == "write":
+        write_dataset(survey, folder, n)
+    elif what == "read":
+        stream = SpectrumDataset(folder).stream(size)
+        exhaust(stream, len(stream))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def measure_memory(folder):
+    def peak(what, n):
+        command = [
+            sys.executable,
+            __file__,
+            "--peak-of",
+            what,
+            "--n",
+            str(n),
+            "--folder",
+            str(folder / str(n)),
+        ]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    print(f"peak memory, MB: {peak('start', 1)} once a survey has been used")
+    for n in (20_000, 200_000):
+        print(
+            f"  {n:7,} spectra: writing {peak('write', n)}, an epoch of reading {peak('read', n)}", flush=True
+        )
+        shutil.rmtree(folder / str(n))
+
+
+if __name__ == "__main__":
+    arguments = parser.parse_args()
+    n = arguments.n
+    if arguments.peak_of:
+        print_peak(arguments.peak_of, arguments.folder, n, arguments.batch_size)
+        sys.exit()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder = Path(name)
+        if arguments.memory:
+            measure_memory(folder)
+        else:
+            survey = Survey("paper", seed=1)
+            validate(survey, folder / "small")
+            print(f"{len(os.sched_getaffinity(0))} processors, {torch.get_num_threads()} threads of torch")
+            time_writing(survey, folder, n, min(5000, n), arguments.repeats)
+            time_reading(folder / "set", n, arguments.batch_size, arguments.repeats)

@@ -19,6 +19,7 @@ import torch
 from specvit.grid import PixelGrid
 from specvit.simulate import LABELS, SpectrumDataset, Survey, SurveyBatch, write_dataset
 from specvit.simulate.layout import COLUMNS
+from specvit.simulate.shardfile import ShardFile
 
 ARRAYS = ("flux", "error", "error_noiseless", "mask")
 
@@ -182,6 +183,80 @@ def test_finished_shards_are_kept_and_damaged_ones_written_again(tmp_path):
     assert [path.stat().st_ino == old for path, old in zip(paths, stamps, strict=True)] == [True, False, True]
     assert [(state.done, state.total) for state in seen] == [(50, 50)]
     assert seen[0].remaining == 0 and seen[0].rate > 0
+
+
+def test_a_set_does_not_depend_on_the_number_of_threads(tmp_path, monkeypatch):
+    threads = torch.get_num_threads()
+    for n in (1, 5):
+        monkeypatch.setattr("os.sched_getaffinity", lambda pid, n=n: range(n))
+        write_dataset(Stub(), tmp_path / str(n), 3000, shard_size=800)
+    assert content(tmp_path / "1") == content(tmp_path / "5")
+    assert torch.get_num_threads() == threads
+
+
+def test_an_error_of_the_simulation_ends_the_writing(tmp_path):
+    class Broken(Stub):
+        def draw(self, n, *, stream=0, device="cpu"):
+            if stream == 5:
+                raise FloatingPointError("stream 5")
+            return super().draw(n, stream=stream)
+
+    with pytest.raises(FloatingPointError, match="stream 5"):
+        write_dataset(Broken(), tmp_path, 3000, shard_size=800)
+    assert [path.name for path in tmp_path.glob("*.h5")] == ["shard-00000.h5"]
+    write_dataset(Stub(), tmp_path, 3000, shard_size=800)
+    assert len(SpectrumDataset(tmp_path)) == 3000
+
+
+def test_a_shard_that_another_process_writes_is_left_alone(tmp_path):
+    partial = str(tmp_path / ".a.h5.partial")
+    code = f"import h5py; file = h5py.File({partial!r}, 'w'); print('open', flush=True); input()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"open\n"
+        with pytest.raises(OSError, match="another process is writing"):
+            write_dataset(Stub(), tmp_path / "a.h5", 10)
+    finally:
+        process.communicate(b"\n")
+
+
+class Moving(Stub):
+    """Of another instrument: no magnitudes, radial velocities, air wavelengths, no noise."""
+
+    grid = PixelGrid.linear(5000, 5064, 64, 0.7, medium="air", name="other")
+
+    def draw(self, n, *, stream=0, device="cpu"):
+        batch = super().draw(n, stream=stream)
+        unknown, velocity = torch.full((n,), torch.nan), torch.linspace(-300, 300, n)
+        sigma = torch.zeros_like(batch.noiseless_sigma)
+        return SurveyBatch(
+            batch.noiseless, batch.ivar, batch.labels, unknown, batch.noiseless, sigma, velocity
+        )
+
+
+def test_a_survey_of_any_instrument_is_kept(tmp_path):
+    for _ in range(2):  # and taken up again
+        (path,) = write_dataset(Moving(), tmp_path / "a.h5", 50)
+    dataset = SpectrumDataset(path)
+    assert dataset.grid == Moving.grid and dataset.grid.medium == "air"
+    assert np.isnan(dataset.column("mag")).all() and np.isinf(dataset.column("snr")).all()
+    np.testing.assert_allclose(dataset.column("redshift") * 299792.458, np.linspace(-300, 300, 50), rtol=1e-6)
+    assert np.isnan(dataset.column("seeing")).all() and not dataset.column("exp_count").any()
+    for batches in (dataset.stream(50), dataset.frozen(50)):
+        flux, ivar, _ = next(iter(batches))
+        assert ivar.isfinite().all() and (ivar > 0).all()
+    np.testing.assert_array_equal(flux, dataset[:].flux)  # σ is 0
+
+
+def test_a_survey_with_a_stated_snr_is_kept(tmp_path, emulator):
+    simulate = pytest.importorskip("specvit.simulate.snrnoise")
+    survey = Survey("paper", noise=simulate.SNRNoise((20, 200)), velocity=10.0, emulator=emulator)
+    (path,) = write_dataset(survey, tmp_path / "a.h5", 16)
+    dataset, batch = SpectrumDataset(path), survey.draw(16)
+    ratio = np.median(dataset[:].flux / dataset[:].noiseless_sigma, axis=1)
+    np.testing.assert_allclose(dataset.column("snr"), ratio, rtol=1e-5)
+    assert 19.9 < ratio.min() < ratio.max() < 200.1
+    np.testing.assert_allclose(dataset.column("redshift"), batch.velocity / 299792.458, rtol=1e-6)
 
 
 def test_progress_is_shown(tmp_path, capsys):
@@ -427,6 +502,108 @@ def test_an_epoch_covers_every_spectrum_once_across_ranks(folder, world_size, ba
         seen.append(np.concatenate(rows))
         np.testing.assert_array_equal(np.sort(seen[-1]), expected)
     assert (seen[0] != seen[1]).mean() > 0.9
+
+
+@pytest.fixture
+def rows_read(monkeypatch):
+    """Rows that are read of any file: list of (file name, row)."""
+    seen, read = [], ShardFile.read
+
+    def recorded(self, rows, places, out):
+        seen.extend((self.path.name, row) for row in rows.tolist())
+        return read(self, rows, places, out)
+
+    monkeypatch.setattr(ShardFile, "read", recorded)
+    return seen
+
+
+def test_each_part_of_a_stream_reads_what_is_its_own(folder, rows_read):
+    dataset, parts = SpectrumDataset(folder), []
+    whole = dataset.stream(50, seed=2, buffer_rows=1000)
+    for rank in range(3):
+        part = whole.part(rank, 3)
+        same = dataset.stream(50, seed=2, buffer_rows=1000, rank=rank, world_size=3)
+        assert len(part) == len(same) == 7
+        for batch, expected in zip(epoch(part), epoch(same), strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(batch, expected, strict=True))
+        del rows_read[:]
+        number = sum(len(batch[0]) for batch in epoch(part))
+        parts.append(set(rows_read[:number]))  # what follows is read ahead for the next epoch
+        assert len(parts[-1]) == number in (333, 334)
+    assert len(set().union(*parts)) == 1000
+
+
+@pytest.mark.parametrize("size, n", [(0.2, 200), (0.5, 500), (100, 100), (7, 7), (999, 999)])
+def test_a_split_is_a_partition(folder, size, n):
+    dataset = SpectrumDataset(folder)
+    whole = dataset[:].labels[:, 0]
+    train, validation = dataset.split(size, seed=3)
+    assert (len(train), len(validation)) == (1000 - n, n)
+    parts = [part[:].labels[:, 0] for part in (train, validation)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.sort(whole))
+    for part, labels in zip((train, validation), parts, strict=True):
+        np.testing.assert_array_equal(part.read_labels()[:, 0], labels)
+        shuffled = torch.cat([batch[2][:, 0] for batch in epoch(part.stream(64, buffer_rows=128))]).numpy()
+        np.testing.assert_array_equal(np.sort(shuffled), np.sort(labels))
+        assert part.label_range["teff"] == (labels.min(), labels.max())
+        assert sum(part.file_sizes) == len(part)
+    again, other = dataset.split(size, seed=3)[1], dataset.split(size, seed=4)[1]
+    np.testing.assert_array_equal(again.column("T_eff").astype(np.float32), parts[1])
+    if n <= 500:
+        assert set(other.column("id")) != set(again.column("id"))
+
+
+def test_held_out_spectra_are_spread_and_not_read_in_training(folder, rows_read):
+    train, validation = SpectrumDataset(folder).split(0.2)
+    assert min(validation.file_sizes) >= 0.15 * 100 and max(validation.file_sizes) <= 0.25 * 300
+    held_out = {(f"shard-{row // 300:05d}.h5", row % 300) for row in validation.column("id").astype(int)}
+    epoch(train.stream(50))
+    assert len(set(rows_read)) == 800 and not held_out & set(rows_read)
+    del rows_read[:]
+    list(validation.frozen(64))
+    assert set(rows_read) == held_out
+    assert repr(validation) == "SpectrumDataset(200 of 1000 spectra of 64 pixels in 4 files)"
+
+
+def test_a_part_of_a_split_has_the_noise_of_the_whole(folder):
+    dataset = SpectrumDataset(folder)
+    part = dataset.split(0.5)[0].split(0.3)[1]
+    rows = part.column("id").astype(int)
+    whole = torch.cat([batch[0] for batch in dataset.frozen(100)])
+    assert torch.equal(torch.cat([batch[0] for batch in part.frozen(64)]), whole[rows])
+
+
+@pytest.mark.parametrize("size", [0, 1000, 0.0, 1.0, -0.1, 5.0])
+def test_both_parts_of_a_split_need_spectra(folder, size):
+    if size == 5.0:
+        size = 5000
+    with pytest.raises(ValueError, match="validation must be a fraction or a number"):
+        SpectrumDataset(folder).split(size)
+
+
+def test_files_in_chunks_are_streamed(tmp_path):
+    foreign(tmp_path / "a.h5", n=300, mask=True)
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        for key in (FLUX, ERROR, "dataset/arrays/mask/value"):
+            values = file[key][:]
+            del file[key]
+            file.create_dataset(key, data=values, chunks=(20, 64), compression="gzip")
+    dataset = SpectrumDataset(tmp_path / "a.h5")
+    expected = dict(zip(dataset[:].labels[:, 0].tolist(), dataset[:].flux, strict=True))
+    for flux, _, labels in epoch(dataset.stream(32, noise_level=0, buffer_rows=64)):
+        for row, teff in zip(flux.numpy(), labels[:, 0].tolist(), strict=True):
+            np.testing.assert_array_equal(row, expected.pop(teff))
+    assert not expected
+
+
+def test_a_step_can_be_set_between_two_batches(folder):
+    dataset = SpectrumDataset(folder)
+    straight = list(itertools.islice(dataset.stream(96, buffer_rows=200), 20))
+    stream = dataset.stream(96, buffer_rows=200)
+    batches = iter(stream)
+    for step in (0, 1, 15, 3, 4, 5, 6, 0):
+        stream.set_step(step)
+        assert torch.equal(next(batches)[0], straight[step][0])
 
 
 def test_the_order_is_shuffled_within_and_between_blocks(folder):

@@ -142,7 +142,8 @@ class TestImperfections:
         batch = survey.observe([GIANT] * 40, 20.0)
         still = Survey("paper").observe([GIANT], 20.0).noiseless[0].double().numpy()
         rng = np.random.default_rng([1, 0])
-        velocity = survey.augmentation.draw(40, rng, "cpu")["velocity"].double().numpy()
+        velocity = survey.augmentation.draw(40, rng, "cpu").numbers["velocity"].double().numpy()
+        assert torch.equal(batch.velocity, torch.as_tensor(velocity).float())
         assert velocity.min() < -15 and velocity.max() > 15
         for spectrum, v in zip(batch.noiseless.double().numpy()[:8], velocity[:8], strict=True):
             shifts = np.arange(-25, 25.1, 0.5)

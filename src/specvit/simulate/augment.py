@@ -1,4 +1,4 @@
-"""What real spectra have and clean simulations lack: drawn per star, applied on the device."""
+"""What real spectra have and clean simulations lack: how much of it there is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+
+from specvit.simulate.imperfections import Imperfections
 
 __all__ = ["Augmentation"]
 
@@ -77,7 +78,7 @@ class Augmentation:
         return self.max_velocity > 0 or self.lsf_range != (1.0, 1.0)
 
     def draw(self, n, rng, device):
-        """Per-star numbers for `n` stars from a `numpy.random.Generator`, as tensors on `device`."""
+        """``Imperfections`` of `n` stars from a `numpy.random.Generator`, the numbers on `device`."""
         ends = rng.random((n, 2)) * self.missing_end * (rng.random((n, 2)) < 0.25)
         numbers = {
             "velocity": rng.uniform(-1, 1, n) * self.max_velocity,
@@ -97,80 +98,12 @@ class Augmentation:
             "reported": np.exp(2 * rng.standard_normal((n, 1)) * self.reported_error),
             "wing": rng.random((n, 1)) * 0.5 * (rng.random((n, 1)) < self.correlated_noise),
         }
-        return {
+        numbers = {
             name: torch.as_tensor(
                 np.asarray(value, None if value.dtype == bool else np.float32), device=device
             )
             for name, value in numbers.items()
         }
-
-    def distort_lines(self, normalised, generator):
-        """Multiply the optical depths by a random factor of wavelength. (n, n_pixels) → (n, n_pixels)."""
-        if not self.line_error:
-            return normalised
-        n, n_pixels = normalised.shape
-        knots = torch.randn(
-            n, n_pixels // self.line_error_pixels + 2, generator=generator, device=normalised.device
-        )
-        epsilon = _upsample(knots, n_pixels) * (
-            self.line_error * 1.22
-        )  # linear interpolation loses a third of the variance
-        return normalised.clamp_min(1e-3).pow(torch.exp(epsilon))
-
-    def calibration_error(self, numbers, n_pixels):
-        """Multiplicative calibration error, (n, n_pixels), or None."""
-        if not self.calibration:
-            return None
-        x = torch.linspace(-1, 1, n_pixels, device=numbers["calibration"].device)
-        order = torch.arange(1, len(self.calibration) + 1, device=x.device)
-        chebyshev = torch.cos(order[:, None] * torch.acos(x)[None])  # (n_terms, n_pixels)
-        return torch.exp(numbers["calibration"] @ chebyshev)
-
-    def noise(self, numbers, n_pixels, generator):
-        """Gaussian noise of unit variance, (n, n_pixels), where wanted correlated between neighbours."""
-        n, device = len(numbers["wing"]), numbers["wing"].device
-        white = torch.randn(n, n_pixels, generator=generator, device=device)
-        if not self.correlated_noise:
-            return white
-        wing = numbers["wing"]
-        sides = torch.zeros_like(white)
-        sides[:, 1:] += white[:, :-1]
-        sides[:, :-1] += white[:, 1:]
-        return (white + wing * sides) / (1 + 2 * wing**2).sqrt()
-
-    def variance_factor(self, numbers, n_pixels):
-        """Factor on the variance, (n, n_pixels), or 1: its slow departure from the instrument's model."""
-        return torch.exp(2 * _upsample(numbers["noise_shape"], n_pixels)) if self.noise_shape else 1.0
-
-    def sky_error(self, numbers, sky_counts):
-        """Electrons of sky left in or taken out, (n, n_pixels), or None.
-
-        The first part scales the sky's lines, the second shifts them by a fraction of a pixel.
-        """
-        if not self.sky_residual:
-            return None
-        slope = torch.gradient(sky_counts)[0]
-        knots = _upsample(numbers["sky"].flatten(0, 1), sky_counts.numel()).unflatten(0, (-1, 2))
-        return knots[:, 0] * sky_counts + knots[:, 1] * slope
-
-    def mask(self, numbers, n_pixels, generator):
-        """True where a pixel is lost, (n, n_pixels), or None."""
-        if not (self.chunks or self.bad_pixels or self.missing_end):
-            return None
-        device = numbers["ends"].device
-        index = torch.arange(n_pixels, device=device)[None]
-        lost = index < numbers["ends"][:, :1] * n_pixels
-        lost |= index >= n_pixels * (1 - numbers["ends"][:, 1:])
-        for k in range(self.chunks):
-            centre, width = numbers["chunk_centre"][:, k : k + 1], numbers["chunk_width"][:, k : k + 1]
-            lost |= (index - centre * n_pixels).abs() < width / 2
-        if self.bad_pixels:
-            lost |= (
-                torch.rand(lost.shape, generator=generator, device=device) < numbers["bad_fraction"][:, None]
-            )
-        return lost
-
-
-def _upsample(knots, n_pixels):
-    """Linear interpolation of (n, n_knots) onto n_pixels equally spaced points."""
-    return F.interpolate(knots[:, None], size=n_pixels, mode="linear", align_corners=True)[:, 0]
+        # Line errors have too many numbers to be drawn on the CPU: each star gets the key to its own.
+        numbers["line_key"] = torch.as_tensor(rng.integers(2**63, size=n), device=device)
+        return Imperfections(self, numbers)

@@ -16,18 +16,21 @@ class SurveyBatch:
     Attributes
     ----------
     flux : tensor, shape (n, n_pixels)
-        Noisy F_λ in units of an AB 22.5 source at the middle of the grid.
+        Noisy F_λ in units of an AB 22.5 source at the middle of the grid; without magnitudes, of unit
+        mean f_ν before noise.
     ivar : tensor, shape (n, n_pixels)
         Inverse variance as a pipeline would report it: from the background and the mean level of the
         *noisy* counts. Zero where a pixel is masked.
     labels : tensor, shape (n, 5)
         Teff [K], log g, [M/H], [alpha/M], [C/M].
     magnitude : tensor, shape (n,)
-        AB magnitude of the mean f_ν over the grid.
+        AB magnitude of the mean f_ν over the grid; NaN where the noise is not one of magnitudes.
     noiseless : tensor, shape (n, n_pixels)
         Flux before noise.
     noiseless_sigma : tensor, shape (n, n_pixels)
         Standard deviation the noise was drawn with. For limits and audits; never for a network.
+    velocity : tensor, shape (n,), optional
+        Radial velocity that is in the spectra, in km/s: the survey's and the residual of its imperfections.
     """
 
     flux: torch.Tensor
@@ -36,6 +39,13 @@ class SurveyBatch:
     magnitude: torch.Tensor
     noiseless: torch.Tensor
     noiseless_sigma: torch.Tensor
+    velocity: torch.Tensor | None = None
+
+    @property
+    def snr(self):
+        """Median over the pixels that are not masked of noiseless flux over its σ, tensor of shape (n,)."""
+        ratio = self.noiseless / self.noiseless_sigma
+        return ratio.masked_fill(~(self.ivar > 0), torch.nan).nanmedian(1).values
 
     def __len__(self):
         return len(self.flux)

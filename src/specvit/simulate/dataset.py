@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import bisect
+import copy
 import os
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from specvit.grid import PFS_MR, PixelGrid
 from specvit.simulate.diskstream import DatasetStream, FrozenBatches
 from specvit.simulate.layout import LABEL_COLUMNS, NOISELESS_ERROR
 from specvit.simulate.library import LABELS
-from specvit.simulate.shardfile import ShardFile, sound
+from specvit.simulate.rowmap import RowMap
+from specvit.simulate.shardfile import ShardFiles, sound
 
 __all__ = ["SpectrumDataset", "StoredSpectra"]
 
-_OPEN_FILES = 64
 _TEMPLATE_ROWS = 1024  # spectra that the common shape of errors is learned from
 _FEWEST_FOR_TEMPLATE = 100
 
@@ -99,42 +98,88 @@ class SpectrumDataset:
         unknown = [name for name in self.label_names if name not in LABEL_COLUMNS]
         if unknown or not self.label_names:
             raise ValueError(f"labels must be among {tuple(LABEL_COLUMNS)}, got {self.label_names!r}")
-        self._open, self._process, self._template, self._range = OrderedDict(), os.getpid(), None, None
-        first = self._file(0)
+        self._files = ShardFiles(self.paths, self.label_names)
+        self._template, self._range = None, None
+        first = self._files[0]
         self.n_pixels, self.has_reported, self.has_mask = first.n_pixels, first.has_reported, False
         sizes = []
         for k, path in enumerate(self.paths):
-            file = self._file(k)
+            file = self._files[k]
             if not np.array_equal(file.edges, first.edges):
                 raise ValueError(f"{path}: 'spectrumdataset/wave_edges' differ from those of {first.path}")
             if file.has_reported != self.has_reported:
                 raise ValueError(f"{path}: {NOISELESS_ERROR!r} must be in all files of a set or in none")
             self.has_mask |= file.has_mask
             sizes.append(file.n)
-        self._ends = np.cumsum(sizes).tolist()
-        self._checked = np.zeros(len(self), np.bool_)
+        self._file_ends = np.cumsum(sizes)
+        names = [name for name in self._names(noise=True) if name not in ("mask", "labels")]
+        self._checked = {name: np.zeros(sum(sizes), np.bool_) for name in names}  # rows known to be sound
+        self._rows = RowMap([0], self._file_ends[-1:])
         self.grid = _grid(first, grid)
 
     def __len__(self):
-        return self._ends[-1]
+        return len(self._rows)
+
+    def split(self, validation, seed=0):
+        """Two sets without a spectrum in common, which read nothing but their own rows.
+
+        Parameters
+        ----------
+        validation : float or int
+            Size of the second set: a fraction between 0 and 1, or a number of spectra.
+        seed : int
+            The same seed, the same split.
+
+        Returns
+        -------
+        train, validation : SpectrumDataset
+
+        Raises
+        ------
+        ValueError
+            If either set would be empty.
+
+        Notes
+        -----
+        Held out are pieces of at most 64 neighbours, one at a random place in each of as many equal parts of
+        the set: so every file has its share, and both sets are read in pieces. Frozen noise and the
+        `template` of a spectrum are the same in the parts as in the whole.
+        """
+        n, counted = len(self), isinstance(validation, int | np.integer)
+        wanted = int(validation) if counted else int(validation * n)
+        if not 0 < wanted < n:
+            raise ValueError(
+                "validation must be a fraction or a number of spectra that leaves both sets some of the "
+                f"{n}, got {validation!r}"
+            )
+        train, held_out = self._rows.split(wanted, seed)
+        return self._of(train), self._of(held_out)
+
+    def _of(self, rows):
+        """The set of these rows, with the same files open."""
+        part = copy.copy(self)
+        part._rows, part._range = rows, None
+        return part
 
     @property
     def file_sizes(self):
-        """Number of spectra in each file."""
-        return np.diff([0, *self._ends]).tolist()
+        """Number of spectra in each file that belong to this set."""
+        files = np.searchsorted(self._file_ends, self._rows[np.arange(len(self))], "right")
+        return np.bincount(files, minlength=len(self.paths)).tolist()
+
+    def read_labels(self):
+        """Labels of all spectra, float32 (n, n_labels), from the tables alone: 4 bytes a label."""
+        out = {"labels": np.empty((len(self), len(self.label_names)), np.float32)}
+        self._read(np.arange(len(self)), out)
+        return out["labels"]
 
     @property
     def label_range(self):
         """Lowest and highest value of each label: dict of str to (float, float). Reads the tables once."""
         if self._range is None:
-            low, high = np.inf, -np.inf
-            for k, size in enumerate(self.file_sizes):
-                for start in range(0, size, 4096):
-                    values = self._file(k).labels(start, min(start + 4096, size)).astype(float)
-                    low, high = np.minimum(low, values.min(0)), np.maximum(high, values.max(0))
-            self._range = {
-                name: (float(a), float(b)) for name, a, b in zip(self.label_names, low, high, strict=True)
-            }
+            labels = self.read_labels().astype(float)
+            limits = zip(self.label_names, labels.min(0).tolist(), labels.max(0).tolist(), strict=True)
+            self._range = {name: (low, high) for name, low, high in limits}
         return self._range
 
     @property
@@ -147,9 +192,9 @@ class SpectrumDataset:
         """
         if self._template is None:
             self._template = np.ones(self.n_pixels, np.float32)
-            if len(self) >= _FEWEST_FOR_TEMPLATE:
-                rows = np.unique(np.linspace(0, len(self) - 1, _TEMPLATE_ROWS).astype(int))
-                stored = self[rows]
+            whole = self._of(RowMap([0], self._file_ends[-1:]))
+            if len(whole) >= _FEWEST_FOR_TEMPLATE:
+                stored = whole[np.unique(np.linspace(0, len(whole) - 1, _TEMPLATE_ROWS).astype(int))]
                 sigma = np.where(stored.mask | (stored.noiseless_sigma <= 0), np.nan, stored.noiseless_sigma)
                 sigma = sigma[~np.isnan(sigma).all(1)]
                 sigma = sigma / np.nanmedian(sigma, axis=1, keepdims=True) if len(sigma) else sigma
@@ -160,7 +205,10 @@ class SpectrumDataset:
 
     def column(self, name):
         """A column of the table, such as ``"mag"`` or ``"snr"``: float64 (n,); NaN where a file lacks it."""
-        return np.concatenate([self._file(k).column(name, 0, n) for k, n in enumerate(self.file_sizes)])
+        sizes = np.diff(self._file_ends, prepend=0)
+        with self._files.lock:
+            values = [self._files[k].column(name, 0, size) for k, size in enumerate(sizes)]
+        return np.concatenate(values)[self._rows[np.arange(len(self))]]
 
     def __getitem__(self, rows):
         """Spectra of an index, a slice or an array of indices or booleans, as `StoredSpectra`."""
@@ -169,17 +217,18 @@ class SpectrumDataset:
         numbers = np.atleast_1d(numbers)
         if numbers.ndim != 1:
             raise IndexError(f"rows must be an index, a slice or one-dimensional, got shape {numbers.shape}")
-        out = self._buffers(len(numbers), mask=True)
-        breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
-        runs = [run for run in np.split(numbers, breaks) if len(run)]
-        self._read([(int(run[0]), int(run[-1]) + 1) for run in runs], out)
+        names = ["flux", "sigma"] + ["error"] * self.has_reported
+        out = {name: np.empty((len(numbers), self.n_pixels), np.float32) for name in names}
+        out["mask"] = np.empty((len(numbers), self.n_pixels), np.bool_)
+        out["labels"] = np.empty((len(numbers), len(self.label_names)), np.float32)
+        self._read(numbers, out)
         arrays = {name: out[name][0] if single else out[name] for name in out}
         return StoredSpectra(
             arrays["flux"], arrays["sigma"], arrays.get("error"), arrays["mask"], arrays["labels"]
         )
 
     def stream(
-        self, batch_size, *, device="cpu", seed=0, rank=0, world_size=1, noise_level=1.0, buffer_rows=4096
+        self, batch_size, *, device="cpu", seed=0, rank=0, world_size=1, noise_level=1.0, buffer_rows=2048
     ):
         """Shuffled batches (flux, ivar, labels) with fresh noise, without end: see `DatasetStream`."""
         return DatasetStream(
@@ -199,72 +248,50 @@ class SpectrumDataset:
 
     # -- files -----------------------------------------------------------------------------------------
 
-    def _file(self, k):
-        """The k-th file, opened when needed; the least recently used is closed."""
-        if self._process != os.getpid():  # HDF5 handles do not survive a fork
-            self._open, self._process = OrderedDict(), os.getpid()
-        if k in self._open:
-            self._open.move_to_end(k)
-        else:
-            self._open[k] = ShardFile(self.paths[k], self.label_names)
-            if len(self._open) > _OPEN_FILES:
-                self._open.popitem(last=False)[1].close()
-        return self._open[k]
+    def _names(self, noise):
+        """Arrays that batches are made of, with noise or without."""
+        names = ["flux"] + ["sigma"] * noise + ["error"] * self.has_reported + ["mask"] * self.has_mask
+        return [*names, "labels"]
 
-    def _buffers(self, n, *, mask):
-        names = ["flux", "sigma"] + ["error"] * self.has_reported
-        out = {name: np.empty((n, self.n_pixels), np.float32) for name in names}
-        if mask:
-            out["mask"] = np.empty((n, self.n_pixels), np.bool_)
-        return out | {"labels": np.empty((n, len(self.label_names)), np.float32)}
-
-    def _read(self, pieces, out, order=None):
-        """Read pieces (start, stop) of the whole set, one after another, into `out`, and check them.
+    def _read(self, numbers, out, places=None):
+        """Read the spectra of these numbers into rows of `out`, and check them.
 
         Parameters
         ----------
-        pieces : list of (int, int)
+        numbers : ndarray of int
+            Neighbours in a file should follow each other.
         out : dict of str to ndarray
-            From `_buffers`.
-        order : ndarray of int, optional
-            Row of `out` for each spectrum; by default they follow each other.
-
-        Returns
-        -------
-        int
-            Number of spectra.
+            As for `ShardFile.read`, of as many rows as there are numbers.
+        places : ndarray of int, optional
+            Row of `out` for each; by default they follow each other.
         """
-        parts, at = [], 0
-        for start, stop in pieces:
-            while start < stop:
-                k = bisect.bisect_right(self._ends, start)
-                first = self._ends[k - 1] if k else 0
-                end = min(stop, self._ends[k])
-                rows = np.arange(at, at + end - start) if order is None else order[at : at + end - start]
-                parts.append((k, start - first, end - first, rows))
-                at, start = at + end - start, end
-        for k, start, stop, rows in parts:
-            self._file(k).read(start, stop, out, rows)
-        if not all(self._checked[start:stop].all() for start, stop in pieces):
-            if sound(out, at):  # once is enough: the next epoch is read without this
-                for start, stop in pieces:
-                    self._checked[start:stop] = True
-            else:
-                for k, start, stop, rows in parts:
-                    self._file(k).check(start, stop, out, rows)
-        return at
+        rows = self._rows[numbers]
+        places = np.arange(len(rows)) if places is None else places
+        files = np.searchsorted(self._file_ends, rows, "right")
+        parts = []
+        for k in np.unique(files).tolist():
+            chosen = np.flatnonzero(files == k)
+            first = int(self._file_ends[k - 1]) if k else 0
+            parts.append((k, rows[chosen] - first, places[chosen]))
+            with self._files.lock:
+                self._files[k].read(*parts[-1][1:], out)
+        unknown = [name for name in out if name in self._checked and not self._checked[name][rows].all()]
+        if sound({name: out[name] for name in unknown}, len(rows), self.has_reported):
+            for name in unknown:  # once is enough: the next epoch is read without this
+                self._checked[name][rows] = True
+        else:
+            for k, *where in parts:
+                with self._files.lock:
+                    self._files[k].check(*where, out)
 
     def close(self):
         """Close the open files; they are opened again when needed."""
-        while self._open:
-            self._open.popitem()[1].close()
-
-    def __getstate__(self):
-        return self.__dict__ | {"_open": OrderedDict(), "_process": None}
+        self._files.close()
 
     def __repr__(self):
         files = f"{len(self.paths)} file" + "s" * (len(self.paths) > 1)
-        return f"SpectrumDataset({len(self)} spectra of {self.n_pixels} pixels in {files})"
+        part = "" if len(self) == self._file_ends[-1] else f" of {self._file_ends[-1]}"
+        return f"SpectrumDataset({len(self)}{part} spectra of {self.n_pixels} pixels in {files})"
 
 
 def _paths(source):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
 __all__ = ["DatasetStream", "FrozenBatches", "scatter"]
 
-_BLOCK = 64  # neighbouring spectra that are read together and shuffled apart in the buffer
+_BLOCK = 64  # neighbouring spectra that are read together, and shuffled apart among others
 
 
 def scatter(flux, template, mask=None):
@@ -66,15 +67,28 @@ class _Batches:
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.device, self.noise_level = torch.device(device), noise_level
 
+    def _buffers(self, n):
+        """Arrays of `n` rows for what batches are made of; in pinned memory, if they go to a GPU."""
+        dataset = self.dataset
+        widths = dict.fromkeys(dataset._names(self.noise_level > 0), dataset.n_pixels)
+        widths["labels"] = len(dataset.label_names)
+        kinds = {name: np.bool_ if name == "mask" else np.float32 for name in widths}
+        if self.device.type != "cuda":
+            return {name: np.empty((n, width), kinds[name]) for name, width in widths.items()}
+        types = {np.bool_: torch.bool, np.float32: torch.float32}
+        return {
+            name: torch.empty((n, width), dtype=types[kinds[name]], pin_memory=True).numpy()
+            for name, width in widths.items()
+        }
+
     def _observed(self, buffers, rows, noise):
         """(flux, ivar, labels) of a slice of the buffers with unit noise (a tensor, or None for none).
 
-        What is returned shares no memory with the buffers.
+        What is returned shares no memory with the buffers. A GPU may not have read them yet.
         """
         stored = {
-            name: torch.from_numpy(values[rows]).to(self.device)
+            name: torch.from_numpy(values[rows]).to(self.device, non_blocking=self.device.type == "cuda")
             for name, values in buffers.items()
-            if name != "sigma" or noise is not None
         }
         flux, mask = stored["flux"].clamp(min=0), stored.get("mask")
         if noise is not None:
@@ -94,8 +108,8 @@ class _Batches:
 class FrozenBatches(_Batches):
     """Batches (flux, ivar, labels) in the order of the data set, the same each time.
 
-    The noise of a spectrum depends on `seed` and its number in the set alone: not on the batch size,
-    nor on the device.
+    The noise of a spectrum depends on `seed` and its number in the files alone: not on the batch size,
+    nor on the device, nor on how the set was split.
 
     Parameters
     ----------
@@ -118,29 +132,31 @@ class FrozenBatches(_Batches):
 
     def __iter__(self):
         n, n_pixels = len(self.dataset), self.dataset.n_pixels
-        buffers = self.dataset._buffers(min(self.batch_size, n), mask=self.dataset.has_mask)
+        buffers = self._buffers(min(self.batch_size, n))
         for start in range(0, n, self.batch_size):
-            stop = min(start + self.batch_size, n)
-            self.dataset._read([(start, stop)], buffers)
+            numbers = np.arange(start, min(start + self.batch_size, n))
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)  # the batch before may still be on its way
+            self.dataset._read(numbers, buffers)
             noise = None
             if self.noise_level:
-                noise = np.empty((stop - start, n_pixels), np.float32)
-                for row in range(start, stop):
-                    np.random.default_rng([self.seed, row]).standard_normal(
-                        dtype=np.float32, out=noise[row - start]
-                    )
+                noise = np.empty((len(numbers), n_pixels), np.float32)
+                for row, out in zip(self.dataset._rows[numbers].tolist(), noise, strict=True):
+                    np.random.default_rng([self.seed, row]).standard_normal(dtype=np.float32, out=out)
                 noise = torch.from_numpy(noise).to(self.device)
-            yield self._observed(buffers, slice(0, stop - start), noise)
+            yield self._observed(buffers, slice(0, len(numbers)), noise)
 
 
 class DatasetStream(_Batches):
     """Endless shuffled batches (flux, ivar, labels), with noise drawn afresh for each on the device.
 
     An epoch is a new order of blocks of 64 neighbouring spectra, over all files. Each of the
-    `world_size` ranks takes an equal part of that order, reads it `buffer_rows` spectra at a time and
-    shuffles these: so nothing but the buffer is in memory, and a file is read in pieces of 64 spectra.
-    In an epoch every spectrum is seen by exactly one rank exactly once, and all ranks take the same
+    `world_size` ranks takes an equal part of that order, and shuffles `buffer_rows` spectra of it at a
+    time. In an epoch every spectrum is seen by exactly one rank exactly once, and all ranks take the same
     number of steps.
+
+    Spectra are read in blocks, each to its place in a buffer, while batches are cut from another buffer:
+    nothing but the two is in memory.
 
     Parameters
     ----------
@@ -174,7 +190,7 @@ class DatasetStream(_Batches):
         rank=0,
         world_size=1,
         noise_level=1.0,
-        buffer_rows=4096,
+        buffer_rows=2048,
     ):
         super().__init__(dataset, batch_size, device, seed, noise_level)
         if not 0 <= rank < world_size:
@@ -187,7 +203,25 @@ class DatasetStream(_Batches):
             raise ValueError(f"batch_size must be at least 2 to share {n} spectra among {world_size} ranks")
         self.begin, self.end = n * rank // world_size, n * (rank + 1) // world_size
         self.steps = math.ceil(math.ceil(n / world_size) / batch_size)
-        self.per_buffer = max(1, buffer_rows // batch_size)
+        self.buffer_rows = buffer_rows
+
+    def part(self, rank, world_size):
+        """What the process `rank` of `world_size` reads of the whole stream, at the same step.
+
+        All processes take the same number of steps in an epoch, with batches of up to `batch_size` each.
+        """
+        part = DatasetStream(
+            self.dataset,
+            self.batch_size,
+            device=self.device,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+            noise_level=self.noise_level,
+            buffer_rows=self.buffer_rows,
+        )
+        part.set_step(self.step)
+        return part
 
     def __len__(self):
         """Batches in an epoch, the same for every rank."""
@@ -198,45 +232,34 @@ class DatasetStream(_Batches):
         self.step = step
 
     def __iter__(self):
-        buffers, loaded, blocks = None, None, (None, None)
-        while True:
-            step, self.step = self.step, self.step + 1
-            epoch, position = divmod(step, self.steps)
-            first = position - position % self.per_buffer  # step that the buffer begins with
-            if loaded != (epoch, first):
-                if blocks[0] != epoch:
-                    blocks = epoch, self._blocks(epoch)
-                if buffers is None:
-                    rows = min(self.per_buffer, self.steps) * self.batch_size
-                    buffers = self.dataset._buffers(rows, mask=self.dataset.has_mask)
-                self._fill(buffers, blocks[1], epoch, first)
-                loaded = epoch, first
-            start = self._bound(first)
-            rows = slice(self._bound(position) - start, self._bound(position + 1) - start)
-            yield self._observed(buffers, rows, self._noise(step, rows.stop - rows.start))
+        now, after = _Window(self), _Window(self)
+        with ThreadPoolExecutor(1, "specvit-dataset") as reader:
+            while True:
+                step, self.step = self.step, self.step + 1
+                if step not in now.steps:
+                    now, after = after, now
+                    if step not in now.steps:  # the first, or set_step was called
+                        now.fill(reader, step)
+                    now.wait()
+                    after.fill(reader, now.steps.stop)
+                rows = now.rows(step)
+                yield self._observed(now.buffers, rows, self._noise(step, rows.stop - rows.start))
 
     def _bound(self, position):
         """Spectra of this rank before a step of the epoch."""
         return (self.end - self.begin) * min(position, self.steps) // self.steps
 
-    def _blocks(self, epoch):
-        """First rows of all blocks, their lengths, and the lengths' running sum, in the order of an epoch."""
-        starts = np.arange(0, len(self.dataset), _BLOCK)
-        starts = np.random.default_rng([self.seed, epoch]).permutation(starts)
-        lengths = np.minimum(_BLOCK, len(self.dataset) - starts)
-        return starts, lengths, np.cumsum(lengths)
-
-    def _fill(self, buffers, blocks, epoch, first):
-        """Read the spectra of the steps from `first` on, each to its place in a random order."""
-        starts, lengths, ends = blocks
-        low = self.begin + self._bound(first)
-        high = self.begin + self._bound(first + self.per_buffer)
+    def _numbers(self, epoch, start, stop):
+        """Numbers of the spectra from `start` to `stop` of this rank's part of an epoch, in rising order."""
+        n, low, high = len(self.dataset), self.begin + start, self.begin + stop
+        blocks = np.random.default_rng([self.seed, epoch]).permutation(-(-n // _BLOCK))
+        lengths = np.minimum(_BLOCK, n - blocks * _BLOCK)
+        ends = np.cumsum(lengths)
         pieces = []
-        for k in range(np.searchsorted(ends, low, "right"), np.searchsorted(ends, high, "left") + 1):
-            offset = starts[k] - (ends[k] - lengths[k])  # from position in the epoch to row of the set
-            pieces.append((max(low, ends[k] - lengths[k]) + offset, min(high, ends[k]) + offset))
-        order = np.random.default_rng([self.seed, epoch, self.rank, first]).permutation(high - low)
-        self.dataset._read([(int(a), int(b)) for a, b in sorted(pieces)], buffers, order)
+        for k in range(np.searchsorted(ends, low, "right"), np.searchsorted(ends, high) + 1):
+            first = int(blocks[k] * _BLOCK - (ends[k] - lengths[k]))  # from place in the epoch to number
+            pieces.append(np.arange(max(low, ends[k] - lengths[k]), min(high, ends[k])) + first)
+        return np.sort(np.concatenate(pieces))
 
     def _noise(self, step, n):
         if not self.noise_level:
@@ -245,3 +268,44 @@ class DatasetStream(_Batches):
         seed = np.random.default_rng([self.seed, step, self.rank, 1]).integers(2**62)
         generator.manual_seed(int(seed))
         return torch.randn(n, self.dataset.n_pixels, generator=generator, device=self.device)
+
+
+class _Window:
+    """Spectra that are shuffled together: those of some consecutive steps of an epoch."""
+
+    def __init__(self, stream):
+        self.stream, self.steps, self.buffers, self._reading = stream, range(0), None, None
+
+    def fill(self, reader, step):
+        """Begin to read the spectra of the steps that `step` is among."""
+        stream = self.stream
+        epoch, position = divmod(step, stream.steps)
+        length = max(1, stream.buffer_rows // stream.batch_size)
+        first = position - position % length
+        last = min(first + length, stream.steps)
+        self._start, self._first = epoch * stream.steps, stream._bound(first)
+        self.steps = range(self._start + first, self._start + last)
+        if self.buffers is None:
+            self.buffers = stream._buffers(min(length, stream.steps) * stream.batch_size)
+        numbers = stream._numbers(epoch, stream._bound(first), stream._bound(last))
+        seed = [stream.seed, epoch, stream.rank, first]
+        places = np.random.default_rng(seed).permutation(len(numbers))
+        copied = None
+        if stream.device.type == "cuda":  # batches cut from these buffers may still be on their way
+            copied = torch.cuda.Event()
+            copied.record(torch.cuda.current_stream(stream.device))
+        self._reading = reader.submit(self._read, numbers, places, copied)
+
+    def _read(self, numbers, places, copied):
+        if copied is not None:
+            copied.synchronize()
+        self.stream.dataset._read(numbers, self.buffers, places)
+
+    def wait(self):
+        """Until all is read; errors of reading are raised here."""
+        self._reading.result()
+
+    def rows(self, step):
+        """Rows of the buffers that are the batch of a step."""
+        first, last = (self.stream._bound(step - self._start + k) - self._first for k in (0, 1))
+        return slice(first, last)

@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 
-__all__ = ["ARRAYS", "COLUMNS", "LABEL_COLUMNS", "find_table", "table_dtype", "write_table"]
+__all__ = ["ARRAYS", "COLUMNS", "LABEL_COLUMNS", "create_table", "find_table", "table_dtype"]
 
 WAVE, EDGES, LSF = "spectrumdataset/wave", "spectrumdataset/wave_edges", "spectrumdataset/lsf_sigma"
 FLUX, ERROR, MASK = (f"dataset/arrays/{name}/value" for name in ("flux", "error", "mask"))
@@ -49,21 +49,28 @@ def _pickled(value):
     return np.bytes_(pickle.dumps(value, 0))  # as PyTables keeps what is neither number nor text
 
 
-def write_table(file, rows):
-    """Write `rows` as the table that ``pandas.read_hdf(path, key="dataset/params")`` reads.
+def create_table(file, n):
+    """The table that ``pandas.read_hdf(path, key="dataset/params")`` reads, its rows still to be written.
 
     Parameters
     ----------
     file : h5py.File
         Open for writing.
-    rows : ndarray of `table_dtype`, shape (n,)
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    h5py.Dataset
+        Of `table_dtype`, shape (n,).
     """
     import h5py
 
-    names = list(rows.dtype.names)
+    kinds = table_dtype()
+    names = list(kinds.names)
     columns = names[1:]
     group = file.require_group(PARAMS)
-    table = group.create_dataset("table", data=rows, chunks=(min(len(rows), 1024),), maxshape=(None,))
+    table = group.create_dataset("table", (n,), kinds, chunks=(min(n, 1024),), maxshape=(None,))
     title = h5py.Empty("S1")
     for node in (file, file["dataset"], group):
         node.attrs.update({"CLASS": _text("GROUP"), "VERSION": _text("1.0"), "TITLE": title})
@@ -85,10 +92,10 @@ def write_table(file, rows):
         }
     )
     table.attrs.update(
-        {"CLASS": _text("TABLE"), "VERSION": _text("2.7"), "TITLE": title, "NROWS": np.int64(len(rows))}
+        {"CLASS": _text("TABLE"), "VERSION": _text("2.7"), "TITLE": title, "NROWS": np.int64(n)}
     )
     for number, name in enumerate(names):
-        kind = rows.dtype[name]
+        kind = kinds[name]
         table.attrs[f"FIELD_{number}_NAME"] = _text(name)
         table.attrs[f"FIELD_{number}_FILL"] = np.zeros((), kind)[()]
         if name == "index":
@@ -97,6 +104,7 @@ def write_table(file, rows):
         table.attrs[f"{name}_dtype"] = _text("bytes128" if kind.kind == "S" else kind.name)
         table.attrs[f"{name}_kind"] = _pickled([name])
         table.attrs[f"{name}_meta"] = _pickled(None)
+    return table
 
 
 # -- reading -------------------------------------------------------------------------------------------

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
-from scipy.special import betaincinv
+from scipy.special import betaincinv, betaln, xlog1py, xlogy
 
-__all__ = ["PRIORS", "LabelPrior"]
+__all__ = ["PRIORS", "LabelPrior", "Prior"]
+
+
+class Prior(Protocol):
+    """What a survey asks of a distribution of labels.
+
+    A prior may also have ``log_density(labels)``, the natural logarithm of its normalised density, and
+    ``from_unit(uniform)``, a continuous map of the unit cube (n, 5) to labels: the limits on the accuracy
+    (`specvit.assess`) need the latter.
+    """
+
+    @property
+    def ranges(self):
+        """The five (low, high) pairs in the order of `LABELS` that hold every sample."""
+
+    def sample(self, n, rng):
+        """Labels, ndarray of float64 of shape (n, 5), drawn with a `numpy.random.Generator`."""
+
+    def contains(self, labels):
+        """True where the prior can have drawn the labels (n, 5), shape (n,)."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,18 @@ class LabelPrior:
         inside = ((labels >= low) & (labels <= high)).all(1)
         inside &= labels[:, 1] >= self.logg[0] + self._hot_giant_limit(labels[:, 0])
         return inside & (labels[:, 4] <= labels[:, 3] + 0.15)
+
+    def log_density(self, labels):
+        """Natural logarithm of the density at `labels` (n, 5), shape (n,); −∞ outside the support."""
+        labels = np.asarray(labels, np.float64)
+        inside, first = self.contains(labels), np.array(self.ranges)
+        # The scaled Teff and [alpha/M] come first: the others' bounds depend on them.
+        low, high = self.bounds((labels - first[:, 0]) / (first[:, 1] - first[:, 0]))
+        width = np.where(high > low, high - low, 1.0)
+        u = np.clip((labels - low) / width, 0, 1)
+        a = self.shape - 1
+        each = xlogy(a, u) + xlog1py(a, -u) - betaln(self.shape, self.shape) - np.log(width)
+        return np.where(inside, each.sum(1), -np.inf)
 
     @property
     def ranges(self):

@@ -22,7 +22,10 @@ def describe(survey, stream):
     arrays = (probe.labels, probe.magnitude[:, None], *map(_mid, (probe.noiseless, probe.noiseless_sigma)))
     probe = torch.cat([values.double().cpu() for values in arrays], 1).flatten().tolist()
     seed = getattr(survey, "seed", None)
-    return {"survey": repr(survey), "seed": seed, "edges": _digest(survey.grid.edges), "probe": probe}
+    found = {"survey": repr(survey), "seed": seed, "edges": _digest(survey.grid.edges), "probe": probe}
+    if hasattr(survey, "to_dict"):
+        found["definition"] = survey.to_dict()
+    return json.loads(json.dumps(found))  # as it will be read
 
 
 def _mid(values):
@@ -37,14 +40,14 @@ def is_complete(shard):
     """Whether the shard is on disk and intact; ValueError if something else is in its place."""
     import h5py
 
-    path = shard["path"]
+    path = shard.path
     if not path.exists():
         return False
     try:
         with h5py.File(path) as file:
             found = json.loads(file["dataset"].attrs["specvit"])
             checksums = found.pop("checksums")
-            _same_record(path, found, shard["record"])
+            _same_record(path, found, shard.record)
             try:
                 return checksums == _checksums(file)
             except (OSError, KeyError):
@@ -57,8 +60,8 @@ def _same_record(path, found, expected):
     for name, value in expected.items():
         same = found.get(name) == value
         if name == "probe":
-            there = np.array(found.get(name, []), dtype=float)
-            same = there.shape == np.shape(value) and np.allclose(there, value, rtol=1e-3, atol=1e-6)
+            there = np.array(found.get(name) or [], dtype=float)
+            same = there.shape == np.shape(value) and np.allclose(there, value, 1e-3, 1e-6, equal_nan=True)
         if not same:
             raise ValueError(
                 f"{path}: belongs to another data set, its {name} is {found.get(name)!r} and not {value!r}; "
@@ -68,9 +71,9 @@ def _same_record(path, found, expected):
 
 def _checksums(file):
     sums = {}
-    for name, key in ARRAYS.items():
+    for name, key in {**ARRAYS, "params": f"{PARAMS}/table"}.items():
         values, total = file[key], hashlib.sha256()
         for start in range(0, len(values), 1024):
-            total.update(values[start : start + 1024])
+            total.update(values[start : start + 1024].view(np.uint8))
         sums[name] = total.hexdigest()
-    return sums | {"params": hashlib.sha256(file[f"{PARAMS}/table"][:].tobytes()).hexdigest()}
+    return sums

@@ -1,8 +1,11 @@
-"""One HDF5 file of a data set: checked when it is opened, read a range of rows at a time."""
+"""HDF5 files of a data set: checked when they are opened, read by rows, a few open at a time."""
 
 from __future__ import annotations
 
+import itertools
 import os
+import threading
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +22,11 @@ from specvit.simulate.layout import (
     find_table,
 )
 
-__all__ = ["ShardFile", "sound"]
+__all__ = ["ShardFile", "ShardFiles", "sound"]
 
-_MOST_PLACES = 512  # in one call; systems allow 1024
+_OPEN_FILES = 64
+_TINY = np.nextafter(np.float32(0), np.float32(1))
+_MOST_PLACES = 512  # filled by one call; systems allow 1024
 
 
 class ShardFile:
@@ -73,8 +78,7 @@ class ShardFile:
 
         self._labels = None
         self._descriptor = os.open(self.path, os.O_RDONLY)
-        plain = {name: a.dtype == np.dtype("<f4") == np.float32 for name, a in self.arrays.items()}
-        self._offsets = {name: a.id.get_offset() if plain[name] else None for name, a in self.arrays.items()}
+        self._offsets = {name: _offset(name, array) for name, array in self.arrays.items()}
 
     def close(self):
         """Close the file."""
@@ -127,7 +131,9 @@ class ShardFile:
             raise ValueError(f"{self.path}: {WAVE!r} must lie between {EDGES!r}")
 
     def _check_table(self):
-        self.columns, rows = find_table(self.file, self.path)
+        found, rows = find_table(self.file, self.path)
+        # By name: an open table keeps megabytes of itself in HDF5's cache.
+        self.columns = {name: (table.name, *where) for name, (table, *where) in found.items()}
         missing = [
             LABEL_COLUMNS[name] for name in self.label_names if LABEL_COLUMNS[name] not in self.columns
         ]
@@ -146,104 +152,170 @@ class ShardFile:
 
     def _columns(self, names, start, stop):
         read = {}
-        for name in names:
-            dataset = self.columns[name][0]
-            if dataset.name not in read:
-                try:
-                    read[dataset.name] = dataset[start:stop]
-                except OSError as error:
-                    raise ValueError(f"{self.path}: {dataset.name!r} cannot be read ({error})") from error
+        for table in {self.columns[name][0] for name in names}:
+            try:
+                read[table] = self.file[table][start:stop]
+            except OSError as error:
+                raise ValueError(f"{self.path}: {table!r} cannot be read ({error})") from error
         values = []
         for name in names:
-            dataset, field, k = self.columns[name]
-            rows = read[dataset.name]
+            table, field, k = self.columns[name]
+            rows = read[table]
             rows = rows if field is None else rows[field]
             values.append((rows if k is None else rows[:, k]).astype(np.float64))
         return values
 
-    def labels(self, start, stop):
-        """Labels of rows `start` to `stop`, float32 (n, n_labels); ValueError where one is not finite."""
+    def labels(self, rows):
+        """Labels of the rows of these numbers, float32 (n, n_labels); ValueError where one is not finite."""
         if self._labels is None:  # a table is read whole when it is first needed: 20 bytes a spectrum
             self._labels = np.empty((self.n, len(self.label_names)), np.float32)
             names = [LABEL_COLUMNS[name] for name in self.label_names]
             for first in range(0, self.n, 4096):
                 values = self._columns(names, first, min(first + 4096, self.n))
                 self._labels[first : first + 4096] = np.stack(values, 1)
-        values = self._labels[start:stop]
+        values = self._labels[rows]
         if not np.isfinite(values).all():
             row, k = np.argwhere(~np.isfinite(values))[0]
             column = LABEL_COLUMNS[self.label_names[k]]
-            raise ValueError(f"{self.path}: label {column!r} is {values[row, k]} in row {start + row}")
+            raise ValueError(f"{self.path}: label {column!r} is {values[row, k]} in row {rows[row]}")
         return values
 
-    def read(self, start, stop, out, rows):
-        """Read rows `start` to `stop` into given rows of the arrays `out`, unchecked.
+    def read(self, rows, places, out):
+        """Read rows of these numbers into the rows `places` of the arrays `out`, unchecked.
 
         Parameters
         ----------
-        start, stop : int
+        rows, places : ndarray of int, shape (m,)
+            Neighbours in the file are read in one go, wherever each of them goes.
         out : dict of str to ndarray
-            float32 ``flux`` and ``sigma``, shape (m, n_pixels), ``error`` where `has_reported`, a bool
-            ``mask`` (False where the file has none), ``labels`` (m, n_labels).
-        rows : ndarray of int, shape (stop - start,)
-            Where each spectrum goes.
+            C-contiguous: any of float32 ``flux``, ``sigma`` and (where `has_reported`) ``error``, shape
+            (n, n_pixels), a bool ``mask`` (False where the file has none), ``labels`` (n, n_labels).
         """
-        for name in out.keys() - {"labels", "mask"}:
-            source, offset = self.arrays[name], self._offsets[name]
-            if offset is not None:  # straight from the file to where it is wanted, without a copy
-                self._scatter(offset, start, [out[name][row] for row in rows])
-                continue
+        bounds = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+        runs = [(int(rows[a]), places[a:b]) for a, b in itertools.pairwise(bounds) if b > a]
+        for name, values in out.items():
+            if name == "labels":
+                values[places] = self.labels(rows)
+            elif name == "mask" and not self.has_mask:
+                values[places] = False
+            elif self._offsets[name] is None:
+                self._read_converted(self.arrays[name], runs, values)
+            else:
+                self._read_plain(self._offsets[name], runs, values)
+                if name == "mask":
+                    values[places] = values[places].view(np.uint8) != 0
+
+    def _read_plain(self, offset, runs, values):
+        """Straight from the file to where it is wanted, without the library and without a copy."""
+        size = values.itemsize * self.n_pixels
+        memory = memoryview(values.reshape(-1).view(np.uint8))
+        for row, places in runs:
+            for first in range(0, len(places), _MOST_PLACES):
+                starts = (places[first : first + _MOST_PLACES] * size).tolist()
+                some, at = [memory[k : k + size] for k in starts], offset + (row + first) * size
+                if os.preadv(self._descriptor, some, at) != len(some) * size:  # broken off: row by row
+                    for k, place in enumerate(some):
+                        if os.preadv(self._descriptor, [place], at + k * size) != size:
+                            raise ValueError(f"{self.path}: truncated while it was read")
+
+    def _read_converted(self, source, runs, values):
+        for row, places in runs:
             try:
-                out[name][rows] = source[start:stop]
+                block = source[row : row + len(places)]
             except OSError as error:
                 raise ValueError(f"{self.path}: {source.name!r} cannot be read ({error})") from error
-        if "mask" in out:
-            out["mask"][rows] = self.arrays["mask"][start:stop] != 0 if self.has_mask else False
-        out["labels"][rows] = self.labels(start, stop)
+            values[places] = block != 0 if values.dtype == np.bool_ else block
 
-    def _scatter(self, offset, start, places):
-        offset += start * 4 * self.n_pixels
-        for first in range(0, len(places), _MOST_PLACES):
-            some = places[first : first + _MOST_PLACES]
-            wanted = len(some) * 4 * self.n_pixels
-            if os.preadv(self._descriptor, some, offset) != wanted:
-                # A read of 2 GB or more, or one broken off: row by row.
-                for row, place in enumerate(some):
-                    if os.preadv(self._descriptor, [place], offset + row * place.nbytes) != place.nbytes:
-                        raise ValueError(f"{self.path}: truncated while it was read")
-            offset += wanted
-
-    def check(self, start, stop, out, rows):
+    def check(self, rows, places, out):
         """Check what `read` has put into `out`, and set what is not finite under the mask to 0 (errors: 1).
 
         Raises
         ------
         ValueError
-            If a flux that is not masked is not finite, or a σ not finite and positive.
+            If a flux that is not masked is not finite, or an error not finite and positive. Where errors
+            are stored beside the σ of the noise, that may be 0: there is no noise.
         """
         for name in out.keys() - {"labels", "mask"}:
-            values = out[name][rows]
-            wrong = ~np.isfinite(values)
-            if name != "flux":
-                wrong |= values <= 0
-            bare = wrong & ~out["mask"][rows] if "mask" in out else wrong
+            values = out[name][places]
+            wrong, rule = ~np.isfinite(values), "finite"
+            if name == "sigma" and self.has_reported:
+                wrong, rule = wrong | (values < 0), "finite and not negative"
+            elif name != "flux":
+                wrong, rule = wrong | (values <= 0), "finite and positive"
+            bare = wrong & ~out["mask"][places] if "mask" in out else wrong
             if bare.any():
-                row, pixel = np.argwhere(bare)[0]
-                rule = "finite" if name == "flux" else "finite and positive"
+                k, pixel = np.argwhere(bare)[0]
                 raise ValueError(
                     f"{self.path}: {self.arrays[name].name!r} must be {rule} where it is not masked, "
-                    f"got {values[row, pixel]} in row {start + row}, pixel {pixel}"
+                    f"got {values[k, pixel]} in row {rows[k]}, pixel {pixel}"
                 )
             values[wrong] = 1.0 if name == "error" else 0.0
-            out[name][rows] = values
+            out[name][places] = values
 
 
-def sound(out, n):
-    """Whether the first `n` rows are all finite and errors positive: sums tell it quickly."""
+def _offset(name, array):
+    """Where in the file an array begins that needs no conversion; None for any other."""
+    wanted = array.dtype.itemsize == 1 if name == "mask" else array.dtype == np.dtype("<f4") == np.float32
+    return array.id.get_offset() if wanted else None
+
+
+class ShardFiles:
+    """Files in order, each opened when needed; the least recently used is closed.
+
+    Parameters
+    ----------
+    paths : list of Path
+    label_names : tuple of str
+
+    Notes
+    -----
+    Hold `lock` while a file is used: another thread may close it otherwise.
+    """
+
+    def __init__(self, paths, label_names):
+        self.paths, self.label_names = paths, label_names
+        self._renew()
+
+    def _renew(self):
+        self._open, self._lock, self._process = OrderedDict(), threading.RLock(), os.getpid()
+
+    @property
+    def lock(self):
+        """Lock of this process; neither locks nor HDF5 handles survive a fork."""
+        if self._process != os.getpid():
+            self._renew()
+        return self._lock
+
+    def __getitem__(self, k):
+        with self.lock:
+            if k in self._open:
+                self._open.move_to_end(k)
+            else:
+                self._open[k] = ShardFile(self.paths[k], self.label_names)
+                if len(self._open) > _OPEN_FILES:
+                    self._open.popitem(last=False)[1].close()
+            return self._open[k]
+
+    def close(self):
+        """Close the open files; they are opened again when needed."""
+        with self.lock:
+            while self._open:
+                self._open.popitem()[1].close()
+
+    def __getstate__(self):
+        return {"paths": self.paths, "label_names": self.label_names}
+
+    def __setstate__(self, state):
+        self.__init__(**state)
+
+
+def sound(out, n, has_reported):
+    """Whether the first `n` rows obey the rules of `ShardFile.check`: sums and minima tell it quickly."""
     with np.errstate(over="ignore", invalid="ignore"):
-        for name in out.keys() - {"labels", "mask"}:
+        for name, array in out.items():
+            lowest = 0.0 if name == "sigma" and has_reported else _TINY
             for start in range(0, n, 64):
-                values = out[name][start : min(start + 64, n)]
-                if not (np.isfinite(values.sum()) and (name == "flux" or values.min() > 0)):
+                values = array[start : min(start + 64, n)]
+                if not (np.isfinite(values.sum()) and (name == "flux" or values.min() >= lowest)):
                     return False
     return True

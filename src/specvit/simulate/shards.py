@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
+import itertools
 import os
 import shutil
 import sys
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+import torch
 
-from specvit.simulate.layout import (
-    ARRAYS,
-    EDGES,
-    LABEL_COLUMNS,
-    LSF,
-    WAVE,
-    table_dtype,
-    write_table,
-)
+from specvit.simulate.layout import table_dtype
+from specvit.simulate.observation import full_float32
 from specvit.simulate.resume import describe, is_complete
+from specvit.simulate.shardwriter import CHUNK, Shard, ShardWriter, simulate_chunk
 
 __all__ = ["Progress", "write_dataset"]
 
-_CHUNK = 256  # spectra simulated at a time, each chunk with a stream of its own
-_LEVEL = 0.5  # median of the noiseless flux of every spectrum
+_MOST_THREADS = 8  # more would wait for the one that writes
 
 
 @dataclass(frozen=True)
@@ -68,7 +62,8 @@ def write_dataset(
     Parameters
     ----------
     survey : Survey
-        Or anything with ``draw(n, stream=, device=)``, ``grid`` and ``label_names``.
+        Or anything with ``grid``, ``label_names`` and ``draw(n, stream=, device=)``, which is called by
+        several threads at once, one a processor, in each of which torch keeps to one thread.
     path : str or Path
         A folder, made if needed, which receives ``shard-00000.h5`` and so on; or the name of one
         file, if it ends in ``.h5`` or ``.hdf5``.
@@ -106,10 +101,17 @@ def write_dataset(
     it is finite). The σ that noise is drawn with goes to ``error_noiseless/value``, a name of this
     package's own: for drawing noise, limits and audits, never for a network. In the reference's files
     ``error`` is that σ, and `SpectrumDataset` tells the two apart by the other name. ``mask/value``
-    is True where a pixel is bad, and takes no space if there is none. Imperfections that change the
-    noisy flux alone, calibration and correlated noise, are not in a file.
+    is True where a pixel is bad, and takes no space if there is none.
 
-    The column ``random_seed`` is the stream; what a simulation does not know is NaN.
+    Of imperfections (`Augmentation`) a file holds those of the star and of the errors: velocity, line
+    spread function, errors of lines, masks, the shape and level of the noise. It does not hold those that
+    come after the noise is drawn, as calibration errors and sky residuals, nor the correlation of
+    neighbouring pixels: noise drawn from ``error_noiseless`` is independent. ``error`` includes what they do
+    to the reported errors. To train with all imperfections, use the survey itself.
+
+    In the table, ``snr`` is the median over the pixels that are not masked of flux over noiseless σ;
+    ``redshift`` is v/c of the radial velocity that is in the spectrum, where lines are at λ (1 + v/c);
+    ``random_seed`` is the stream; what a simulation does not know is NaN, or 0 in a column of integers.
     """
     if n < 1 or shard_size < 1:
         raise ValueError(f"n and shard_size must be at least 1, got {n!r} and {shard_size!r}")
@@ -119,115 +121,74 @@ def write_dataset(
     else:
         folder, paths = path, [path / f"shard-{k:05d}.h5" for k in range(-(-n // shard_size))]
     folder.mkdir(parents=True, exist_ok=True)
-    chunks = -(-shard_size // _CHUNK)
+    chunks = -(-shard_size // CHUNK)
     whole = {"n": n, "shard_size": shard_size, "first_stream": first_stream} | describe(survey, first_stream)
     shards = [
-        {
-            "path": file,
-            "first": k * shard_size,
-            "rows": min(shard_size, n - k * shard_size),
-            "stream": first_stream + k * chunks,
-            "record": whole | {"shard": k},
-        }
+        Shard(
+            path=file,
+            first=k * shard_size,
+            rows=min(shard_size, n - k * shard_size),
+            stream=first_stream + k * chunks,
+            record=whole | {"shard": k},
+        )
         for k, file in enumerate(paths)
     ]
     missing = [shard for shard in shards if not is_complete(shard)]
-    rows = sum(shard["rows"] for shard in missing)
+    rows = sum(shard.rows for shard in missing)
     if check_space and missing:
         _require_space(
             folder, rows * (13 * len(survey.grid) + table_dtype().itemsize) + 100_000 * len(missing)
         )
-    report = _reporter(progress, n - rows, n)
-    for shard in missing:
-        _write_shard(survey, shard, device, report)
+    if missing:
+        _write(survey, missing, device, _reporter(progress, n - rows, n))
     return paths
 
 
-# -- one shard -----------------------------------------------------------------------------------------
+def _write(survey, shards, device, report):
+    """Simulate, write and bring to the disk, all at the same time."""
+    survey.draw(1, stream=shards[0].stream, device=device)  # makes what is made once, before threads ask
+    with full_float32(), _threads() as simulators, ThreadPoolExecutor(1) as publisher:
+        chunks = _in_order(
+            simulators,
+            ((simulate_chunk, survey, shard, k, device) for shard in shards for k in range(shard.chunks)),
+        )
+        published = None
+        for shard in shards:
+            with ShardWriter(shard, survey.grid) as writer:
+                for chunk in itertools.islice(chunks, shard.chunks):
+                    writer.add(chunk)
+                    report(len(chunk.table))
+                descriptor = writer.finish()
+            if published is not None:
+                published.result()
+            published = publisher.submit(writer.publish, descriptor)
+        published.result()
 
 
-def _write_shard(survey, shard, device, report):
-    import h5py
-
-    path, rows, n_pixels = shard["path"], shard["rows"], len(survey.grid)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        file = h5py.File(partial, "w")
-    except BlockingIOError as error:
-        raise OSError(f"{partial}: another process is writing this shard") from error
-    with file, ThreadPoolExecutor(1) as writer:
-        arrays = {
-            name: file.create_dataset(key, (rows, n_pixels), np.bool_ if name == "mask" else np.float32)
-            for name, key in ARRAYS.items()
-        }
-        table = np.zeros(rows, table_dtype())
-        sums = {name: hashlib.sha256() for name in ARRAYS}
-        pending = None
-        for k, start in enumerate(range(0, rows, _CHUNK)):
-            stop = min(start + _CHUNK, rows)
-            batch = survey.draw(stop - start, stream=shard["stream"] + k, device=device)
-            if pending is not None:  # the disk is busy with one chunk while the next is simulated
-                report(pending.result())
-            pending = writer.submit(_write_chunk, survey, shard, batch, k, start, arrays, table, sums)
-        report(pending.result())
-        write_table(file, table)
-        file[WAVE], file[EDGES], file[LSF] = survey.grid.wave, survey.grid.edges, survey.grid.lsf_sigma
-        file["spectrumdataset"].attrs.update({"medium": survey.grid.medium, "name": survey.grid.name})
-        checksums = {name: value.hexdigest() for name, value in sums.items()}
-        checksums["params"] = hashlib.sha256(table.tobytes()).hexdigest()
-        file["dataset"].attrs["specvit"] = json.dumps(shard["record"] | {"checksums": checksums})
-    _synchronise(partial)
-    os.replace(partial, path)
-    _synchronise(path.parent)
-
-
-def _write_chunk(survey, shard, batch, k, start, arrays, table, sums):
-    flux, sigma, ivar, labels, magnitude = (
-        tensor.cpu().numpy()
-        for tensor in (batch.noiseless, batch.noiseless_sigma, batch.ivar, batch.labels, batch.magnitude)
+@contextmanager
+def _threads():
+    """Threads to simulate in, one a processor, in each of which torch keeps to one: its own would collide."""
+    before = torch.get_num_threads()
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pool = ThreadPoolExecutor(
+        min(processors, _MOST_THREADS), initializer=torch.set_num_threads, initargs=(1,)
     )
-    rows = slice(start, start + len(flux))
-    scale = (_LEVEL / np.median(flux, axis=1, keepdims=True)).astype(np.float32)
-    bad = ~(ivar > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error, snr = scale / np.sqrt(ivar), flux / sigma
-    if bad.any():
-        snr[bad] = np.nan
-        for row in np.flatnonzero(bad.any(1)):
-            good = ~bad[row]
-            error[row, bad[row]] = np.median(error[row, good]) if good.any() else 1.0
-        arrays["mask"][rows] = bad
-        snr = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0.0 for row in snr])
-    else:
-        snr = np.median(snr, axis=1)
-    for name, values in (("flux", flux * scale), ("error", error), ("error_noiseless", sigma * scale)):
-        arrays[name].write_direct(np.ascontiguousarray(values, np.float32), None, rows)
-        sums[name].update(values)
-    sums["mask"].update(bad)
-    _fill_table(survey, table[rows], shard, k, start, labels, magnitude, snr)
-    return len(flux)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
 
 
-def _fill_table(survey, rows, shard, k, start, labels, magnitude, snr):
-    conditions = getattr(getattr(survey, "noise", None), "conditions", None) or {}
-    shifted = getattr(getattr(survey, "augmentation", None), "max_velocity", 0.0)
-    for name in rows.dtype.names[1:]:
-        if rows.dtype[name].kind == "f":
-            rows[name] = np.nan
-    number = start + np.arange(len(rows))
-    rows["index"], rows["id"] = number, shard["first"] + number
-    rows["redshift"] = np.nan if shifted else 0.0
-    rows["exp_count"] = conditions.get("n_exposures", 0)
-    rows["exp_time"] = 900.0 if conditions else np.nan
-    for column, condition in (
-        ("seeing", "seeing"),
-        ("target_zenith_angle", "zenith"),
-        ("target_field_angle", "field"),
-    ):
-        rows[column] = conditions.get(condition, np.nan)
-    rows["snr"], rows["mag"], rows["random_seed"] = snr, magnitude, shard["stream"] + k
-    for name, values in zip(survey.label_names, labels.T, strict=True):
-        rows[LABEL_COLUMNS[name]], rows[f"{LABEL_COLUMNS[name]}_err"] = values, 0.0
+def _in_order(pool, calls):
+    """Results of calls (function, arguments …), some of them ahead of the one that is asked for."""
+    pending = deque()
+    for call in calls:
+        pending.append(pool.submit(*call))
+        if len(pending) > pool._max_workers + 1:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 # -- disk and messages ---------------------------------------------------------------------------------
@@ -238,14 +199,6 @@ def _require_space(folder, needed):
     if needed > free:
         text = f"needs {needed / 1e9:.3g} GB, the disk has {free / 1e9:.3g} GB free"
         raise OSError(errno.ENOSPC, text, str(folder))
-
-
-def _synchronise(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _reporter(progress, found, total):

@@ -2,105 +2,123 @@
 
 from __future__ import annotations
 
-import copy
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 
 from specvit.simulate.augment import Augmentation
-from specvit.simulate.batches import SurveyBatch, SurveyStream
+from specvit.simulate.batches import SurveyStream
 from specvit.simulate.emulator import Emulator
 from specvit.simulate.library import LABELS
-from specvit.simulate.lsfbank import LsfBank
-from specvit.simulate.noise import PFSNoise, fnu_shape
-from specvit.simulate.priors import PRIORS, LabelPrior
+from specvit.simulate.named import NAMED
+from specvit.simulate.noise import Noise
+from specvit.simulate.observation import Observation, full_float32
+from specvit.simulate.pfsnoise import PFSNoise
+from specvit.simulate.provenance import differences, survey_record
+from specvit.simulate.velocities import Velocities
 
 __all__ = ["Survey"]
 
-_MAGNITUDES = {"paper": (20.5, 22.5), "pfs-mr": (17.0, 23.0)}
-_AUGMENTATIONS = {
-    "paper": Augmentation(),
-    "pfs-mr": Augmentation(
-        max_velocity=20.0,
-        lsf_range=(0.9, 1.1),
-        line_error=0.12,
-        calibration=(0.12, 0.05, 0.03, 0.02, 0.02),
-        sky_residual=0.01,
-        chunks=4,
-        chunk_pixels=200,
-        bad_pixels=0.03,
-        missing_end=0.35,
-        flat_noise=0.25,
-        sky_brightness=0.5,
-        noise_shape=0.25,
-        reported_error=0.1,
-        correlated_noise=0.5,
-    ),
-}
+#: Of a label's range in the library: how far beyond it a prior may reach, by rounding.
+_SLACK = 0.01
 
 
 class Survey:
-    """Prior × emulator × noise.
+    """Prior × emulator × noise: spectra of stars as a spectrograph sees them.
+
+    ``Survey("paper")`` and ``Survey("pfs-mr")`` have all they need. For one's own, give `prior` and
+    `noise`, an `emulator` where the noise is not for the grid of the one that ships, and a `name`.
 
     Parameters
     ----------
-    name : {"paper", "pfs-mr"}
+    name : str, optional
         ``paper`` is the reference's survey: Teff 3750–6000 K, log g 1–5, [M/H] −1–0, Beta(0.7, 0.7)
         labels, magnitudes 20.5–22.5, rest frame, no imperfections. ``pfs-mr`` covers the library's
         useful domain (Teff 3600–6500 K, log g 0.3–5.3, [M/H] −2.6–0.45) and magnitudes 17–23, with
-        the imperfections of `Augmentation` that real spectra have.
+        the imperfections of `Augmentation` that real spectra have. Arguments given with one of these
+        replace what the survey has. Any other name is that of a survey of one's own. By default ``paper``
+        if neither prior nor noise is given, else ``unnamed``.
     n : int, optional
         Number of stars; by default there is no end to them.
     seed : int
         Stars, imperfections and noise follow from it.
     magnitude : float or tuple of float, optional
-        One magnitude for all, or the limits of a uniform distribution, instead of the survey's own.
+        One magnitude for all, or the limits of a uniform distribution. For noise that depends on the
+        magnitude only, and needed for it unless the survey's name says it.
     emulator : Emulator, optional
-        Instead of the one that ships.
-    noise : PFSNoise, optional
-        Instead of the reference conditions.
-    prior : LabelPrior, optional
+        Instead of the one that ships; `regrid_emulator` makes one for another spectrograph.
+    noise : Noise, optional
+        `PFSNoise`, `PhotonNoise` for any instrument that counts photons, `SNRNoise` or `NoNoise`.
+    prior : LabelPrior, SamplePrior, TablePrior or similar, optional
+        Anything with ``sample(n, rng)``, ``ranges`` and ``contains(labels)``, as `LabelPrior` has them.
     augmentation : Augmentation, optional
+        Imperfections; none by default, except for ``pfs-mr``.
+    velocity : float, tuple of float or Velocities, optional
+        Radial velocities in km/s, which stay in the spectra: uniform in ± a number or between two limits,
+        or a `Velocities`. All stars at rest by default.
+    masked : sequence of (float, float)
+        Wavelength windows in Å that are masked in every spectrum: each pixel that overlaps one has an
+        inverse variance of zero.
 
     Raises
     ------
     ValueError
-        If the name is unknown, `n` not positive or `magnitude` out of order.
+        If something needed is missing or out of order, a window holds no pixel, the noise and the
+        emulator are for different grids, the prior reaches beyond the emulator's labels, or an
+        imperfection is asked for that the noise model lacks. What needs the emulator that ships
+        is checked when it is first used.
 
     Notes
     -----
-    Counts are Gaussian about C = C_22.5 10^(−0.4 (m − 22.5)) f_ν/⟨f_ν⟩ with variance C + V (see
-    `PFSNoise`). Labels and imperfections are drawn on the CPU, so they are the same whatever the
-    device; the noise comes from the device's own generator.
+    Labels, brightness, velocities and imperfections are drawn on the CPU from (seed, stream), and line
+    errors by a counter-based generator that is keyed by it: they are the same on every device, as is, to
+    float32 rounding, the noiseless spectrum. Noise and single bad pixels come from the device's own
+    generator, seeded by (seed, stream): reproducible there, but different on a CPU and a GPU.
     """
 
     def __init__(
         self,
-        name="paper",
+        name=None,
         n=None,
         *,
         seed=0,
         magnitude=None,
         emulator: Emulator | None = None,
-        noise: PFSNoise | None = None,
-        prior: LabelPrior | None = None,
+        noise: Noise | None = None,
+        prior=None,
         augmentation: Augmentation | None = None,
+        velocity=None,
+        masked=(),
     ):
-        if name not in PRIORS:
-            raise ValueError(f"name must be one of {sorted(PRIORS)}, got {name!r}")
+        if name is None:
+            name = "paper" if prior is None and noise is None else "unnamed"
+        named = NAMED.get(name)
+        if named is None and (prior is None or noise is None):
+            raise ValueError(
+                f"name must be one of {sorted(NAMED)}, got {name!r}; one's own needs prior and noise"
+            )
         if n is not None and n < 1:
             raise ValueError(f"n must be at least 1, got {n!r}")
-        magnitude = _MAGNITUDES[name] if magnitude is None else np.broadcast_to(magnitude, 2)
-        if not (np.isfinite(magnitude).all() and magnitude[0] <= magnitude[1]):
-            raise ValueError(f"magnitude must be finite, the lower limit first, got {tuple(magnitude)!r}")
         self.name, self.n, self.seed = name, n, seed
-        self.magnitude = (float(magnitude[0]), float(magnitude[1]))
-        self.prior = PRIORS[name] if prior is None else prior
-        self.augmentation = _AUGMENTATIONS[name] if augmentation is None else augmentation
+        self.prior = named.prior if prior is None else prior
         self.noise = PFSNoise() if noise is None else noise
-        self._emulator = emulator
+        if augmentation is None:
+            augmentation = Augmentation() if named is None else named.augmentation
+        self.augmentation = augmentation
+        self.magnitude = self._magnitudes(magnitude, None if named is None else named.magnitude)
+        for size in self.noise.lacks:
+            if getattr(augmentation, size):
+                raise ValueError(
+                    f"augmentation.{size} must be 0 for {type(self.noise).__name__}, which has no such "
+                    f"imperfection, got {getattr(augmentation, size)!r}"
+                )
+        self.velocity = Velocities.of(velocity)
         self._on_device = {}
+        self._emulator, self.own_emulator = None, emulator is not None
+        if self.own_emulator:
+            self._emulator = self._checked(emulator)
+        self.masked = tuple((float(low), float(high)) for low, high in masked)
+        if self.masked:
+            self.used_pixels  # noqa: B018  (checks the windows)
 
     label_names = LABELS
 
@@ -108,7 +126,7 @@ class Survey:
     def emulator(self):
         """The emulator on the CPU; read when first used."""
         if self._emulator is None:
-            self._emulator = Emulator.load()
+            self._emulator = self._checked(Emulator.load())
         return self._emulator
 
     @property
@@ -119,9 +137,25 @@ class Survey:
     @property
     def grid(self):
         """Pixels of the spectra."""
-        return self.noise.grid
+        return self.emulator.grid if self.noise.grid is None else self.noise.grid
 
-    def draw(self, n, *, stream=0, device="cpu", magnitude=None, stars=None):
+    @property
+    def used_pixels(self):
+        """False where a pixel overlaps a window of `masked`, ndarray of bool and shape (n_pixels,)."""
+        edges, used = self.grid.edges, np.ones(len(self.grid), bool)
+        for low, high in self.masked:
+            lost = (edges[1:] > low) & (edges[:-1] < high)
+            if not (low < high and lost.any()):
+                raise ValueError(
+                    f"masked must hold windows (low, high) in Å that overlap the grid, {edges[0]:.1f} to "
+                    f"{edges[-1]:.1f} Å, got {(low, high)!r}"
+                )
+            used &= ~lost
+        if not used.any():
+            raise ValueError("masked must leave a pixel of the grid")
+        return used
+
+    def draw(self, n, *, stream=0, device="cpu", magnitude=None, snr=None, stars=None):
         """Simulate `n` spectra.
 
         Parameters
@@ -132,8 +166,9 @@ class Survey:
             Same seed and stream, same spectra; another stream, other stars and noise.
         device : str or torch.device
             Where the spectra are made and stay.
-        magnitude : float, optional
-            One magnitude for all instead of the survey's distribution.
+        magnitude, snr : float, optional
+            One brightness for all instead of the survey's distribution: the magnitude, or for noise of a
+            stated S/N that.
         stars : int, optional
             Draw the stars of this stream instead, with the noise of `stream`.
 
@@ -143,20 +178,25 @@ class Survey:
         """
         rng = np.random.default_rng([self.seed, stream if stars is None else stars])
         labels = self.prior.sample(n, rng)
-        magnitudes = rng.uniform(*self.magnitude, n)
-        if magnitude is not None:
-            magnitudes = np.full(n, float(magnitude))
-        return self._observe(labels, magnitudes, rng, stream, device)
+        limits = self.noise.snr if self.noise.brightness == "snr" else self.magnitude
+        brightness = np.full(n, np.nan) if limits is None else rng.uniform(*limits, n)
+        if magnitude is not None or snr is not None:
+            brightness = np.full(n, self._brightness(magnitude, snr), dtype=np.float64)
+        velocity = self.velocity.sample(n, rng) if self.velocity else np.zeros(n)
+        return self._observe(labels, brightness, velocity, rng, stream, device)
 
-    def observe(self, labels, magnitude, *, stream=0, device="cpu"):
+    def observe(self, labels, magnitude=None, *, snr=None, velocity=None, stream=0, device="cpu"):
         """Simulate spectra of given stars.
 
         Parameters
         ----------
         labels : array-like, shape (5,) or (n, 5)
             Teff [K], log g, [M/H], [alpha/M], [C/M].
-        magnitude : float or array-like, shape (n,)
-            AB magnitude of the mean f_ν over the grid.
+        magnitude, snr : float or array-like, shape (n,)
+            AB magnitude of the mean f_ν over the grid or, for noise of a stated S/N, that; neither for
+            `NoNoise`.
+        velocity : float or array-like, shape (n,), optional
+            Radial velocity in km/s, within the survey's limits; drawn by default.
         stream, device
             As for `draw`.
 
@@ -167,118 +207,101 @@ class Survey:
         Raises
         ------
         ValueError
-            If a label is outside the range of the emulator's library.
+            If a label is outside the range of the emulator's library, or a velocity of the survey's limits.
         """
         labels = np.atleast_2d(np.asarray(labels, dtype=np.float64))
         self.emulator.check_labels(labels)
-        magnitudes = np.broadcast_to(np.asarray(magnitude, dtype=np.float64), len(labels))
-        return self._observe(labels, magnitudes, np.random.default_rng([self.seed, stream]), stream, device)
+        brightness = np.broadcast_to(np.asarray(self._brightness(magnitude, snr), np.float64), len(labels))
+        rng = np.random.default_rng([self.seed, stream])
+        if velocity is None:
+            velocity = self.velocity.sample(len(labels), rng) if self.velocity else 0.0
+        velocity = np.broadcast_to(np.asarray(velocity, np.float64), len(labels))
+        low, high = self.velocity.low, self.velocity.high
+        if not ((velocity >= low) & (velocity <= high)).all():
+            raise ValueError(f"velocity must lie within the survey's limits, {low:g} to {high:g} km/s")
+        return self._observe(labels, brightness, velocity, rng, stream, device)
 
     def stream(self, batch_size, *, device="cpu", first=0):
         """Endless (or, with `n`, repeating) batches (flux, ivar, labels) for training."""
         return SurveyStream(self, batch_size, device, first)
 
+    def to_dict(self):
+        """All that the survey's spectra follow from, as plain Python values for records."""
+        return survey_record(self)
+
+    # -- checks ------------------------------------------------------------------------------------
+
+    def _magnitudes(self, magnitude, usual):
+        """Limits of the magnitudes; None where the noise knows no magnitude."""
+        if self.noise.brightness != "magnitude":
+            if magnitude is not None:
+                raise ValueError(
+                    f"magnitude has no meaning for {type(self.noise).__name__}, got {magnitude!r}"
+                )
+            return None
+        magnitude = usual if magnitude is None else magnitude
+        if magnitude is None:
+            raise ValueError(f"magnitude is needed for {type(self.noise).__name__}: a number or two limits")
+        low, high = np.broadcast_to(magnitude, 2)
+        if not (np.isfinite([low, high]).all() and low <= high):
+            raise ValueError(f"magnitude must be finite, the lower limit first, got {(low, high)!r}")
+        return float(low), float(high)
+
+    def _brightness(self, magnitude, snr):
+        """The one of `magnitude` and `snr` that the noise asks for; NaN if it asks for neither."""
+        given = {"magnitude": magnitude, "snr": snr}
+        wanted = self.noise.brightness
+        model = type(self.noise).__name__
+        for name, value in given.items():
+            if name != wanted and value is not None:
+                raise ValueError(f"{name} has no meaning for {model}, got {value!r}")
+        if wanted is not None and given[wanted] is None:
+            raise ValueError(f"{wanted} is needed for {model}")
+        value = given.get(wanted, np.nan)
+        if wanted == "snr" and not (np.isfinite(value) & (np.asarray(value) > 0)).all():
+            raise ValueError(f"snr must be positive and finite, got {value!r}")
+        return value
+
+    def _checked(self, emulator):
+        """The emulator, if it fits the noise's grid and the prior's labels."""
+        grid = self.noise.grid
+        if grid is not None and grid != emulator.grid:
+            raise ValueError(
+                f"emulator must be on the grid of the noise, {grid!r}, it is on {emulator.grid!r}; "
+                "regrid_emulator(emulator, grid) or Emulator.fit(library, grid) makes one"
+            )
+        bounds = emulator.label_range.double().numpy().T
+        for name, (low, high), (first, last) in zip(LABELS, self.prior.ranges, bounds, strict=True):
+            slack = _SLACK * (last - first)
+            if low < first - slack or high > last + slack:
+                raise ValueError(
+                    f"prior must stay within the emulator's labels, {name} in [{first:.4g}, {last:.4g}], it "
+                    f"reaches from {low:.4g} to {high:.4g}"
+                )
+        return emulator
+
     # -- the observation ---------------------------------------------------------------------------
 
-    def _observe(self, labels, magnitude, rng, stream, device):
+    def _observe(self, labels, brightness, velocity, rng, stream, device):
         """Imperfections and noise on top of the stars; everything random is drawn here."""
         device = torch.device(device)
-        generator = torch.Generator(device=device)
-        generator.manual_seed(int(np.random.default_rng([self.seed, stream, 1]).integers(2**62)))
-        numbers = self.augmentation.draw(len(labels), rng, device)
-        labels, magnitude = (torch.tensor(x, dtype=torch.float32, device=device) for x in (labels, magnitude))
+        imperfections = self.augmentation.draw(len(labels), rng, device)
+        imperfections.generator = torch.Generator(device=device)
+        imperfections.generator.manual_seed(
+            int(np.random.default_rng([self.seed, stream, 1]).integers(2**62))
+        )
+        if device not in self._on_device:  # moved there once
+            self._on_device[device] = Observation(self, device)
+        tensors = (
+            torch.tensor(x, dtype=torch.float32, device=device) for x in (labels, brightness, velocity)
+        )
         with torch.no_grad(), full_float32():
-            return self._expose(labels, magnitude, numbers, generator)
-
-    def _expose(self, labels, magnitude, numbers, generator):
-        """From labels to spectra as a pipeline would deliver them."""
-        tools, augmentation = self._tools(labels.device), self.augmentation
-        coefficients, continuum_coefficients = tools["emulator"].coefficients(labels)
-        if augmentation.needs_bank:
-            flux = tools["bank"].normalised(coefficients, numbers["velocity"], numbers["lsf_scale"])
-        else:
-            flux = tools["emulator"].lines(coefficients)
-        flux = augmentation.distort_lines(flux, generator)
-        log_continuum = tools["emulator"].log_continuum(continuum_coefficients)
-        # The stellar surface is far brighter than any unit here: only the shape is kept.
-        flux = flux * torch.exp(log_continuum - log_continuum.mean(1, keepdim=True))
-        brightness = 10 ** (-0.4 * (magnitude - 22.5))
-        mean_fnu = flux @ tools["fnu"] / flux.shape[1]  # which sets the magnitude
-        flux = flux * (brightness / mean_fnu)[:, None]
-        response = tools["response"]  # electrons per unit of flux
-        counts = flux * response
-        background = tools["background"] + tools["sky_variance"] * (numbers["sky_brightness"] - 1)
-        factor = augmentation.variance_factor(numbers, counts.shape[1])
-        variance = (counts + background) * factor
-        flat = numbers["flat"][:, None]
-        if augmentation.flat_noise:
-            snr = _interpolate(magnitude, tools["magnitudes"], tools["median_snr"])
-            flat_variance = (response * (brightness / snr)[:, None]) ** 2 * factor
-            variance = torch.where(flat, flat_variance, variance)
-        sigma = variance.sqrt()
-        noisy = counts + sigma * augmentation.noise(numbers, counts.shape[1], generator)
-        sky = augmentation.sky_error(numbers, tools["sky"])
-        if sky is not None:
-            noisy = noisy + torch.where(flat, 0, sky)
-        # Photon noise of a source without features but of the observed brightness. Anything finer, smoothed
-        # over 64 pixels say, is a low-resolution spectrum from which log g can be read at R² = 0.8.
-        level = noisy.sum(1, keepdim=True) / response.sum()
-        reported = (level.clamp_min(0) * response + background) * factor
-        if augmentation.flat_noise:
-            reported = torch.where(flat, flat_variance, reported)
-        reported = reported * numbers["reported"]
-        calibration = augmentation.calibration_error(numbers, counts.shape[1])
-        unit = response if calibration is None else response / calibration
-        ivar = unit**2 / reported
-        mask = augmentation.mask(numbers, counts.shape[1], generator)
-        if mask is not None:
-            ivar = ivar.masked_fill(mask, 0)
-        return SurveyBatch(noisy / unit, ivar, labels, magnitude, flux, sigma / response)
-
-    def _tools(self, device):
-        """Emulator and noise tensors on `device`, moved there once."""
-        if device not in self._on_device:
-            noise, wave = self.noise, self.grid.wave
-            magnitudes = np.linspace(10, 30, 201)
-            median_snr = np.median(noise.snr(magnitudes), axis=1)
-            arrays = {
-                "fnu": fnu_shape(wave),
-                "response": noise.counts_per_unit * fnu_shape(wave),
-                "background": noise.background_variance,
-                "sky": noise.sky_counts,
-                "sky_variance": noise.sky_variance,
-                "magnitudes": magnitudes,
-                "median_snr": median_snr,
-            }
-            tools = {k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in arrays.items()}
-            augmentation = self.augmentation
-            if augmentation.needs_bank:
-                bank = LsfBank(self.emulator, augmentation.max_velocity, augmentation.lsf_range)
-                tools["bank"] = bank.to(device)
-            tools["emulator"] = copy.deepcopy(self.emulator).to(device)
-            self._on_device[device] = tools
-        return self._on_device[device]
+            return self._on_device[device].expose(*tensors, imperfections)
 
     def __getstate__(self):
         return self.__dict__ | {"_on_device": {}}
 
     def __repr__(self):
-        return f"Survey({self.name!r}, n={self.n}, seed={self.seed}, magnitude={self.magnitude})"
-
-
-@contextmanager
-def full_float32():
-    """Keep TF32 out of float32 matrix products: its 1e-3 rounding would be a pattern a network learns."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-
-
-def _interpolate(x, nodes, values):
-    """Linear interpolation on equally spaced nodes."""
-    position = ((x - nodes[0]) / (nodes[1] - nodes[0])).clamp(0, len(nodes) - 1.001)
-    low = position.long()
-    return torch.lerp(values[low], values[low + 1], position - low)
+        """The arguments that tell it from others: for a named survey what differs from it."""
+        arguments = [repr(self.name), f"n={self.n}", f"seed={self.seed}", f"magnitude={self.magnitude}"]
+        return f"Survey({', '.join(arguments + differences(self))})"
