@@ -1,6 +1,5 @@
-"""The command line: what it reads, prints and returns. A stand-in predicts, but for the last tests."""
+"""``specvit predict``: what it reads, prints and returns. A stand-in predicts, but for the last test."""
 
-import json
 import subprocess
 import sys
 
@@ -159,8 +158,8 @@ def test_rows_of_a_file_with_several_spectra_are_numbered(stand_in, star, tmp_pa
     one = cli.read_spectrum(star)
     cube = Spectrum(flux=np.ones((2, WAVE.size)) * u.Jy, spectral_axis=WAVE * u.AA)
     files = {"one": one, "cube": cube, "list": SpectrumList([one, cube, one])}
-    monkeypatch.setattr(cli, "read_spectrum", lambda path, **options: files[path])
-    monkeypatch.setattr(cli, "_check_file", lambda path: path)
+    monkeypatch.setattr(cli.predict, "read_spectrum", lambda path, **options: files[path])
+    monkeypatch.setattr(cli.predict, "check_file", lambda path: path)
     assert cli.main(["predict", "one", "cube", "one", "list"]) == 0
     names = [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]]
     assert names == ["one", "cube[0]", "cube[1]", "one", "list[0]", "list[1][0]", "list[1][1]", "list[2]"]
@@ -209,36 +208,6 @@ def test_a_mistake_is_one_line_on_stderr(stand_in, star, arguments, message, cap
     assert err.count("\n") == 1
 
 
-def test_traceback_shows_where(stand_in):
-    with pytest.raises(FileNotFoundError):
-        cli.main(["predict", "nowhere.fits", "--traceback"])
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["nonsense"],
-        ["predict", "x", "--medium", "water"],
-        ["predict", "x", "--resolution", "-3"],
-        ["predict", "x", "--resolution", "nan"],
-        ["predict", "x", "--resolution", "high"],
-    ],
-)
-def test_usage_errors(arguments, capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(arguments)
-    assert stop.value.code == 2
-    assert "usage: specvit" in capsys.readouterr().err
-
-
-def test_version(capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["--version"])
-    assert stop.value.code == 0
-    assert capsys.readouterr().out == f"specvit {specvit.__version__}\n"
-
-
 # -- with the weights ------------------------------------------------------------------------------
 
 
@@ -251,16 +220,3 @@ def test_the_example_as_a_user_types_it():
     assert heading.startswith("file")
     assert row.startswith("example")
     assert row.count("±") == 5
-
-
-def test_info_shows_weights_and_sources(capsys):
-    from specvit.weights import list_weights
-
-    assert cli.main(["info"]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith(f"specvit {specvit.__version__}\n")
-    assert list_weights()
-    assert all(f"weights {name!r}" in out for name in list_weights())
-    assert "spt_ExposureTimeCalculator" in out
-    assert cli.main(["info", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["weights"] == list_weights()

@@ -1,0 +1,61 @@
+"""What the commands share: types of arguments, options and how errors are told."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+__all__ = ["add_output", "add_traceback", "check_output", "count", "given", "one_line", "positive", "tell"]
+
+
+def positive(text):
+    """Type of arguments that are finite and above zero."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
+    return value
+
+
+def count(text):
+    """Type of arguments that are whole numbers above zero, which may be written as 1_000_000 or 1e6."""
+    value = float(text)
+    if not (value >= 1 and value == int(value)):
+        raise argparse.ArgumentTypeError(f"must be a whole number above zero, got {text}")
+    return int(value)
+
+
+def given(args, *names):
+    """Arguments that were given, as a dict: what was not is left to the defaults of the library."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def add_output(parser, what):
+    """Options ``--out``, a file to write, and ``--overwrite``."""
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"file to write {what} to")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+
+
+def check_output(args):
+    """Raise OSError if ``--out`` cannot be written: better before the work than after."""
+    if args.out.exists() and not args.overwrite:
+        raise FileExistsError(f"{args.out} exists; --overwrite replaces it")
+    if not args.out.resolve().parent.is_dir():
+        raise FileNotFoundError(f"{args.out.resolve().parent}: no such folder")
+
+
+def add_traceback(parser):
+    """Option ``--traceback``, which every command has."""
+    parser.add_argument("--traceback", action="store_true", help="show the Python traceback of an error")
+
+
+def tell(text):
+    """Print on the standard error: how far a command has come."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def one_line(error):
+    """Message of an exception or warning as one line."""
+    # str of a KeyError is the repr of its argument
+    text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    return " ".join(text.split()) or type(error).__name__

@@ -1,0 +1,151 @@
+"""``specvit predict``: log g, Teff and abundances of spectra in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from specvit.cli.common import add_traceback, positive
+from specvit.cli.reading import check_file, read_spectrum
+
+__all__ = ["add_parser", "run"]
+
+#: Columns printed on the terminal: name, its error, heading, format of both.
+_SHOWN = (
+    ("logg", "logg_err", "log g [dex]", ".2f"),
+    ("teff", "teff_err", "Teff [K]", ".0f"),
+    ("mh", "mh_err", "[M/H]", ".2f"),
+    ("alpham", "alpham_err", "[alpha/M]", ".2f"),
+    ("cm", "cm_err", "[C/M]", ".2f"),
+)
+
+
+def add_parser(commands):
+    """Add the command to `commands`, the subparsers of the command line."""
+    parser = commands.add_parser(
+        "predict",
+        help="log g, Teff and abundances of spectra, with errors",
+        description="Predict log g, Teff, [M/H], [alpha/M] and [C/M] of each spectrum, with 1-sigma errors.",
+        epilog="FILE is anything that specutils reads, or a text table (.txt .dat .csv .tsv .ascii .ecsv) "
+        "with the columns wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or the "
+        "first two or three in this order when the columns have no names.",
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="file with one or more spectra")
+    parser.add_argument("--example", action="store_true", help="predict the example, a simulated star")
+    parser.add_argument(
+        "--medium",
+        choices=["air", "vacuum"],
+        help="medium of the wavelengths (default: what the file says, else vacuum)",
+    )
+    parser.add_argument(
+        "--resolution", type=positive, metavar="R", help="resolving power, lambda / FWHM, of the spectra"
+    )
+    parser.add_argument(
+        "--weights", metavar="NAME|PATH", help="bundled weights by name, or a file (see info)"
+    )
+    parser.add_argument("--format", metavar="FORMAT", help="name of the specutils reader (default: guessed)")
+    parser.add_argument(
+        "--wave-unit",
+        default="Angstrom",
+        metavar="UNIT",
+        help="for text tables without units (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--flux-unit",
+        default="erg / (s cm2 Angstrom)",
+        metavar="UNIT",
+        help="for text tables without units (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="TABLE", help="also write every column to this table (.ecsv)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace TABLE if it exists")
+    parser.add_argument(
+        "--on-error",
+        choices=["nan", "raise"],
+        default="nan",
+        help="a spectrum without an answer: a row of NaN that says why, or stop (default: %(default)s)",
+    )
+    add_traceback(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Carry the command out; returns its exit status."""
+    if not args.files and not args.example:
+        raise ValueError("give at least one FILE, or --example")
+    if args.output is not None and args.output.exists() and not args.overwrite:
+        raise FileExistsError(f"{args.output} exists; --overwrite replaces it")
+    for path in args.files:
+        check_file(path)  # before anything slow
+
+    import specvit
+
+    estimator = specvit.LoggEstimator(**({} if args.weights is None else {"weights": args.weights}))
+    tables = []
+    if args.example:
+        tables.append(_with_names(estimator.predict_table(specvit.example_spectrum()), ["example"]))
+    for names, spectra in _jobs(args):
+        table = estimator.predict_table(spectra, medium=args.medium, resolution=args.resolution)
+        tables.append(_with_names(table, names))
+        reasons = [f"{name}: {error}" for name, error in zip(names, table["error"], strict=True) if error]
+        if reasons and args.on_error == "raise":
+            raise ValueError(reasons[0])
+
+    from astropy.table import vstack
+
+    table = vstack(tables, metadata_conflicts="silent")
+    if args.output is not None:
+        table.write(args.output, overwrite=args.overwrite)
+    print(_as_text(table))
+    return int(any(value != value for value in _values(table, "logg")))
+
+
+def _jobs(args):
+    """Names and spectra to predict at once: runs of one-dimensional spectra together, others alone."""
+    from specutils import Spectrum, SpectrumList
+
+    jobs = []
+    for path in args.files:
+        found = read_spectrum(path, format=args.format, wave_unit=args.wave_unit, flux_unit=args.flux_unit)
+        alone = isinstance(found, Spectrum)
+        for i, spectrum in enumerate([found] if alone else found):
+            name = path if alone else f"{path}[{i}]"
+            if spectrum.flux.ndim > 1:
+                n = spectrum.flux.size // spectrum.flux.shape[spectrum.spectral_axis_index]
+                jobs.append(([f"{name}[{k}]" for k in range(n)], spectrum))
+                continue
+            if not jobs or isinstance(jobs[-1][1], Spectrum):
+                jobs.append(([], SpectrumList()))
+            jobs[-1][0].append(name)
+            jobs[-1][1].append(spectrum)
+    return jobs
+
+
+def _with_names(table, names):
+    """`table` with a first column that names the file, and the spectrum in a file with several."""
+    table.add_column(names, name="file", index=0)
+    return table
+
+
+def _values(table, name):
+    """Column as a list of plain Python numbers or strings."""
+    column = table[name]
+    return getattr(column, "value", column).tolist()
+
+
+def _as_text(table):
+    """The main columns as aligned text, one line a spectrum, and why where there is no answer."""
+    from specvit.spectra import Flag
+
+    columns = [_values(table, "file")]
+    shown = [column for column in _SHOWN if column[0] in table.colnames]
+    for name, name_err, _, form in shown:
+        pairs = zip(_values(table, name), _values(table, name_err), strict=True)
+        columns.append(["-" if x != x else f"{x:{form}} ± {sigma:{form}}" for x, sigma in pairs])
+    columns.append(["-" if x != x else f"{x:.1f}" for x in _values(table, "snr")])
+    notes = zip(_values(table, "error"), _values(table, "flags"), strict=True)
+    columns.append([error or Flag.describe(flags) or "ok" for error, flags in notes])
+    heading = ["file", *(heading for _, _, heading, _ in shown), "S/N", "notes"]
+    rows = [heading, *zip(*columns, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -1,0 +1,58 @@
+"""The program: its commands, and what happens to their errors and warnings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from importlib import metadata
+
+from specvit.cli import emulator, evaluate, info, predict, simulate, train
+from specvit.cli.common import one_line
+
+__all__ = ["COMMANDS", "build_parser", "main"]
+
+#: Modules of the commands, in the order of the help. Each has ``add_parser(commands)``, which adds options
+#: and sets the default ``run``, and ``run(args)``, which imports what is slow and returns the exit status.
+COMMANDS = (predict, simulate, train, evaluate, emulator, info)
+
+
+def build_parser():
+    """The parser of the command line, an `argparse.ArgumentParser`."""
+    parser = argparse.ArgumentParser(
+        prog="specvit", description="Surface gravities of cool stars from spectra."
+    )
+    parser.add_argument("--version", action="version", version=f"specvit {metadata.version('specvit')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit status, see `specvit.cli`.
+    """
+    args = build_parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            return args.run(args)
+        except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
+            if args.traceback:
+                raise
+            print(f"specvit: error: {one_line(error)}", file=sys.stderr)
+            return 2
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    print(f"specvit: warning: {one_line(message)}", file=sys.stderr)

@@ -1,0 +1,95 @@
+"""``specvit simulate``: write a simulated survey to disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from specvit.cli.common import add_traceback, count, given, positive
+
+__all__ = ["add_parser", "add_survey_options", "make_survey", "run"]
+
+
+def add_parser(commands):
+    """Add the command to `commands`, the subparsers of the command line."""
+    parser = commands.add_parser(
+        "simulate",
+        help="write simulated spectra of a survey to HDF5 files",
+        description="Simulate spectra of a survey and write them to HDF5 files. Called again after an "
+        "interruption, it takes up the work where it stopped.",
+    )
+    parser.add_argument("survey", metavar="SURVEY", help="paper or pfs-mr")
+    parser.add_argument("--n", type=count, required=True, metavar="N", help="number of spectra")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="PATH", help="folder for shards, or one file (.h5)"
+    )
+    add_survey_options(parser)
+    parser.add_argument("--shard-size", type=count, metavar="N", help="spectra in a file (default: 10,000)")
+    parser.add_argument(
+        "--first-stream",
+        type=int,
+        metavar="K",
+        help="where the survey's streams begin; sets that share no stream share no star (default: 0)",
+    )
+    parser.add_argument("--device", metavar="DEVICE", help="cpu (default) or cuda")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    add_traceback(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Carry the command out; returns its exit status."""
+    survey = make_survey(args)
+
+    from specvit.simulate import write_dataset
+
+    paths = write_dataset(
+        survey,
+        args.out,
+        args.n,
+        progress=not args.quiet,
+        **given(args, "shard_size", "first_stream", "device"),
+    )
+    print(f"{args.n} spectra of {survey!r} in {len(paths)} file{'s' * (len(paths) > 1)}: {args.out}")
+    return 0
+
+
+def add_survey_options(parser):
+    """Options that change a survey: its stars, emulator and noise."""
+    parser.add_argument("--seed", type=int, metavar="N", help="of stars and noise (default: 0)")
+    parser.add_argument(
+        "--magnitude",
+        nargs=2,
+        type=float,
+        metavar=("BRIGHT", "FAINT"),
+        help="limits of the AB magnitudes instead of the survey's own",
+    )
+    parser.add_argument("--emulator", type=Path, metavar="FILE", help="instead of the one that ships")
+    parser.add_argument(
+        "--snr",
+        nargs=2,
+        type=positive,
+        metavar=("LOW", "HIGH"),
+        help="S/N of flat noise instead of PFS's, without its imperfections: for any emulator's grid",
+    )
+    parser.add_argument(
+        "--mask",
+        nargs=2,
+        type=positive,
+        action="append",
+        metavar=("LOW", "HIGH"),
+        help="wavelengths in Å without information; may be repeated",
+    )
+
+
+def make_survey(args, **more):
+    """The `~specvit.Survey` that the arguments describe."""
+    from specvit.simulate import Augmentation, Emulator, SNRNoise, Survey
+
+    options = given(args, "seed", "magnitude") | more
+    if args.emulator is not None:
+        options["emulator"] = Emulator.load(args.emulator)
+    if args.snr is not None:
+        options |= {"noise": SNRNoise(args.snr), "augmentation": Augmentation()}
+    if args.mask is not None:
+        options["masked"] = args.mask
+    return Survey(args.survey, **options)
