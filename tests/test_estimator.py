@@ -10,14 +10,23 @@ from astropy.nddata import InverseVariance, StdDevUncertainty
 from astropy.table import QTable
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from specutils import Spectrum, SpectrumCollection, SpectrumList
 
 from specvit import LoggEstimator, Survey, example_spectrum
-from specvit.grid import PFS_MR, PixelGrid
-from specvit.simulate import SpectrumDataset, write_dataset
-from specvit.spectra import Flag, SpectrumError, vacuum_to_air
+from specvit.grid import PFS_MR, PixelGrid, vacuum_to_air
+from specvit.simulate import (
+    DatasetStream,
+    Emulator,
+    FrozenBatches,
+    SNRNoise,
+    SpectrumDataset,
+    regrid_emulator,
+    write_dataset,
+)
+from specvit.spectra import Flag, SpectrumError
 
 #: A network small enough for scikit-learn's checks, on plain features.
 GENERIC = {
@@ -299,6 +308,23 @@ class TestLearning:
         assert (sigma > 0).all()
         assert set(estimator.predict_table(example_spectrum()).colnames) >= {"teff", "teff_err", "cm"}
 
+    def test_survey_of_another_spectrograph(self):
+        """Of which neither pixels nor magnitudes are PFS's."""
+        grid = PixelGrid.linear(7100, 8850, 512, 1.5)
+        survey = Survey(
+            n=64,
+            prior=Survey("paper").prior,
+            noise=SNRNoise((20, 200)),
+            emulator=regrid_emulator(Emulator.load(), grid),
+            masked=[(7590, 7700)],
+        )
+        estimator = LoggEstimator(**SMALL | {"patch_size": 32}, labels="logg", epochs=2).fit(survey)
+        assert estimator.grid_ == grid and estimator.n_features_in_ == 512
+        assert list(estimator.record_["label_range"]) == ["logg"]
+        batch = survey.draw(5, stream=99)
+        logg, sigma = estimator.predict(batch.flux.numpy(), True, ivar=batch.ivar.numpy())
+        assert logg.shape == (5,) and (sigma > 0).all() and ((logg > 0) & (logg < 6)).all()
+
     def test_survey_as_plain_features(self):
         """Unscaled pixels of a survey can be learned from too; then arrays are all that it predicts."""
         estimator = LoggEstimator(**SMALL | {"encoding": "none"}, epochs=1, batch_size=50)
@@ -348,12 +374,6 @@ class TestLearning:
         assert estimator.predict(x).shape == (40,)
         assert np.isfinite(estimator.predict(example_spectrum()).value)
 
-    def test_a_data_set_on_disk_is_answered_with_the_way_to_train_on_it(self, tmp_path):
-        pytest.importorskip("h5py")
-        write_dataset(Survey("paper", seed=1), tmp_path / "set.h5", 4, progress=False)
-        with pytest.raises(TypeError, match=r"specvit.network.train, which takes its stream\(\)"):
-            LoggEstimator(**SMALL).fit(SpectrumDataset(tmp_path / "set.h5"))
-
     @pytest.mark.parametrize(
         ("y", "message"),
         [
@@ -381,6 +401,163 @@ class TestLearning:
         again = LoggEstimator(**settings, random_state=1).fit(x, x[:, 0])  # nothing is left to do
         assert (tmp_path / "last.ckpt").exists()
         assert again.predict(x) == pytest.approx(first.predict(x))
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """500 stars in three files."""
+    pytest.importorskip("h5py")
+    folder = tmp_path_factory.mktemp("stored")
+    write_dataset(Survey("paper", seed=2, magnitude=19.0), folder, 500, shard_size=200, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Four stars."""
+    path = tmp_path_factory.mktemp("few") / "few.h5"
+    write_dataset(Survey("paper", seed=1), path, 4, progress=False)
+    return path
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The Teff, different for every star, of each batch that a stream or frozen batches give."""
+    seen = {DatasetStream: [], FrozenBatches: []}
+
+    def recording(kind, original):
+        def iterate(self):
+            for batch in original(self):
+                seen[kind].append(batch[2][:, self.dataset.label_names.index("teff")].tolist())
+                yield batch
+
+        return iterate
+
+    for kind in seen:
+        monkeypatch.setattr(kind, "__iter__", recording(kind, kind.__iter__))
+    return seen
+
+
+def flat(batches):
+    return [value for batch in batches for value in batch]
+
+
+class TestDataSets:
+    def test_it_learns_more_than_ridge_regression_does(self, stored):
+        dataset = SpectrumDataset(stored, labels=("logg", "teff"))
+        estimator = LoggEstimator(**SMALL, epochs=18, batch_size=32, learning_rate=2e-3).fit(dataset)
+        loss = estimator.history_["val_loss"]
+        assert loss[-1] < loss[0] - 1
+        test = Survey("paper", seed=9, magnitude=19.0).draw(300)
+        flux, truth = test.flux.numpy(), test.labels[:, 1].numpy()
+        logg, sigma = estimator.predict(flux, True, ivar=test.ivar.numpy())
+        x, _, y = (torch.cat(parts).double().numpy() for parts in zip(*dataset.frozen(100), strict=True))
+        x, flux = (values / np.median(values, axis=1, keepdims=True) for values in (x, flux))
+        mean, y = x.mean(0), y[:, 0]
+        kernel = (x - mean) @ (x - mean).T
+        ridge = [
+            (flux - mean) @ (x - mean).T @ np.linalg.solve(kernel + a * np.eye(len(x)), y - y.mean())
+            + y.mean()
+            for a in (0.3, 1.0, 3.0, 10.0)
+        ]
+        best = max(r2_score(truth, prediction) for prediction in ridge)
+        assert best > 0.85
+        assert r2_score(truth, logg) > best
+        assert 0.5 < np.mean(np.abs(logg - truth) < sigma) < 0.85
+        assert estimator.predict_table(example_spectrum()).colnames[:2] == ["logg", "logg_err"]
+
+    def test_what_is_held_out_is_not_trained_on_and_the_rest_once_an_epoch(self, stored, read, monkeypatch):
+        rows, original = [], SpectrumDataset._read
+        monkeypatch.setattr(
+            SpectrumDataset,
+            "_read",
+            lambda self, numbers, out, *args: (
+                rows.append(len(numbers)) if "flux" in out else None,
+                original(self, numbers, out, *args),
+            ),
+        )
+        monkeypatch.setitem(SpectrumDataset.stream.__kwdefaults__, "buffer_rows", 128)
+        dataset = SpectrumDataset(stored)
+        fitted = LoggEstimator(**SMALL, epochs=2, batch_size=32, validation_fraction=0.2).fit(dataset)
+        everything = dataset.read_labels()[:, 0].tolist()
+        assert len(set(everything)) == 500
+        batches, held_out = read[DatasetStream], flat(read[FrozenBatches])
+        assert [len(batch) <= 32 for batch in batches] == [True] * (2 * 13)
+        for epoch in (batches[:13], batches[13:]):
+            assert sorted(flat(epoch) + held_out[:100]) == sorted(everything)
+        assert batches[0] != batches[13]
+        assert len(held_out) == 3 * 100 and len(set(held_out)) == 100  # twice validated, once calibrated
+        assert max(rows) <= 256  # as much as a buffer or a batch holds, of 500
+        assert fitted.record_["held_out"] == 100
+        assert fitted.record_["label_range"]["teff"] == pytest.approx(
+            [min(flat(batches)), max(flat(batches))]
+        )
+
+    def test_a_fit_can_be_repeated_and_continued(self, stored, tmp_path):
+        dataset, settings = SpectrumDataset(stored), SMALL | {"batch_size": 100, "ema_decay": 0.9}
+        one, other = (LoggEstimator(**settings, epochs=2).fit(dataset) for _ in range(2))
+        another = LoggEstimator(**settings | {"random_state": 1}, epochs=2).fit(dataset)
+        flux = np.random.default_rng(0).normal(1, 0.1, (3, 4096))
+        expected = one.predict(flux)
+        assert np.array_equal(expected, other.predict(flux))
+        assert not np.array_equal(expected, another.predict(flux))
+        again = LoggEstimator(**settings, epochs=2, checkpoint_dir=tmp_path).fit(dataset)
+        once_more = LoggEstimator(**settings, epochs=2, checkpoint_dir=tmp_path).fit(dataset)
+        assert np.array_equal(expected, again.predict(flux))
+        assert np.array_equal(expected, once_more.predict(flux))
+
+    def test_validation_by_a_set_of_its_own(self, stored, read):
+        paths = SpectrumDataset(stored).paths
+        first, second = SpectrumDataset(paths[:2]), SpectrumDataset(paths[2])
+        LoggEstimator(**SMALL, epochs=1, patience=1, batch_size=200).fit(first, validation=second)
+        assert sorted(flat(read[DatasetStream])) == sorted(first.read_labels()[:, 0].tolist())
+        assert set(flat(read[FrozenBatches])) == set(second.read_labels()[:, 0].tolist())
+
+    def test_labels_of_choice(self, stored):
+        dataset = SpectrumDataset(stored)
+        fitted = LoggEstimator(**SMALL, epochs=1, labels=("mh", "logg"), batch_size=200).fit(dataset)
+        assert fitted.regressor_.label_names == ("mh", "logg")
+        labels = dataset.read_labels()
+        centre = fitted.regressor_.label_centre.tolist()
+        assert centre == pytest.approx(labels[:, [2, 1]].mean(0), abs=0.1)
+
+    def test_fewer_spectra_than_a_batch(self, few, read):
+        fitted = LoggEstimator(**SMALL, epochs=2, patience=1).fit(SpectrumDataset(few))
+        assert [len(batch) for batch in read[DatasetStream]] == [4, 4] and not read[FrozenBatches]
+        assert fitted.record_["held_out"] == 0
+        assert fitted.history_["step"] == [2]
+
+    def test_bundled_weights_are_fine_tuned_for_one_label_of_it(self, few):
+        tuned = LoggEstimator(device="cpu", epochs=2, batch_size=4, learning_rate=1e-4, random_state=0)
+        tuned.fit(SpectrumDataset(few, labels="logg"))
+        assert tuned.regressor_.label_names == ("teff", "logg", "mh", "alpham", "cm")
+        assert tuned.record_["fine_tuned_from"] and list(tuned.record_["label_range"]) == ["logg"]
+        before = LoggEstimator(device="cpu")._ready()[0].network.head.bias
+        changed = torch.nonzero(tuned.regressor_.network.head.bias != before).ravel().tolist()
+        assert changed == [1, 6]  # mean and log σ of log g: nothing was known of the others
+
+    def test_what_does_not_fit_is_refused(self, stored):
+        dataset, arrays = SpectrumDataset(stored), (np.ones((4, 4096)), np.ones(4))
+        small = LoggEstimator(**SMALL)
+        with pytest.raises(ValueError, match="y must be None for a data set, which knows its own"):
+            small.fit(dataset, np.ones(500))
+        with pytest.raises(ValueError, match="ivar must be None for a survey"):
+            small.fit(Survey("paper", n=10), ivar=np.ones((10, 4096)))
+        with pytest.raises(ValueError, match=r"labels must be among those of X, .*got \['age'\]"):
+            LoggEstimator(**SMALL, labels=("logg", "age")).fit(dataset)
+        with pytest.raises(TypeError, match="validation must be None unless X is a SpectrumDataset"):
+            small.fit(*arrays, validation=dataset)
+        with pytest.raises(TypeError, match="validation must be a SpectrumDataset, got tuple"):
+            small.fit(dataset, validation=arrays)
+        with pytest.raises(ValueError, match="validation must have the labels of X"):
+            small.fit(dataset, validation=SpectrumDataset(stored, labels=("logg",)))
+        with pytest.raises(ValueError, match="grid must be that of the data set"):
+            LoggEstimator(**SMALL, grid=PixelGrid.linear(7100, 8800, 500, 3.0)).fit(dataset)
+        dataset.grid = None  # as of files that hold no line spread function
+        with pytest.raises(ValueError, match=r"SpectrumDataset\(path, grid=PixelGrid\(edges, lsf_sigma\)\)"):
+            small.fit(dataset)
+        with pytest.raises(ValueError, match=r"torchrun --standalone --nproc-per-node=2"):
+            LoggEstimator(**SMALL, devices=2).fit(dataset)
 
 
 class TestSaving:

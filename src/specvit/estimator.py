@@ -20,7 +20,8 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
     """Surface gravity, and what comes with it, from optical spectra of cool stars.
 
     With bundled weights it predicts at once, without `fit`; `fit` then fine-tunes them. With
-    ``weights=None`` it learns from nothing, on spectra, arrays or a simulated `~specvit.Survey`.
+    ``weights=None`` it learns from nothing, on spectra, arrays, a simulated `~specvit.Survey` or a
+    `~specvit.simulate.SpectrumDataset` on disk.
 
     Parameters
     ----------
@@ -30,8 +31,8 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
     grid : PixelGrid, optional
         Pixels of the network; that of the weights, or PFS MR where there are none.
     labels : tuple of str, optional
-        Names of the columns of `y`, among them "logg". By default ``("logg",)``, or all the labels
-        of a survey.
+        Names of the columns of `y`, among them "logg"; or those wanted of a survey or data set. By
+        default ``("logg",)``, or all the labels of a survey or data set.
     encoding : {"weighted", "median", "none"}
         What the network sees of a spectrum; ``"none"`` takes any features, unscaled.
     tokenizer, patch_size, position, width, depth, heads, dropout
@@ -39,8 +40,9 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
     loss : {"gaussian_nll", "l1", "mse", "huber"}
         Only ``"gaussian_nll"`` learns a σ for each star; the others are given one σ for all.
     epochs : int
-        Times that each spectrum is seen.
+        Times that each spectrum is seen. 100,000 spectra are an epoch of a survey without end.
     batch_size : int
+        Spectra in a step, of each device.
     learning_rate : float, optional
         Peak of the cosine schedule; by default 5e-4 from random weights, 5e-5 for fine-tuning.
     weight_decay, gradient_clip : float
@@ -48,12 +50,16 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         Decay of the moving average of the weights that is kept.
     validation_fraction : float
         Share of the spectra kept from training to calibrate σ and for early stopping; none is kept
-        of fewer than 100 spectra.
+        of fewer than 100 spectra, and at most 20,000 of a data set. Surveys simulate others for it.
     patience : int, optional
         Stop after so many epochs without a lower validation loss.
     precision : {"auto", "32-true", "64-true", "bf16-mixed", "16-mixed"}
     device : str
         "auto" is a GPU where there is one.
+    devices : int
+        Processes that fit together, each on its own device; for more than one the script is to be started
+        with ``torchrun --standalone --nproc-per-node=N``. All end with the same network. Then
+        `random_state` must be an integer.
     random_state : int, RandomState or None
     progress : bool
         Show a progress bar while training.
@@ -102,6 +108,7 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         patience=None,
         precision="auto",
         device="auto",
+        devices=1,
         random_state=None,
         progress=False,
         checkpoint_dir=None,
@@ -128,25 +135,30 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         self.patience = patience
         self.precision = precision
         self.device = device
+        self.devices = devices
         self.random_state = random_state
         self.progress = progress
         self.checkpoint_dir = checkpoint_dir
 
     # -- learning ----------------------------------------------------------------------------------
 
-    def fit(self, X, y=None, *, ivar=None, medium=None, resolution=None):
+    def fit(self, X, y=None, *, ivar=None, medium=None, resolution=None, validation=None):
         """Learn labels from spectra; with `weights`, fine-tune these.
 
         Parameters
         ----------
-        X : spectra, array-like of shape (n, n_pixels), or Survey
-            Whatever `predict` takes, or a simulated survey, of which every batch is made anew.
+        X : spectra, array-like of shape (n, n_pixels), Survey or SpectrumDataset
+            Whatever `predict` takes; or a simulated survey, of which every batch is made anew; or a data
+            set on disk, which is read in pieces and shuffled, in constant memory, with new noise for each
+            spectrum each time.
         y : array-like or Quantity, shape (n,) or (n, n_labels)
-            log g in dex(cm/s²), or the columns `labels`, NaN where unknown. None for a survey.
+            log g in dex(cm/s²), or the columns `labels`, NaN where unknown. None for a survey or data set.
         ivar : array-like, shape (n, n_pixels), optional
             Inverse variance of `X` where that is an array.
         medium, resolution
             As for `predict`.
+        validation : SpectrumDataset, optional
+            For early stopping and σ, with frozen noise, instead of a part of the data set `X`.
 
         Returns
         -------
@@ -155,9 +167,12 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a spectrum cannot be used, or `y` does not match.
+            If a spectrum cannot be used, `y`, `labels` or `grid` does not match, or the files of a data set
+            do not tell its grid.
+        TypeError
+            If `validation` is given for anything but a data set.
         """
-        outcome = fit(self, X, y, ivar=ivar, medium=medium, resolution=resolution)
+        outcome = fit(self, X, y, ivar=ivar, medium=medium, resolution=resolution, validation=validation)
         self.regressor_, self.history_ = outcome.regressor, outcome.history
         self.grid_, self.record_ = outcome.grid, outcome.record
         self.n_features_in_, self._many_outputs = outcome.n_features, outcome.many_outputs

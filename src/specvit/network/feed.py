@@ -80,8 +80,7 @@ class Reiterable:
     """Validation batches: anything that can be gone through again and again.
 
     Lightning takes a bare list for several loaders; inside this it is one. Of several processes each
-    takes its part, if the source has a method ``part(rank, world_size)``, or else each `world_size`-th
-    batch.
+    takes every `world_size`-th batch.
     """
 
     def __init__(self, source, rank=0, world_size=1):
@@ -90,15 +89,10 @@ class Reiterable:
                 "val_batches must be re-iterable (a list, a DataLoader), because validation is repeated; "
                 f"got {type(source).__name__}, which can be read once"
             )
-        self._step = slice(None)
-        if world_size > 1 and hasattr(source, "part"):
-            source = source.part(rank, world_size)
-        elif world_size > 1:
-            self._step = slice(rank, None, world_size)
-        self.source = source
+        self.source, self.rank, self.world_size = source, rank, world_size
 
     def __iter__(self):
-        return itertools.islice(self.source, self._step.start, self._step.stop, self._step.step)
+        return itertools.islice(self.source, self.rank, None, self.world_size)
 
 
 class ShuffledArrays:
@@ -118,6 +112,11 @@ class ShuffledArrays:
     rank, world_size : int
         This process among those that train together.
 
+    Attributes
+    ----------
+    steps : int
+        Batches in a round, the same for every process.
+
     Raises
     ------
     ValueError
@@ -128,15 +127,15 @@ class ShuffledArrays:
         self.tensors, self.batch_size, self.seed = tensors, batch_size, seed
         self.rank, self.world_size, self.step = rank, world_size, 0
         n = len(tensors[0])
-        if n // len(self) < world_size:
+        self.steps = -(-n // (batch_size * world_size))
+        if n // self.steps < world_size:
             raise ValueError(
-                f"{n} spectra in {len(self)} batches cannot be shared by {world_size} processes: "
+                f"{n} spectra in {self.steps} batches cannot be shared by {world_size} processes: "
                 "take fewer, or a batch_size above 1"
             )
 
     def __len__(self):
-        """Batches in a round, the same for every process."""
-        return -(-len(self.tensors[0]) // (self.batch_size * self.world_size))
+        return self.steps
 
     def set_step(self, step):
         """Continue with batch number `step`, counted over all rounds."""
@@ -149,7 +148,7 @@ class ShuffledArrays:
         )
 
     def __iter__(self):
-        n, steps = len(self.tensors[0]), len(self)
+        n, steps = len(self.tensors[0]), self.steps
         while True:
             turn, position = divmod(self.step, steps)
             generator = torch.Generator().manual_seed(self.seed + turn)
