@@ -3,50 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import norm
 
 from specvit.assess._linear import CompressedSpectra
 from specvit.assess.bayes import bayes_limit, posterior
 from specvit.assess.fisher import fisher_information, van_trees
-from specvit.simulate import Augmentation, Survey, SurveyBatch
+from specvit.simulate import Augmentation, Survey
 
 #: R² of log g of the paper survey by an independent float64 computation, error 0.01 at the faint end.
 EXPECTED = {20.0: 0.993, 20.5: 0.985, 21.0: 0.966, 21.5: 0.922, 22.0: 0.831, 22.5: 0.671}
 
 
-class Toy:
-    """Linear-Gaussian survey: spectra linear in labels of Gaussian prior, noise of known variance."""
-
-    label_names = ("x", "y")
-    device = torch.device("cpu")
-    n_pixels = 40
-
-    def __init__(self, noise, prior_sigma=(1.0, 2.0)):
-        rng = np.random.default_rng(5)
-        self.basis = torch.as_tensor(rng.normal(size=(3, self.n_pixels)))  # constant, x, y
-        self.variance = torch.as_tensor(noise**2 * rng.uniform(0.5, 2, self.n_pixels))
-        self.prior_sigma = np.array(prior_sigma)
-        self.prior = self
-
-    def from_unit(self, u):
-        return 3 + self.prior_sigma * norm.ppf(u)
-
-    def coefficients(self, labels):
-        labels = torch.as_tensor(labels)
-        return torch.cat([torch.ones_like(labels[:, :1]), labels], 1)
-
-    def draw(self, n, *, stream, device, magnitude):
-        rng = np.random.default_rng(stream)
-        labels = torch.as_tensor(self.from_unit(rng.random((n, 2))))
-        clean = self.coefficients(labels) @ self.basis
-        sigma = self.variance.sqrt().expand_as(clean)
-        noisy = clean + sigma * torch.as_tensor(rng.normal(size=clean.shape))
-        return SurveyBatch(noisy, 1 / sigma**2, labels, torch.zeros(n), clean, sigma)
-
-
 @pytest.mark.parametrize("noise", [0.3, 5.0])
-def test_linear_gaussian_survey_in_closed_form(noise):
-    toy = Toy(noise)
+def test_linear_gaussian_survey_in_closed_form(linear_gaussian, noise):
+    toy = linear_gaussian(noise)
     slopes = toy.basis[1:].numpy().T[None]
     fisher = fisher_information(slopes, toy.variance, toy.label_names)
     covariance = van_trees(fisher, 1 / toy.prior_sigma**2)  # of the posterior, here an equality
@@ -73,9 +42,9 @@ def test_linear_gaussian_survey_in_closed_form(noise):
     np.testing.assert_allclose(result.sigma / sigma, 1, atol=0.12)
 
 
-def test_free_amplitude_against_brute_force():
+def test_free_amplitude_against_brute_force(linear_gaussian):
     """The amplitude marginalised by the formula, and labels and amplitude on a grid."""
-    toy = Toy(4.0)
+    toy = linear_gaussian(4.0)
     batch = toy.draw(2, stream=0, device="cpu", magnitude=None)
     result = posterior(batch.flux, batch.noiseless_sigma**2, toy, n_draws=3000, target_ess=6000)
     x, y = np.meshgrid(3 + np.linspace(-5, 5, 201), 3 + 2 * np.linspace(-5, 5, 201), indexing="ij")
@@ -95,8 +64,8 @@ def test_free_amplitude_against_brute_force():
         np.testing.assert_allclose(sigma, np.sqrt(density @ (labels - exact) ** 2), rtol=0.05)
 
 
-def test_few_draws_are_flagged():
-    toy = Toy(0.01)
+def test_few_draws_are_flagged(linear_gaussian):
+    toy = linear_gaussian(0.01)
     batch = toy.draw(8, stream=0, device="cpu", magnitude=None)
     result = posterior(batch.flux, batch.noiseless_sigma**2, toy, amplitude=1.0, n_prior=500, n_rounds=0)
     assert result.flagged.all() and (result.ess < 100).all() and len(result) == 8
@@ -104,8 +73,8 @@ def test_few_draws_are_flagged():
     assert not refined.flagged.any() and (refined.ess >= 1000).all()
 
 
-def test_masked_pixels_are_left_out():
-    toy = Toy(0.3)
+def test_masked_pixels_are_left_out(linear_gaussian):
+    toy = linear_gaussian(0.3)
     batch = toy.draw(3, stream=0, device="cpu", magnitude=None)
     flux, variance = batch.flux.clone(), (batch.noiseless_sigma**2).clone()
     flux[:, :10], variance[:, :10] = np.nan, np.inf
@@ -115,8 +84,8 @@ def test_masked_pixels_are_left_out():
     np.testing.assert_allclose(masked.mean, cut.mean, rtol=1e-6)
 
 
-def test_what_is_refused():
-    toy = Toy(1.0)
+def test_what_is_refused(linear_gaussian):
+    toy = linear_gaussian(1.0)
     flux = torch.zeros(2, 40)
     with pytest.raises(ValueError, match=r"must have shape \(n, 40\), got \(2, 39\)"):
         posterior(flux[:, 1:], flux[:, 1:], toy)

@@ -236,3 +236,22 @@ def test_what_is_refused(survey, linear):
         survey_fisher(survey, [[100.0, 2, 0, 0, 0]], 20.0)
     with pytest.raises(ValueError, match=r"exponents must be above 0\.65"):
         van_trees_survey(survey, 20.0, 10, exponents=[0.5])
+
+
+def test_priors_that_reach_a_hair_beyond_the_library(survey):
+    """[alpha/M] of the surveys starts at −0.2, the library at −0.1999."""
+    edge, inside, outside = (np.array([[5000, 3, -0.5, alpham, -0.3]]) for alpham in (-0.2, -0.199, -0.21))
+    close = survey_fisher(survey, inside, 21.0).matrix
+    found = survey_fisher(survey, edge, 21.0).matrix
+    np.testing.assert_allclose(found, close, rtol=0.2, atol=1e-6 * close.max())
+    with pytest.raises(ValueError, match="alpham must lie in"):
+        survey_fisher(survey, outside, 21.0)
+
+
+def test_masked_windows_carry_no_information(survey):
+    star = np.array([[5000, 3, -0.5, 0.1, -0.3]])
+    windows = [(7000, 8000)], [(8000.3, 9000)]
+    parts = [survey_fisher(Survey("paper", masked=x), star, 21.0, continuum=None).matrix for x in windows]
+    whole = survey_fisher(survey, star, 21.0, continuum=None).matrix
+    assert all((np.diagonal(part[0]) < np.diagonal(whole[0])).all() for part in parts)
+    np.testing.assert_allclose(sum(parts), whole, rtol=0.02, atol=1e-4 * np.abs(whole).max())

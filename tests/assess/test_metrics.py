@@ -1,24 +1,121 @@
-"""Figures of merit against scikit-learn and closed forms."""
+"""Figures of merit against scikit-learn, SciPy and closed forms."""
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import median_abs_deviation, norm
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from specvit.assess import label_metrics, score_survey
+from specvit.assess import DEFINITIONS, METRICS, figures_of_merit, label_metrics, score_survey
+from specvit.assess.metrics import _weighted, bootstrap_errors, bootstrap_weights
 from specvit.simulate import Survey
 
 
-def test_against_scikit_learn():
-    rng = np.random.default_rng(0)
-    truth = rng.normal(3, 1, 1000)
-    prediction = truth + rng.normal(0.1, 0.3, 1000)
-    figures = label_metrics(truth, prediction, np.full(1000, 0.3))
-    assert figures["r2"] == pytest.approx(r2_score(truth, prediction))
-    assert figures["mae"] == pytest.approx(mean_absolute_error(truth, prediction))
-    assert figures["rmse"] == pytest.approx(root_mean_squared_error(truth, prediction))
-    assert figures["bias"] == pytest.approx(0.1, abs=0.03)
-    assert figures["coverage"] == pytest.approx(0.65, abs=0.05)
+def reference(truth, prediction, sigma):
+    """Every figure by other people's code."""
+    e = prediction - truth
+    scatter = 1.4826 * median_abs_deviation(e)
+    return {
+        "r2": r2_score(truth, prediction),
+        "mae": mean_absolute_error(truth, prediction),
+        "rmse": root_mean_squared_error(truth, prediction),
+        "bias": np.mean(e),
+        "scatter": scatter,
+        "outliers": np.mean(np.abs(e) > 3 * scatter),
+        "coverage68": np.mean(np.abs(e) <= sigma),
+        "coverage95": np.mean(np.abs(e) <= norm.ppf(0.975) * sigma),
+    }
+
+
+def sample(n, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(3, 1, n)
+    return truth, truth + 0.1 + 0.3 * rng.standard_t(3, n), rng.uniform(0.2, 0.5, n)
+
+
+@pytest.mark.parametrize("n", [5, 6, 1000, 1001])
+def test_every_figure_against_others_code(n):
+    figures = figures_of_merit(*sample(n))
+    assert tuple(figures) == METRICS == tuple(DEFINITIONS)
+    assert figures == pytest.approx(reference(*sample(n)), rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [40, 41])
+def test_every_figure_of_a_resample_is_that_of_the_repeated_stars(n):
+    truth, prediction, sigma = sample(n)
+    weights = bootstrap_weights(n, 20, np.random.default_rng(1))
+    assert (weights.sum(1) == n).all()
+    weights[:, : n // 3] = 0  # a bin has not the same number of stars in every resample
+    figures = _weighted(truth, prediction - truth, sigma, weights.astype(float))
+    for i, counts in enumerate(weights):
+        expected = reference(*(np.repeat(x, counts) for x in (truth, prediction, sigma)))
+        assert {name: values[i] for name, values in figures.items()} == pytest.approx(expected, rel=1e-10)
+
+
+def test_bootstrap_errors_in_closed_form():
+    """Gaussian residuals: bias has error s/√n, rmse s/√(2n), mae s√((1 − 2/π)/n), scatter 1.17 s/√n."""
+    n, s = 4000, 0.5
+    rng = np.random.default_rng(2)
+    truth = rng.normal(0, 2, n)
+    weights = bootstrap_weights(n, 1000, rng)
+    errors = bootstrap_errors(truth, truth + rng.normal(0, s, n), np.full(n, s), weights)
+    expected = {
+        "bias": s / np.sqrt(n),
+        "rmse": s / np.sqrt(2 * n),
+        "mae": s * np.sqrt((1 - 2 / np.pi) / n),
+        "scatter": 1.167 * s / np.sqrt(n),  # of the MAD: Rousseeuw & Croux 1993, efficiency 0.3674
+        "coverage68": np.sqrt(0.6827 * 0.3173 / n),
+        "coverage95": np.sqrt(0.95 * 0.05 / n),
+        "r2": 2 * (s / 2) ** 2 / np.sqrt(n),  # of a ratio of two independent χ² of n: √(4/n) (1 − R²)
+    }
+    for name, value in expected.items():
+        rel = 0.3 if name == "scatter" else 0.12  # the bootstrap of a quantile is right to n^(−1/4) only
+        assert errors[name] == pytest.approx(value, rel=rel), name
+
+
+def test_chunks_change_nothing(monkeypatch):
+    truth, prediction, sigma = sample(50)
+    weights = bootstrap_weights(50, 30, np.random.default_rng(3))
+    whole = bootstrap_errors(truth, prediction, sigma, weights)
+    monkeypatch.setattr("specvit.assess.metrics._CHUNK", 100)
+    assert bootstrap_errors(truth, prediction, sigma, weights) == pytest.approx(whole, rel=1e-12)
+
+
+def test_figures_that_do_not_exist_are_nan():
+    truth, prediction, sigma = sample(10)
+    figures = figures_of_merit(truth, prediction)
+    assert np.isnan([figures["coverage68"], figures["coverage95"]]).all() and np.isfinite(figures["r2"])
+    assert np.isnan(figures_of_merit(np.full(10, 4.4), prediction)["r2"])
+    assert np.isnan(list(figures_of_merit([], []).values())).all()
+    none = bootstrap_errors(truth, prediction, sigma, bootstrap_weights(10, 0, np.random.default_rng(0)))
+    assert np.isnan(list(none.values())).all()
+
+
+def test_stars_without_sigma_are_left_out_of_coverage():
+    truth, prediction = np.zeros(4), np.array([0.5, 1.5, 0.5, 0.5])
+    figures = figures_of_merit(truth, prediction, [1, 1, np.nan, np.nan])
+    assert figures["coverage68"] == 0.5 and figures["coverage95"] == 1
+
+
+def test_a_constant_residual_has_no_scatter():
+    figures = figures_of_merit(np.arange(5.0), np.arange(5.0) + 0.25)
+    assert figures["scatter"] == 0 and figures["bias"] == 0.25 and figures["outliers"] == 1
+
+
+def test_what_is_refused():
+    with pytest.raises(ValueError, match=r"one shape \(n,\), got \(3,\), \(3, 1\) and \(3,\)"):
+        figures_of_merit(np.zeros(3), np.zeros((3, 1)))
+    with pytest.raises(ValueError, match="prediction must be finite, 1 of 2 are not"):
+        figures_of_merit([1, 2], [1, np.nan])
+    with pytest.raises(ValueError, match=r"weights must have shape \(size, 2\), got \(2, 3\)"):
+        bootstrap_errors([1, 2], [1, 2], None, np.ones((2, 3)))
+
+
+def test_the_record_of_weights():
+    truth, prediction, sigma = sample(1000)
+    figures = label_metrics(truth, prediction, sigma)
+    assert list(figures) == ["r2", "mae", "rmse", "bias", "coverage"]
+    assert figures["coverage"] == np.mean(np.abs(prediction - truth) <= sigma)
     assert "coverage" not in label_metrics(truth, prediction)
 
 

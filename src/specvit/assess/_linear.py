@@ -7,19 +7,39 @@ import copy
 import numpy as np
 import torch
 
-from specvit.simulate.noise import fnu_shape
+from specvit.simulate.noise import PhotonNoise, fnu_shape
 
-__all__ = ["CompressedSpectra", "require_plain"]
+__all__ = ["CompressedSpectra", "require_plain", "require_prior"]
 
 _CHUNK = 8192  # spectra at once: the products of line and continuum coefficients take 4 kB each
 
 
 def require_plain(survey):
-    """Raise ValueError if the survey has imperfections, which no likelihood here describes."""
+    """Raise ValueError if no likelihood here describes the survey.
+
+    That is if it has imperfections, radial velocities, or another noise than that of counted photons.
+    """
     if survey.augmentation != type(survey.augmentation)():
         raise ValueError(
             f"survey must have no imperfections, {survey.name!r} has: its limits are known only for "
             f"Survey({survey.name!r}, augmentation=Augmentation())"
+        )
+    if survey.velocity:
+        raise ValueError(
+            f"survey must have stars at rest for its limits to be known, got {survey.velocity!r}"
+        )
+    if not isinstance(survey.noise, PhotonNoise):
+        raise ValueError(
+            f"survey must have PhotonNoise for its limits to be known, got {type(survey.noise).__name__}"
+        )
+
+
+def require_prior(survey):
+    """Raise ValueError if the survey's prior cannot be searched, as a posterior must be."""
+    if not hasattr(survey.prior, "from_unit"):
+        raise ValueError(
+            "survey must have a prior with from_unit for its Bayes limit to be known, "
+            f"got {type(survey.prior).__name__}"
         )
 
 
@@ -37,7 +57,7 @@ class CompressedSpectra:
     Parameters
     ----------
     survey : Survey
-        Prior, emulator and noise; without imperfections.
+        Prior, emulator and noise (`require_plain`, `require_prior`).
     magnitude : float
         Brightness at which the noise is taken.
     n : int
@@ -58,6 +78,7 @@ class CompressedSpectra:
 
     def __init__(self, survey, magnitude, *, n=1500, tolerance=1e-4, device="cpu", seed=0):
         require_plain(survey)
+        require_prior(survey)
         self.prior, self.label_names, self.device = survey.prior, survey.label_names, torch.device(device)
         emulator = copy.deepcopy(survey.emulator).double()
         wave, noise = survey.grid.wave, survey.noise

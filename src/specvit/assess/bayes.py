@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from specvit.assess._linear import CompressedSpectra
 from specvit.assess._sampling import refine
 
-__all__ = ["BayesLimit", "Posterior", "bayes_limit", "posterior"]
+__all__ = ["BayesLimit", "Posterior", "bayes_limit", "posterior", "variance_of_prior"]
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def posterior(
     return Posterior(tuple(spectra.label_names), *columns, ess < min_ess)
 
 
-def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2**42, **options):
+def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2**42, batch=None, **options):
     """The Bayes limit of a survey: R², MAE and RMSE that no estimator can beat, with their errors.
 
     Of all functions of the spectrum the posterior mean has the least squared error, hence
@@ -215,6 +215,9 @@ def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2*
         Model of the spectra (see `posterior`); by default the survey's own, compressed.
     stream : int
         Stream of the survey that the stars come from.
+    batch : SurveyBatch, optional
+        Spectra of the survey instead of `n_stars` drawn here: anything with ``flux``, ``ivar``,
+        ``noiseless_sigma`` and ``labels``.
     **options
         Those of `posterior`; and `device`, for the default model.
 
@@ -228,18 +231,19 @@ def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2*
         If the survey has imperfections, which the likelihood would have to describe, or `n_stars` is
         below 2.
     """
+    n_stars = n_stars if batch is None else len(batch.flux)
     if n_stars < 2:
         raise ValueError(f"n_stars must be at least 2, got {n_stars!r}")
     device = options.pop("device", "cpu")
     if spectra is None:
         brightest = survey.magnitude[0] if magnitude is None else magnitude
         spectra = CompressedSpectra(survey, brightest, device=device)
-    batch = survey.draw(n_stars, stream=stream, device=spectra.device, magnitude=magnitude)
-    result = posterior(batch.flux, batch.noiseless_sigma**2, spectra, **options)
+    if batch is None:
+        batch = survey.draw(n_stars, stream=stream, device=spectra.device, magnitude=magnitude)
+    variance = torch.where(batch.ivar > 0, batch.noiseless_sigma**2, torch.inf)
+    result = posterior(batch.flux, variance, spectra, **options)
     truth = batch.labels.double().cpu().numpy()
-    n_labels = truth.shape[1]
-    prior = spectra.prior.from_unit(np.random.default_rng(1).random((400_000, n_labels)))
-    prior_variance = prior.var(0)
+    prior_variance = variance_of_prior(spectra.prior, truth.shape[1])
     variance, root_n = result.sigma**2, np.sqrt(n_stars)
     rmse = np.sqrt(variance.mean(0))
     spread = variance.std(0, ddof=1) / root_n
@@ -258,3 +262,8 @@ def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2*
         posterior=result,
         truth=truth,
     )
+
+
+def variance_of_prior(prior, n_labels):
+    """Variance of each label under a prior, ndarray (n_labels,), to about 0.2 %."""
+    return prior.from_unit(np.random.default_rng(1).random((400_000, n_labels))).var(0)

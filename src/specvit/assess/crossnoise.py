@@ -1,0 +1,59 @@
+"""Does a predictor trained at one level of noise carry over to another?"""
+
+from __future__ import annotations
+
+from specvit.assess._bins import import_pandas
+from specvit.assess.evaluation import evaluate
+
+__all__ = ["cross_noise_matrix"]
+
+
+def cross_noise_matrix(trainer, data_at, levels, *, test_levels=None, label="logg", n=4000, **options):
+    """How predictors trained at one level of noise do at another.
+
+    Parameters
+    ----------
+    trainer : callable or dict
+        From a level to a predictor trained at it (asked once for each), or the predictors by level.
+    data_at : callable
+        From a level to the survey or data set to test on: ``lambda m: Survey("paper", magnitude=m)``, or
+        ``lambda a: dataset.frozen(1000, noise_level=a)``. With the same seed these are the same stars.
+    levels : sequence of float
+        Of training: magnitudes, factors on the noise, or what else `data_at` takes.
+    test_levels : sequence of float, optional
+        By default `levels`.
+    label : str
+    n : int
+        Spectra at each test level.
+    **options
+        Those of `evaluate`: `seed`, `bootstrap`, `device`, `batch_size`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each pair: ``trained``, ``tested``, ``label``, ``snr``, ``n``, ``unusable``, the figures;
+        ``table.pivot(index="trained", columns="tested", values="r2")`` is the matrix.
+
+    Raises
+    ------
+    ImportError, TypeError, ValueError
+        As `evaluate` does; also if there are no levels.
+    """
+    pd = import_pandas()
+    levels = list(levels)
+    test_levels = levels if test_levels is None else list(test_levels)
+    if not levels or not test_levels:
+        raise ValueError("levels must be at least one")
+    predictors = {str(i): trainer(x) if callable(trainer) else trainer[x] for i, x in enumerate(levels)}
+    frames = []
+    for tested in test_levels:
+        table = evaluate(predictors, data_at(tested), n=n, labels=(label,), limits=False, **options)
+        table = table[table["by"] == "overall"]
+        table.insert(0, "trained", [levels[int(i)] for i in table["predictor"]])
+        table.insert(1, "tested", tested)
+        frames.append(table)
+    result = pd.concat(frames, ignore_index=True)
+    dropped = ["predictor", "kind", "by", "low", "high", "centre"]
+    result = result.drop(columns=dropped).sort_values(["trained", "tested"], ignore_index=True)
+    result.attrs = {key: frames[0].attrs[key] for key in ("definitions", "seed", "specvit")}
+    return result

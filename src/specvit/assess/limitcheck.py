@@ -1,0 +1,91 @@
+"""Whether the limits are limits: no predictor may do better than the Bayes limit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specvit.assess._bins import import_pandas
+from specvit.assess._limits import BAYES, mean_error
+
+__all__ = ["check_limits"]
+
+
+def check_limits(table, tolerance=2.0, *, predictions=None):
+    """Predictors that do better than the Bayes limit allows: an error somewhere, or chance.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `evaluate`, with limits.
+    tolerance : float
+        Standard errors by which a predictor may exceed the limit.
+    predictions : pandas.DataFrame, optional
+        Of the same evaluation. With them each predictor is compared with the posterior means *on the same
+        spectra*, of which there are `limit_stars`, and the comparison is sharper.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each violation: ``predictor``, ``label``, ``by``, ``low``, ``high``, ``r2``, ``limit``,
+        ``excess`` = r2 − limit, ``error`` of that, and ``n``. Empty if limits are limits.
+
+    Raises
+    ------
+    ValueError
+        If the table has no Bayes limit, or the tolerance is negative.
+
+    Notes
+    -----
+    Without `predictions` the error is that of the limit (the scatter of the posterior variances over its
+    stars) and that of the predictor (bootstrap) in quadrature. Some stars are common to both, which makes
+    them vary together, so the true error is no larger. With them, both R² are over the same spectra and the
+    excess is Σ(e_Bayes² − e²) / Σ(t − ⟨t⟩)², whose error is that of the mean of e_Bayes² − e² alone: for a
+    predictor near the limit most of the scatter is common and drops out.
+
+    Out of many comparisons of a predictor that is *at* the limit, one in 44 exceeds it by 2 errors by chance.
+    """
+    pd = import_pandas()
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must not be negative, got {tolerance!r}")
+    keys = ["label", "by", "low", "high"]
+    bounds = table[table["predictor"] == BAYES]
+    if not len(bounds):
+        raise ValueError(f"table has no {BAYES!r} to compare with: evaluate a survey with limits=True")
+    found = []
+    for _, bound in bounds.iterrows():
+        same = (table["kind"] == "predictor") & (table["label"] == bound["label"])
+        same &= table["by"] == bound["by"]
+        for edge in ("low", "high"):
+            same &= (table[edge] == bound[edge]) | (table[edge].isna() & np.isnan(bound[edge]))
+        for _, row in table[same].iterrows():
+            result = {"r2": row["r2"], "limit": bound["r2"], "n": row["n"]}
+            result["error"] = np.hypot(row["r2_err"], bound["r2_err"])
+            if predictions is not None:
+                result = _paired(predictions, row)
+            result["excess"] = result["r2"] - result["limit"]
+            if result["excess"] > tolerance * result["error"]:
+                found.append({name: row[name] for name in ["predictor", *keys]} | result)
+    return pd.DataFrame(found, columns=["predictor", *keys, "r2", "limit", "excess", "error", "n"])
+
+
+def _paired(predictions, row):
+    """R² of a predictor and of the posterior means over the spectra of a bin that both have."""
+    chosen = predictions[(predictions["label"] == row["label"]) & predictions["prediction"].notna()]
+    if row["by"] != "overall":
+        value = chosen[row["by"]]
+        inside = value == row["low"] if row["low"] == row["high"] else value.between(row["low"], row["high"])
+        chosen = chosen[inside]
+    pair = [
+        chosen[chosen["predictor"] == name].set_index(["star", "magnitude"])
+        for name in (row["predictor"], BAYES)
+    ]
+    both = pair[0].join(pair[1]["prediction"].rename("best"), how="inner")
+    truth = both["truth"].to_numpy()
+    own, best = (np.square(both[name].to_numpy() - truth) for name in ("prediction", "best"))
+    spread, star = np.square(truth - truth.mean()).sum(), both.index.get_level_values("star").to_numpy()
+    return {
+        "r2": 1 - own.sum() / spread,
+        "limit": 1 - best.sum() / spread,
+        "error": mean_error(best - own, star) * len(both) / spread,
+        "n": len(both),
+    }
