@@ -10,7 +10,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["assess", "grid", "network", "simulate", "spectra", "weights"],
+    submodules=["assess", "baselines", "grid", "network", "simulate", "spectra", "weights"],
     submod_attrs={
         "estimator": ["LoggEstimator"],
         "example": ["example_spectrum"],

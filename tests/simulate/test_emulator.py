@@ -239,3 +239,24 @@ def test_report_sees_a_bad_emulator():
 def test_fit_refuses_a_sharper_grid():
     with pytest.raises(ValueError, match="sigma must exceed the library's own LSF"):
         fit_emulator(toy_library(20, 0), PixelGrid.linear(7950, 8050, 300, 0.1), steps=1)
+
+
+@pytest.mark.parametrize(
+    ("grid", "settings", "rule"),
+    [
+        (PixelGrid(np.linspace(7200, 7300, 65), 1.0, medium="air"), {}, "grid must be in vacuum"),
+        (
+            PixelGrid(np.linspace(7090, 7300, 65), 1.0),
+            {"max_velocity": 2000.0},
+            "max_velocity=2000.0 km/s needs",
+        ),
+        (
+            PixelGrid(np.linspace(7200, 7300, 65), 1.0),
+            {"held_out": 1e-9},
+            "held_out must leave out at least one",
+        ),
+    ],
+)
+def test_what_an_emulator_cannot_be_fitted_to_is_said(grid, settings, rule):
+    with pytest.raises(ValueError, match=rule):
+        Emulator.fit(toy_library(60, 0), grid, steps=1, **settings)

@@ -9,8 +9,8 @@ import pytest
 from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
 from specutils import Spectrum, SpectrumCollection, SpectrumList
 
-from specvit.grid import FWHM_PER_SIGMA, PFS_MR, PixelGrid, Resampler, edges_from_centres
-from specvit.spectra import Flag, SpectrumError, adapt, vacuum_to_air
+from specvit.grid import FWHM_PER_SIGMA, PFS_MR, PixelGrid, Resampler, edges_from_centres, vacuum_to_air
+from specvit.spectra import Flag, SpectrumError, adapt
 
 KW = {"medium": "vacuum", "resolution": 8000}
 

@@ -1,5 +1,6 @@
 """Where pixels are: instrument grids and resampling onto them (numpy and scipy only)."""
 
+from specvit.grid.air import air_to_vacuum, vacuum_to_air
 from specvit.grid.edges import edges_from_centres
 from specvit.grid.pixelgrid import FWHM_PER_SIGMA, PFS_MR, PixelGrid
 from specvit.grid.resample import Resampled, Resampler, matching_sigma
@@ -10,6 +11,8 @@ __all__ = [
     "PixelGrid",
     "Resampled",
     "Resampler",
+    "air_to_vacuum",
     "edges_from_centres",
     "matching_sigma",
+    "vacuum_to_air",
 ]

@@ -10,7 +10,7 @@ import torch
 from specvit.grid import PixelGrid
 from specvit.simulate.emulator import NATIVE_LSF_FRACTION, Emulator
 from specvit.simulate.library import LABELS, SyntheticLibrary, carbon_star
-from specvit.simulate.smoothing import smooth_library
+from specvit.simulate.smoothing import SPEED_OF_LIGHT, smooth_library
 
 __all__ = ["fit_emulator", "split_library"]
 
@@ -28,8 +28,18 @@ def split_library(library: SyntheticLibrary, held_out=1 / 9, seed=0):
     Returns
     -------
     fitted, held_out : ndarray of int
+
+    Raises
+    ------
+    ValueError
+        If that is none of them, or all.
     """
     useful = np.flatnonzero(~carbon_star(library.labels))
+    if not 1 <= int(useful.size * held_out) < useful.size:
+        raise ValueError(
+            f"held_out must leave out at least one and not all of the {useful.size} useful spectra, "
+            f"got {held_out!r}"
+        )
     chosen = np.random.default_rng(seed).choice(useful, int(useful.size * held_out), replace=False)
     return np.setdiff1d(useful, chosen), np.sort(chosen)
 
@@ -45,6 +55,7 @@ def fit_emulator(
     steps=8_000,
     batch_size=512,
     learning_rate=5e-3,
+    max_velocity=20.0,
     seed=0,
     device="cpu",
     progress=None,
@@ -60,14 +71,17 @@ def fit_emulator(
     library : SyntheticLibrary
         Spectra to fit; leave out carbon stars (`carbon_star`) and what is held out for validation.
     grid : PixelGrid
-        Pixels and LSF. The library must be sharper than 0.85 of the LSF and reach 10 σ + 1 Å further
-        than the pixels: what a star at ±20 km/s and the widest LSF need.
+        Pixels, vacuum, and LSF. The library must be sharper than 0.85 of the LSF and reach 10 σ + 1 Å
+        further than the pixels: what a star at ±20 km/s and the widest LSF need.
     n_components, n_continuum : int
         Principal components of the normalised flux and of ln(continuum).
     width, members : int
         Width and number of the networks for the lines, see `Emulator`.
     steps, batch_size, learning_rate, seed
         Adam with warm-up and a cosine schedule; the result depends on the seed only.
+    max_velocity : float
+        Velocity of stars, in km/s, that the emulator can shift to: it keeps so much more of the library
+        on either side.
     device : str or torch.device
         Where the networks are trained; the emulator comes back on the CPU.
     progress : callable, optional
@@ -76,8 +90,22 @@ def fit_emulator(
     Returns
     -------
     Emulator
+
+    Raises
+    ------
+    ValueError
+        If `grid` is in air, or the library does not reach as far as `max_velocity` asks.
     """
+    if grid.medium != "vacuum":
+        raise ValueError(f"grid must be in vacuum, as libraries are, got medium {grid.medium!r}")
     margin = 5 * grid.lsf_sigma.max() + 1.0
+    if max_velocity > 20.0:
+        margin += grid.edges[-1] * (max_velocity - 20.0) / SPEED_OF_LIGHT
+        if library.wave[0] > grid.edges[0] - margin or library.wave[-1] < grid.edges[-1] + margin:
+            raise ValueError(
+                f"max_velocity={max_velocity!r} km/s needs a library that reaches {margin:.1f} Å beyond the "
+                f"pixels, this one covers {library.wave[0]:.1f} to {library.wave[-1]:.1f} Å"
+            )
     wave = library.wave[(library.wave > grid.edges[0] - margin) & (library.wave < grid.edges[-1] + margin)]
     sigma = NATIVE_LSF_FRACTION * np.interp(wave, grid.wave, grid.lsf_sigma)
     spectra = smooth_library(library, sigma, wave)

@@ -2,6 +2,5 @@
 
 from specvit.spectra.adapter import adapt
 from specvit.spectra.batch import Flag, SpectrumBatch, SpectrumError
-from specvit.spectra.medium import air_to_vacuum, vacuum_to_air
 
-__all__ = ["Flag", "SpectrumBatch", "SpectrumError", "adapt", "air_to_vacuum", "vacuum_to_air"]
+__all__ = ["Flag", "SpectrumBatch", "SpectrumError", "adapt"]

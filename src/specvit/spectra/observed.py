@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from specvit.grid import edges_from_centres
+from specvit.grid import air_to_vacuum, edges_from_centres, vacuum_to_air
 from specvit.spectra.batch import Flag, SpectrumError
-from specvit.spectra.medium import air_to_vacuum, medium_of, vacuum_to_air
+from specvit.spectra.medium import medium_of
 from specvit.spectra.units import (
     flux_factor,
     real_array,
