@@ -1,0 +1,176 @@
+"""``specvit evaluate``: how good networks and their peers are, beside the limits, as a report."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from specvit.cli.common import add_traceback, count, given, tell
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands):
+    """Add the command to `commands`, the subparsers of the command line."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure weights and other methods on the same spectra, and write a report",
+        description="Measure networks, and other methods if asked for, on identical spectra and noise of a "
+        "survey or data set; compute the limits that nothing can beat; write a report with figures.",
+        epilog="Exit status 1: the report is written, but an audit was not passed.",
+    )
+    parser.add_argument(
+        "--weights", nargs="*", metavar="NAME|PATH", help="bundled weights or files (default: all bundled)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the report goes")
+    parser.add_argument("--overwrite", action="store_true", help="replace a report that is there")
+    spectra = parser.add_argument_group("spectra")
+    source = spectra.add_mutually_exclusive_group()
+    source.add_argument("--survey", default="paper", help="paper (default) or pfs-mr")
+    source.add_argument(
+        "--dataset", type=Path, metavar="PATH", help="instead, a folder or file of simulate's"
+    )
+    spectra.add_argument("--n", type=count, default=4000, help="stars (default: %(default)s)")
+    spectra.add_argument(
+        "--magnitudes", nargs="+", type=float, metavar="M", help="observe all n stars at each (surveys only)"
+    )
+    spectra.add_argument("--labels", nargs="+", default=["logg"], metavar="LABEL", help="default: logg")
+    spectra.add_argument("--seed", type=int, default=0, metavar="N", help="of stars and noise (default: 0)")
+    peers = parser.add_argument_group("peers")
+    peers.add_argument(
+        "--baselines",
+        nargs="+",
+        default=[],
+        choices=["ridge", "lightgbm", "chi2"],
+        help="train these and measure them too",
+    )
+    peers.add_argument(
+        "--train-size", type=count, default=50_000, metavar="N", help="spectra to train on (default: 50,000)"
+    )
+    peers.add_argument("--train-dataset", type=Path, metavar="PATH", help="what to train on with --dataset")
+    limits = parser.add_argument_group("limits and audits")
+    limits.add_argument("--no-limits", dest="limits", action="store_false", help="compute no limits")
+    limits.add_argument("--limit-stars", type=count, metavar="N", help="that limits rest on (default: 500)")
+    limits.add_argument("--audit", action="store_true", help="look for leaks of the labels, and calibration")
+    limits.add_argument(
+        "--audit-size", type=count, default=20_000, metavar="N", help="spectra of the audit (default: 20,000)"
+    )
+    parser.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu (default) or cuda")
+    add_traceback(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Carry the command out; returns its exit status."""
+    if (args.out / "report.md").exists() and not args.overwrite:
+        raise FileExistsError(f"{args.out / 'report.md'} exists; --overwrite replaces it")
+    if args.train_dataset is not None and args.dataset is None:
+        raise ValueError("--train-dataset goes with --dataset: of a survey, other stars are drawn")
+    learned = [name for name in args.baselines if name != "chi2"]
+    if args.dataset is not None and learned and args.train_dataset is None:
+        raise ValueError(f"--baselines {learned[0]} with --dataset needs --train-dataset")
+
+    from specvit.assess import evaluate
+    from specvit.assess.report import write_report
+
+    data = _data(args)
+    predictors, record = _predictors(args, data)
+    tell(f"measuring {', '.join(predictors)} on {data!r}")
+    table, predictions = evaluate(
+        predictors,
+        data,
+        n=args.n if args.dataset is None else min(args.n, len(data)),
+        labels=tuple(args.labels),
+        limits=args.limits,
+        seed=args.seed,
+        device=args.device,
+        return_predictions=True,
+        **given(args, "magnitudes", "limit_stars"),
+    )
+    audits = _audits(args, data, predictors, predictions) if args.audit else None
+    path = write_report(
+        args.out,
+        table,
+        predictions=predictions,
+        audits=audits,
+        title=f"Evaluation of {', '.join(predictors)}",
+        command=_command(args),
+        record=record,
+    )
+    print(path)
+    return int(any(audit.attrs.get("passed") is False for audit in (audits or {}).values()))
+
+
+def _command(args):
+    """A command line that does the same again, defaults written out."""
+    words = ["specvit", "evaluate"]
+    for name, value in vars(args).items():
+        option = f"--{name.replace('_', '-')}"
+        if name == "limits":
+            words += [] if value else ["--no-limits"]
+        elif isinstance(value, bool):
+            words += [option] if value and name != "traceback" else []
+        elif isinstance(value, list):
+            words += [option, *map(str, value)] if value else []
+        elif value is not None and not callable(value) and not (name == "survey" and args.dataset):
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def _data(args):
+    from specvit.simulate import SpectrumDataset, Survey
+
+    return Survey(args.survey) if args.dataset is None else SpectrumDataset(args.dataset)
+
+
+def _predictors(args, data):
+    """Networks and peers by the names of the report, and what it records of them."""
+    from specvit.baselines import LightGBMEstimator, RidgeEstimator, TemplateFit
+    from specvit.simulate import SpectrumDataset, Survey
+    from specvit.weights import list_weights, load_weights
+
+    found, record, labels = {}, {}, tuple(args.labels)
+    for source in list_weights() if args.weights is None else args.weights:
+        regressor, grid, about = load_weights(source)
+        if grid is not None and data.grid is not None and grid != data.grid:
+            raise ValueError(f"weights {source}: their grid is {grid!r}, that of the spectra {data.grid!r}")
+        name = f"ViT {Path(source).stem if Path(source).is_file() else source}"
+        found[name] = regressor.to(args.device)
+        record[name] = about.get("command", "trained from Python")
+    training = None
+    if set(args.baselines) & {"ridge", "lightgbm"}:
+        if args.dataset is None:
+            training = Survey(args.survey, n=args.train_size, seed=args.seed + 1)
+        else:
+            training = SpectrumDataset(args.train_dataset)
+    for choice in dict.fromkeys(args.baselines):
+        if choice == "chi2":
+            found["χ² fit"] = TemplateFit(labels=labels, device=args.device).fit(data)
+            continue
+        name, peer = {
+            "ridge": ("Ridge", lambda: RidgeEstimator(labels=labels, device=args.device)),
+            "lightgbm": ("LightGBM", lambda: LightGBMEstimator(labels=labels)),
+        }[choice]
+        tell(f"training {name} on {training!r}")
+        found[name] = peer().fit(training)
+        record[name] = f"trained on {training!r}"
+    if not found:
+        raise ValueError("there is nothing to measure: give --weights or --baselines")
+    return found, record
+
+
+def _audits(args, data, predictors, predictions):
+    from specvit.assess import audit_calibration, audit_leakage, audit_predictor
+
+    options = {"seed": args.seed, "device": args.device}
+    size = args.audit_size if args.dataset is None else min(args.audit_size, len(data))
+    audits = {}
+    for label in args.labels:
+        tell(f"auditing {label}")
+        audits[f"Leakage of {label}"] = audit_leakage(data, n=size, label=label, **options)
+        for name, predictor in predictors.items():
+            if label in getattr(predictor, "label_names", ("logg",)):
+                audit = audit_predictor(predictor, data, n=min(size, 4000), label=label, **options)
+                audits[f"{label} read from the errors by {name}"] = audit
+    audits["Calibration"] = audit_calibration(predictions)
+    return audits
