@@ -2,9 +2,10 @@
 
 usage: python scripts/make_main_figure.py --out docs/results [--device cuda] [--limits-check]
 
-Ridge and LightGBM, on pixels and on principal components, are trained on --n-train noisy spectra of the survey ``paper``. They, the bundled
-networks and a chi2 fit are measured on the same --n-test stars at each magnitude, and on as many with the
-survey's own magnitudes. What is done is kept in --work, so that a run that was cut off continues.
+Ridge and LightGBM, on pixels and on principal components, are trained on --n-train noisy spectra of the
+survey ``paper``. They, the bundled networks and a chi2 fit are measured on the same --n-test stars at each
+magnitude, and on as many with the survey's own magnitudes. What is done is kept in --work, so that a run
+that was cut off continues.
 
 With --limits-check it asks instead whether limits are limits: on --stars stars in all, other ones at each
 magnitude, no predictor may exceed the Bayes limit of these very stars by more than twice the error.
