@@ -127,8 +127,9 @@ def make_predictors(arguments, steps):
             record[shown] = settings | {"trees": found[shown].n_trees_}
     if "ridge" in arguments.peers:
         ridge = RidgeEstimator(labels=("logg",), device=arguments.device)
-        found["Ridge"] = steps("ridge", (*key, str(ridge.get_params())), lambda: ridge.fit(survey))
-        record["Ridge"] = ridge.get_params()
+        settings = {k: v for k, v in ridge.get_params().items() if k != "device"}
+        found["Ridge"] = steps("ridge", (*key, str(settings)), lambda: ridge.fit(survey))
+        record["Ridge"] = settings
     if "chi2" in arguments.peers:
         fit = TemplateFit(labels=("logg",), device=arguments.device, batch_size=arguments.batch_size)
         found["χ² fit"] = fit.fit(Survey("paper"))
