@@ -1,7 +1,8 @@
 """The command line, ``specvit COMMAND``: a module for each command, listed in `specvit.cli.program`.
 
 Exit status: 0 when every spectrum has an answer, 1 when some have none (their rows are NaN and say
-why) or an audit was not passed, 2 when the command could not be carried out; then one line on the standard error says why.
+why) or an audit was not passed, 2 when the command could not be carried out; then one line on the
+standard error says why.
 Importing this package is quick: what is slow to import is imported by the commands that need it.
 """
 

@@ -60,8 +60,6 @@ def _read_specutils(path, format):
     from astropy.io.registry import IORegistryError
     from specutils import Spectrum, SpectrumList
 
-    import specvit.spectra  # noqa: F401  (registers the readers of PFS files)
-
     options = {} if format is None else {"format": format}
     try:
         return Spectrum.read(path, **options)

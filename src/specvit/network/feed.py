@@ -23,7 +23,7 @@ def share(source, rank, world_size):
     Raises
     ------
     TypeError
-        If a source cannot be parted. A `DataLoader` that shuffles cannot: each process would draw
+        If a source cannot be parted. A ``DataLoader`` that shuffles cannot: each process would draw
         an order of its own.
     """
     if world_size == 1:
