@@ -16,8 +16,12 @@ peer of the latter draws the same noise. Both read from the page cache, or both 
 system is told before each pass to forget the files.
 
 Everything is repeated in turn, because other work on the machine comes and goes: medians are given, and the
-median of the ratios of each turn. With ``--memory``, the peak memory of processes that write, and that
-read an epoch of, 20,000 and 200,000 spectra (10 GB of disk).
+median of the ratios of each turn, of time and of processor time (that of all threads, which other work
+disturbs less).
+
+With ``--memory``, the peak memory of processes that write, and that read an epoch of, 20,000 and 200,000
+spectra (10 GB of disk). What the system's allocator keeps of memory that was freed varies by tens of MB from
+run to run, so each is measured twice: as it is, and with freed memory returned at once.
 """
 
 import argparse
@@ -90,10 +94,10 @@ def read_plain(paths, names, size, *, new=False, noise=False):
             for start in range(0, len(arrays["flux"]), size):
                 stop = min(start + size, len(arrays["flux"]))
                 for name, array in arrays.items():
-                    if new or block[name] is None or stop - start < size:
+                    if new or block[name] is None:
                         block[name] = array[start:stop]
                     else:
-                        array.read_direct(block[name], np.s_[start:stop])
+                        array.read_direct(block[name], np.s_[start:stop], np.s_[: stop - start])
                 if noise:
                     tensors = {name: torch.from_numpy(values) for name, values in block.items()}
                     tensors["flux"] + tensors["error_noiseless"] * torch.randn(tensors["flux"].shape)
@@ -111,20 +115,24 @@ def exhaust(batches, steps):
 
 
 def in_turn(functions, repeats, before=lambda: None):
-    """Seconds that each function takes: dict of name to list."""
+    """Seconds that each function takes, and those of processors: dict of name to list of both."""
     seconds = defaultdict(list)
     for _ in range(repeats):
         for name, function in functions.items():
             before()
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             function()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
     return seconds
 
 
 def show(seconds, n, name, *peers):
-    ratios = [f"{np.median(np.divide(seconds[name], seconds[peer])):.2f} × {peer}" for peer in peers]
-    print(f"  {name + ':':34s}{n / np.median(seconds[name]):10,.0f} spectra/s  {', '.join(ratios)}")
+    wall, busy = np.median(seconds[name], axis=0)
+    text = f"  {name + ':':31s}{n / wall:8,.0f} spectra/s, {1e6 * busy / n:5.1f} µs of processor each"
+    for peer in peers:
+        ratios = np.median(np.divide(seconds[name], seconds[peer]), axis=0)
+        text += f"; {ratios[0]:.2f} × {peer} ({ratios[1]:.2f} × its processor time)"
+    print(text)
 
 
 def validate(survey, folder):
@@ -205,25 +213,22 @@ def print_peak(what, folder, n, size):
 
 
 def measure_memory(folder):
-    def peak(what, n):
-        command = [
-            sys.executable,
-            __file__,
-            "--peak-of",
-            what,
-            "--n",
-            str(n),
-            "--folder",
-            str(folder / str(n)),
-        ]
-        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    def peak(what, n, **environment):
+        options = {"--peak-of": what, "--n": n, "--folder": folder / str(n)}
+        command = [sys.executable, __file__, *(str(text) for option in options.items() for text in option)]
+        result = subprocess.run(command, check=True, stdout=-1, text=True, env=os.environ | environment)
+        return int(result.stdout)
 
-    print(f"peak memory, MB: {peak('start', 1)} once a survey has been used")
+    returned = {"MALLOC_MMAP_THRESHOLD_": "1000000"}
+    print("peak memory, MB, as it is and with freed memory returned at once")
+    print(f"  once a survey has been used: {peak('start', 1)}, {peak('start', 1, **returned)}")
     for n in (20_000, 200_000):
-        print(
-            f"  {n:7,} spectra: writing {peak('write', n)}, an epoch of reading {peak('read', n)}", flush=True
-        )
+        writing = [peak("write", n)]
+        reading = [peak("read", n), peak("read", n, **returned)]
         shutil.rmtree(folder / str(n))
+        writing.append(peak("write", n, **returned))
+        shutil.rmtree(folder / str(n))
+        print(f"  {n:7,} spectra: writing {writing}, an epoch of reading {reading}", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from specvit.grid import PixelGrid
 from specvit.simulate import LABELS, SpectrumDataset, Survey, SurveyBatch, write_dataset
 from specvit.simulate.layout import COLUMNS
 from specvit.simulate.shardfile import ShardFile
+from specvit.simulate.shardwriter import _median, _nanmedian
 
 ARRAYS = ("flux", "error", "error_noiseless", "mask")
 
@@ -131,6 +132,20 @@ def test_reading_back_gives_what_was_simulated(folder):
     assert np.isnan(dataset.column("O_M")).all()
 
 
+def test_no_file_is_held_open_by_hdf5(tmp_path):
+    """Its buffers, of megabytes a file, would make memory grow with the number of files."""
+    paths = write_dataset(Stub(), tmp_path, 300, shard_size=100)
+    dataset = SpectrumDataset(tmp_path)
+    batches = iter(dataset.stream(50))
+    for _ in range(8):
+        next(batches)
+    for path in paths:
+        with h5py.File(path, "r+"):  # refused while the file is open for reading
+            pass
+    dataset.close()
+    assert len(next(batches)[0]) == len(dataset[7:57]) == 50
+
+
 def test_rows_of_every_kind(folder):
     dataset = SpectrumDataset(folder)
     everything = dataset[:]
@@ -192,6 +207,18 @@ def test_a_set_does_not_depend_on_the_number_of_threads(tmp_path, monkeypatch):
         write_dataset(Stub(), tmp_path / str(n), 3000, shard_size=800)
     assert content(tmp_path / "1") == content(tmp_path / "5")
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 64, 4097])
+def test_medians_are_those_of_numpy(width):
+    values = np.random.default_rng(width).normal(size=(20, width)).astype(np.float32)
+    values[:4, width // 3] = np.inf, -np.inf, 0, np.nan
+    values[4, : width // 2 + 1] = values[5] = np.nan
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(_median(values), np.median(values, axis=1))
+        expected = [np.median(row[~np.isnan(row)]) if not np.isnan(row).all() else np.nan for row in values]
+        np.testing.assert_array_equal(_nanmedian(values), expected)
+    assert _median(values).dtype == _nanmedian(values).dtype == np.float32
 
 
 def test_an_error_of_the_simulation_ends_the_writing(tmp_path):

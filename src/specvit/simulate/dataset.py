@@ -18,6 +18,7 @@ from specvit.simulate.shardfile import ShardFiles, sound
 
 __all__ = ["SpectrumDataset", "StoredSpectra"]
 
+_LABEL_ROWS = 16_384  # read at a time
 _TEMPLATE_ROWS = 1024  # spectra that the common shape of errors is learned from
 _FEWEST_FOR_TEMPLATE = 100
 
@@ -169,15 +170,17 @@ class SpectrumDataset:
 
     def read_labels(self):
         """Labels of all spectra, float32 (n, n_labels), from the tables alone: 4 bytes a label."""
-        out = {"labels": np.empty((len(self), len(self.label_names)), np.float32)}
-        self._read(np.arange(len(self)), out)
-        return out["labels"]
+        labels = np.empty((len(self), len(self.label_names)), np.float32)
+        for first in range(0, len(self), _LABEL_ROWS):
+            some = labels[first : first + _LABEL_ROWS]
+            self._read(np.arange(first, first + len(some)), {"labels": some})
+        return labels
 
     @property
     def label_range(self):
         """Lowest and highest value of each label: dict of str to (float, float). Reads the tables once."""
         if self._range is None:
-            labels = self.read_labels().astype(float)
+            labels = self.read_labels()
             limits = zip(self.label_names, labels.min(0).tolist(), labels.max(0).tolist(), strict=True)
             self._range = {name: (low, high) for name, low, high in limits}
         return self._range
@@ -205,9 +208,7 @@ class SpectrumDataset:
 
     def column(self, name):
         """A column of the table, such as ``"mag"`` or ``"snr"``: float64 (n,); NaN where a file lacks it."""
-        sizes = np.diff(self._file_ends, prepend=0)
-        with self._files.lock:
-            values = [self._files[k].column(name, 0, size) for k, size in enumerate(sizes)]
+        values = [self._files[k].column(name) for k in range(len(self.paths))]
         return np.concatenate(values)[self._rows[np.arange(len(self))]]
 
     def __getitem__(self, rows):
@@ -267,22 +268,22 @@ class SpectrumDataset:
         """
         rows = self._rows[numbers]
         places = np.arange(len(rows)) if places is None else places
-        files = np.searchsorted(self._file_ends, rows, "right")
-        parts = []
-        for k in np.unique(files).tolist():
-            chosen = np.flatnonzero(files == k)
-            first = int(self._file_ends[k - 1]) if k else 0
-            parts.append((k, rows[chosen] - first, places[chosen]))
-            with self._files.lock:
-                self._files[k].read(*parts[-1][1:], out)
+        for k, *where in self._by_file(rows, places):
+            self._files[k].read(*where, out)
         unknown = [name for name in out if name in self._checked and not self._checked[name][rows].all()]
         if sound({name: out[name] for name in unknown}, len(rows), self.has_reported):
             for name in unknown:  # once is enough: the next epoch is read without this
                 self._checked[name][rows] = True
         else:
-            for k, *where in parts:
-                with self._files.lock:
-                    self._files[k].check(*where, out)
+            for k, *where in self._by_file(rows, places):
+                self._files[k].check(*where, out)
+
+    def _by_file(self, rows, places):
+        """Number of each file that some of the rows are in, their numbers there, and their places."""
+        files = np.searchsorted(self._file_ends, rows, "right")
+        for k in np.unique(files).tolist():
+            chosen = np.flatnonzero(files == k)
+            yield k, rows[chosen] - (int(self._file_ends[k - 1]) if k else 0), places[chosen]
 
     def close(self):
         """Close the open files; they are opened again when needed."""

@@ -1,10 +1,11 @@
-"""HDF5 files of a data set: checked when they are opened, read by rows, a few open at a time."""
+"""HDF5 files of a data set: checked when they are opened, read by rows, a few of them known at a time."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from pathlib import Path
 
@@ -26,11 +27,16 @@ __all__ = ["ShardFile", "ShardFiles", "sound"]
 
 _OPEN_FILES = 64
 _TINY = np.nextafter(np.float32(0), np.float32(1))
+_TABLE_ROWS = 1024  # read at a time: as many as a chunk of our own tables has
 _MOST_PLACES = 512  # filled by one call; systems allow 1024
 
 
 class ShardFile:
-    """An open file and what is in it.
+    """A file and what is in it.
+
+    HDF5 keeps megabytes of buffers for every file that it holds open, so it opens the file to check it, to
+    read the table, and to read arrays that need conversion. Plain arrays are read without it. Several threads
+    may read at once. The file is closed when nobody refers to this any longer.
 
     Parameters
     ----------
@@ -59,40 +65,29 @@ class ShardFile:
     """
 
     def __init__(self, path, label_names):
+        self.path, self.label_names = Path(path), tuple(label_names)
+        self._labels = None
+        with self._hdf5() as file:
+            self._check_arrays(file)
+            self._check_wave(file)
+            self._check_table(file)
+        self._descriptor = os.open(self.path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def _hdf5(self):
         import h5py
 
-        self.path, self.label_names, self._descriptor = Path(path), tuple(label_names), None
         if not self.path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
+            raise FileNotFoundError(f"{self.path}: no such file")
         try:
-            self.file = h5py.File(path, "r")
+            return h5py.File(self.path, "r")
         except OSError as error:
-            raise ValueError(f"{path}: truncated, or not an HDF5 file ({error})") from error
-        try:
-            self._check_arrays(h5py)
-            self._check_wave()
-            self._check_table()
-        except Exception:
-            self.close()
-            raise
+            raise ValueError(f"{self.path}: truncated, or not an HDF5 file ({error})") from error
 
-        self._labels = None
-        self._descriptor = os.open(self.path, os.O_RDONLY)
-        self._offsets = {name: _offset(name, array) for name, array in self.arrays.items()}
+    def _dataset(self, file, key, shape=None, kinds="f"):
+        import h5py
 
-    def close(self):
-        """Close the file."""
-        self.file.close()
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def __del__(self):
-        if getattr(self, "_descriptor", None) is not None:
-            os.close(self._descriptor)
-
-    def _dataset(self, h5py, key, shape=None, kinds="f"):
-        found = self.file.get(key)
+        found = file.get(key)
         if not isinstance(found, h5py.Dataset):
             raise ValueError(f"{self.path}: has no dataset {key!r}; is it a file of this layout?")
         if found.dtype.kind not in kinds:
@@ -101,41 +96,41 @@ class ShardFile:
             raise ValueError(f"{self.path}: {key!r} must have shape {shape}, got {found.shape}")
         return found
 
-    def _check_arrays(self, h5py):
-        flux = self._dataset(h5py, FLUX)
+    def _check_arrays(self, file):
+        flux = self._dataset(file, FLUX)
         if flux.ndim != 2 or 0 in flux.shape:
             raise ValueError(f"{self.path}: {FLUX!r} must have shape (n, n_pixels), got {flux.shape}")
         self.n, self.n_pixels = flux.shape
-        self.has_reported, self.has_mask = NOISELESS_ERROR in self.file, MASK in self.file
-        sigma = self._dataset(h5py, NOISELESS_ERROR if self.has_reported else ERROR, flux.shape)
-        self.arrays = {"flux": flux, "sigma": sigma}
+        self.has_reported, self.has_mask = NOISELESS_ERROR in file, MASK in file
+        self._keys = {"flux": FLUX, "sigma": NOISELESS_ERROR if self.has_reported else ERROR}
         if self.has_reported:
-            self.arrays["error"] = self._dataset(h5py, ERROR, flux.shape)
+            self._keys["error"] = ERROR
+        arrays = {name: self._dataset(file, key, flux.shape) for name, key in self._keys.items()}
         if self.has_mask:
-            mask = self._dataset(h5py, MASK, flux.shape, "iub")
+            mask = self._dataset(file, MASK, flux.shape, "iub")
             self.has_mask = mask.id.get_storage_size() > 0  # else never written: False everywhere
-            self.arrays["mask"] = mask
-        self.wave = self._dataset(h5py, WAVE, (self.n_pixels,))[:].astype(float)
-        self.edges = self._dataset(h5py, EDGES, (self.n_pixels + 1,))[:].astype(float)
-        self.lsf_sigma = None
-        if LSF in self.file:
-            self.lsf_sigma = self._dataset(h5py, LSF, (self.n_pixels,))[:].astype(float)
-        attrs = self.file["spectrumdataset"].attrs
-        self.attrs = {name: str(attrs[name]) for name in ("medium", "name") if name in attrs}
+            self._keys["mask"], arrays["mask"] = MASK, mask
+        self._offsets = {name: _offset(name, array) for name, array in arrays.items()}
 
-    def _check_wave(self):
+    def _check_wave(self, file):
+        wave = self._dataset(file, WAVE, (self.n_pixels,))[:].astype(float)
+        self.edges = self._dataset(file, EDGES, (self.n_pixels + 1,))[:].astype(float)
+        self.lsf_sigma = None
+        if LSF in file:
+            self.lsf_sigma = self._dataset(file, LSF, (self.n_pixels,))[:].astype(float)
+        attrs = file["spectrumdataset"].attrs
+        self.attrs = {name: str(attrs[name]) for name in ("medium", "name") if name in attrs}
         if not (np.isfinite(self.edges).all() and self.edges[0] > 0 and (np.diff(self.edges) > 0).all()):
             raise ValueError(f"{self.path}: {EDGES!r} must be finite, positive and strictly increasing")
         slack = 1e-6 * np.diff(self.edges).min()
-        if not ((self.wave > self.edges[:-1] - slack) & (self.wave < self.edges[1:] + slack)).all():
+        if not ((wave > self.edges[:-1] - slack) & (wave < self.edges[1:] + slack)).all():
             raise ValueError(f"{self.path}: {WAVE!r} must lie between {EDGES!r}")
 
-    def _check_table(self):
-        found, rows = find_table(self.file, self.path)
-        # By name: an open table keeps megabytes of itself in HDF5's cache.
-        self.columns = {name: (table.name, *where) for name, (table, *where) in found.items()}
+    def _check_table(self, file):
+        found, rows = find_table(file, self.path)
+        self._columns = {name: (table.name, *where) for name, (table, *where) in found.items()}
         missing = [
-            LABEL_COLUMNS[name] for name in self.label_names if LABEL_COLUMNS[name] not in self.columns
+            LABEL_COLUMNS[name] for name in self.label_names if LABEL_COLUMNS[name] not in self._columns
         ]
         if missing:
             raise ValueError(f"{self.path}: its table lacks the columns {missing} of the labels")
@@ -144,35 +139,37 @@ class ShardFile:
 
     # -- reading ---------------------------------------------------------------------------------------
 
-    def column(self, name, start, stop):
-        """A column of the table, float64, rows `start` to `stop`; NaN where the file lacks it."""
-        if name not in self.columns:
-            return np.full(stop - start, np.nan)
-        return self._columns([name], start, stop)[0]
+    def column(self, name):
+        """A column of the table, float64 (n,); NaN where the file lacks it."""
+        if name not in self._columns:
+            return np.full(self.n, np.nan)
+        return self._table([name], np.float64)[0]
 
-    def _columns(self, names, start, stop):
-        read = {}
-        for table in {self.columns[name][0] for name in names}:
-            try:
-                read[table] = self.file[table][start:stop]
-            except OSError as error:
-                raise ValueError(f"{self.path}: {table!r} cannot be read ({error})") from error
-        values = []
-        for name in names:
-            table, field, k = self.columns[name]
-            rows = read[table]
-            rows = rows if field is None else rows[field]
-            values.append((rows if k is None else rows[:, k]).astype(np.float64))
+    def _table(self, names, kind):
+        """Columns of the table, (n_columns, n): read whole, a piece at a time."""
+        places = [self._columns[name] for name in names]
+        values = np.empty((len(names), self.n), kind)
+        with self._hdf5() as file:
+            tables = {table: file[table] for table, _, _ in places}
+            for first in range(0, self.n, _TABLE_ROWS):
+                piece = slice(first, min(first + _TABLE_ROWS, self.n))
+                read = {table: self._piece(source, piece) for table, source in tables.items()}
+                for column, (table, field, k) in zip(values, places, strict=True):
+                    rows = read[table] if field is None else read[table][field]
+                    column[piece] = rows if k is None else rows[:, k]
         return values
+
+    def _piece(self, source, rows):
+        try:
+            return source[rows]
+        except OSError as error:
+            raise ValueError(f"{self.path}: {source.name!r} cannot be read ({error})") from error
 
     def labels(self, rows):
         """Labels of the rows of these numbers, float32 (n, n_labels); ValueError where one is not finite."""
-        if self._labels is None:  # a table is read whole when it is first needed: 20 bytes a spectrum
-            self._labels = np.empty((self.n, len(self.label_names)), np.float32)
+        if self._labels is None:  # read when they are first needed, and kept: 20 bytes a spectrum
             names = [LABEL_COLUMNS[name] for name in self.label_names]
-            for first in range(0, self.n, 4096):
-                values = self._columns(names, first, min(first + 4096, self.n))
-                self._labels[first : first + 4096] = np.stack(values, 1)
+            self._labels = np.ascontiguousarray(self._table(names, np.float32).T)
         values = self._labels[rows]
         if not np.isfinite(values).all():
             row, k = np.argwhere(~np.isfinite(values))[0]
@@ -193,17 +190,22 @@ class ShardFile:
         """
         bounds = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
         runs = [(int(rows[a]), places[a:b]) for a, b in itertools.pairwise(bounds) if b > a]
+        converted = []
         for name, values in out.items():
             if name == "labels":
                 values[places] = self.labels(rows)
             elif name == "mask" and not self.has_mask:
                 values[places] = False
             elif self._offsets[name] is None:
-                self._read_converted(self.arrays[name], runs, values)
+                converted.append(name)
             else:
                 self._read_plain(self._offsets[name], runs, values)
                 if name == "mask":
                     values[places] = values[places].view(np.uint8) != 0
+        if converted:
+            with self._hdf5() as file:
+                for name in converted:
+                    self._read_converted(file[self._keys[name]], runs, out[name])
 
     def _read_plain(self, offset, runs, values):
         """Straight from the file to where it is wanted, without the library and without a copy."""
@@ -220,10 +222,7 @@ class ShardFile:
 
     def _read_converted(self, source, runs, values):
         for row, places in runs:
-            try:
-                block = source[row : row + len(places)]
-            except OSError as error:
-                raise ValueError(f"{self.path}: {source.name!r} cannot be read ({error})") from error
+            block = self._piece(source, slice(row, row + len(places)))
             values[places] = block != 0 if values.dtype == np.bool_ else block
 
     def check(self, rows, places, out):
@@ -246,7 +245,7 @@ class ShardFile:
             if bare.any():
                 k, pixel = np.argwhere(bare)[0]
                 raise ValueError(
-                    f"{self.path}: {self.arrays[name].name!r} must be {rule} where it is not masked, "
+                    f"{self.path}: {self._keys[name]!r} must be {rule} where it is not masked, "
                     f"got {values[k, pixel]} in row {rows[k]}, pixel {pixel}"
                 )
             values[wrong] = 1.0 if name == "error" else 0.0
@@ -260,16 +259,12 @@ def _offset(name, array):
 
 
 class ShardFiles:
-    """Files in order, each opened when needed; the least recently used is closed.
+    """Files in order, each opened when needed; the least recently used is forgotten.
 
     Parameters
     ----------
     paths : list of Path
     label_names : tuple of str
-
-    Notes
-    -----
-    Hold `lock` while a file is used: another thread may close it otherwise.
     """
 
     def __init__(self, paths, label_names):
@@ -277,30 +272,22 @@ class ShardFiles:
         self._renew()
 
     def _renew(self):
-        self._open, self._lock, self._process = OrderedDict(), threading.RLock(), os.getpid()
-
-    @property
-    def lock(self):
-        """Lock of this process; neither locks nor HDF5 handles survive a fork."""
-        if self._process != os.getpid():
-            self._renew()
-        return self._lock
+        self._open, self._lock, self._process = OrderedDict(), threading.Lock(), os.getpid()
 
     def __getitem__(self, k):
-        with self.lock:
-            if k in self._open:
-                self._open.move_to_end(k)
-            else:
+        if self._process != os.getpid():  # a lock may have been held when the process was forked
+            self._renew()
+        with self._lock:
+            if k not in self._open:
                 self._open[k] = ShardFile(self.paths[k], self.label_names)
-                if len(self._open) > _OPEN_FILES:
-                    self._open.popitem(last=False)[1].close()
+            self._open.move_to_end(k)
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)
             return self._open[k]
 
     def close(self):
         """Close the open files; they are opened again when needed."""
-        with self.lock:
-            while self._open:
-                self._open.popitem()[1].close()
+        self._renew()
 
     def __getstate__(self):
         return {"paths": self.paths, "label_names": self.label_names}

@@ -19,7 +19,7 @@ import torch
 from specvit.simulate.layout import table_dtype
 from specvit.simulate.observation import full_float32
 from specvit.simulate.resume import describe, is_complete
-from specvit.simulate.shardwriter import CHUNK, Shard, ShardWriter, simulate_chunk
+from specvit.simulate.shardwriter import CHUNK, Shard, ShardWriter, new_arrays, simulate_chunk
 
 __all__ = ["Progress", "write_dataset"]
 
@@ -147,14 +147,20 @@ def write_dataset(
 def _write(survey, shards, device, report):
     """Simulate, write and bring to the disk, all at the same time."""
     survey.draw(1, stream=shards[0].stream, device=device)  # makes what is made once, before threads ask
-    with full_float32(), _threads() as simulators, ThreadPoolExecutor(1) as publisher:
+    with (
+        full_float32(),
+        _threads() as simulators,
+        ThreadPoolExecutor(1) as hasher,
+        ThreadPoolExecutor(1) as publisher,
+    ):
         chunks = _in_order(
             simulators,
             ((simulate_chunk, survey, shard, k, device) for shard in shards for k in range(shard.chunks)),
+            [new_arrays(len(survey.grid)) for _ in range(simulators._max_workers + 2)],
         )
         published = None
         for shard in shards:
-            with ShardWriter(shard, survey.grid) as writer:
+            with ShardWriter(shard, survey.grid, hasher) as writer:
                 for chunk in itertools.islice(chunks, shard.chunks):
                     writer.add(chunk)
                     report(len(chunk.table))
@@ -180,15 +186,22 @@ def _threads():
         torch.set_num_threads(before)
 
 
-def _in_order(pool, calls):
-    """Results of calls (function, arguments …), some of them ahead of the one that is asked for."""
-    pending = deque()
+def _in_order(pool, calls, memories):
+    """Results of calls (function, arguments …), each with one of `memories` in addition.
+
+    Some are computed ahead of the one that is asked for. A result is good until the next is asked for:
+    then its memory is used again.
+    """
+    free, pending = deque(memories), deque()
     for call in calls:
-        pending.append(pool.submit(*call))
-        if len(pending) > pool._max_workers + 1:
-            yield pending.popleft().result()
+        if not free:
+            result, memory = pending.popleft()
+            yield result.result()
+            free.append(memory)
+        memory = free.popleft()
+        pending.append((pool.submit(*call, memory), memory))
     while pending:
-        yield pending.popleft().result()
+        yield pending.popleft()[0].result()
 
 
 # -- disk and messages ---------------------------------------------------------------------------------

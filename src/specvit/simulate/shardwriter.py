@@ -15,10 +15,11 @@ from specvit import __version__
 from specvit.simulate.layout import ARRAYS, EDGES, LABEL_COLUMNS, LSF, WAVE, create_table, table_dtype
 from specvit.simulate.smoothing import SPEED_OF_LIGHT
 
-__all__ = ["CHUNK", "Chunk", "Shard", "ShardWriter", "simulate_chunk"]
+__all__ = ["CHUNK", "Chunk", "Shard", "ShardWriter", "new_arrays", "simulate_chunk"]
 
 CHUNK = 256  # spectra simulated at a time, each chunk with a stream of its own
 _SNR = "median over the pixels that are not masked of flux / error_noiseless"
+_TOGETHER = 32  # spectra brought into the layout together: what is needed meanwhile stays in the cache
 _LEVEL = 0.5  # median of the noiseless flux of every spectrum
 
 
@@ -56,43 +57,70 @@ class Chunk:
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Those of `ARRAYS`, C-contiguous and of the type in the file, shape (n, n_pixels). Without ``mask`` no
-        pixel is bad.
+        Those of `ARRAYS`, C-contiguous and of the type in the file, shape (n, n_pixels).
+    masked : bool
+        Whether any pixel is bad.
     table : ndarray of `table_dtype`, shape (n,)
     """
 
     arrays: dict
+    masked: bool
     table: np.ndarray
+
+
+def new_arrays(n_pixels):
+    """Memory for the arrays of a chunk."""
+    kinds = {name: np.bool_ if name == "mask" else np.float32 for name in ARRAYS}
+    return {name: np.empty((CHUNK, n_pixels), kind) for name, kind in kinds.items()}
 
 
 # -- simulation ----------------------------------------------------------------------------------------
 
 
-def simulate_chunk(survey, shard, k, device):
-    """The `Chunk` number `k` of a shard, from the survey's stream that belongs to it."""
+def simulate_chunk(survey, shard, k, device, memory):
+    """The `Chunk` number `k` of a shard, from the survey's stream that belongs to it, in this `memory`."""
     start = k * CHUNK
     n = min(CHUNK, shard.rows - start)
     batch = survey.draw(n, stream=shard.stream + k, device=device)
     flux, sigma, ivar = (x.cpu().numpy() for x in (batch.noiseless, batch.noiseless_sigma, batch.ivar))
-    scale = (_LEVEL / np.median(flux, axis=1, keepdims=True)).astype(np.float32)
-    bad = ~(ivar > 0)
+    arrays = {name: values[:n] for name, values in memory.items()}
+    bad = np.logical_not(ivar > 0, out=arrays["mask"])
+    masked, snr = bool(bad.any()), np.empty(n)
     with np.errstate(divide="ignore", invalid="ignore"):
-        error, snr = scale / np.sqrt(ivar), flux / sigma
-    if bad.any():
-        error[bad] = snr[bad] = np.nan
-        seen = ~bad.all(1)
-        typical = np.ones((n, 1), np.float32)
-        typical[seen] = np.nanmedian(error[seen], axis=1, keepdims=True)
-        error = np.where(bad, typical, error)
-        median_snr = np.full(n, np.nan)
-        median_snr[seen] = np.nanmedian(snr[seen], axis=1)
-    else:
-        median_snr = np.median(snr, axis=1)
-    arrays = {"flux": flux * scale, "error": error, "error_noiseless": sigma * scale}
-    arrays = {name: np.ascontiguousarray(values, np.float32) for name, values in arrays.items()}
-    if bad.any():
-        arrays["mask"] = bad
-    return Chunk(arrays, _table(survey, shard, k, batch, median_snr))
+        for first in range(0, n, _TOGETHER):
+            rows = slice(first, min(first + _TOGETHER, n))
+            scale = (_LEVEL / _median(flux[rows])).astype(np.float32)[:, None]
+            np.multiply(flux[rows], scale, out=arrays["flux"][rows])
+            np.multiply(sigma[rows], scale, out=arrays["error_noiseless"][rows])
+            error = np.divide(scale, np.sqrt(ivar[rows]), out=arrays["error"][rows])
+            ratio = flux[rows] / sigma[rows]
+            if masked:
+                unseen = bad[rows]
+                error[unseen] = ratio[unseen] = np.nan
+                typical = _nanmedian(error)
+                typical[unseen.all(1)] = 1.0
+                np.copyto(error, typical[:, None], where=unseen)
+                snr[rows] = _nanmedian(ratio)
+            else:
+                snr[rows] = _median(ratio)
+    return Chunk(arrays, masked, _table(survey, shard, k, batch, snr))
+
+
+def _median(values):
+    """Median of each row, as `numpy.median`, which looks for several elements at once and takes longer."""
+    half = values.shape[1] // 2
+    parts = np.partition(values, half, axis=1)
+    middle = parts[:, half]
+    if values.shape[1] % 2 == 0:
+        middle = (parts[:, :half].max(1) + middle) / 2
+    middle[np.isnan(parts[:, half:]).any(1)] = np.nan  # they come last
+    return middle
+
+
+def _nanmedian(values):
+    """Median of each row without its NaN; NaN if nothing is left."""
+    rows = (row[~np.isnan(row)] for row in values)
+    return np.array([_median(row[None])[0] if len(row) else np.nan for row in rows], values.dtype)
 
 
 def _table(survey, shard, k, batch, snr):
@@ -129,6 +157,8 @@ class ShardWriter:
     ----------
     shard : Shard
     grid : PixelGrid
+    hasher : ThreadPoolExecutor
+        Of one thread, in which checksums are computed.
 
     Raises
     ------
@@ -136,10 +166,10 @@ class ShardWriter:
         If another process is writing the same shard.
     """
 
-    def __init__(self, shard, grid):
+    def __init__(self, shard, grid, hasher):
         import h5py
 
-        self.shard, self.grid, self._done = shard, grid, 0
+        self.shard, self.grid, self._hasher, self._done = shard, grid, hasher, 0
         self.partial = shard.path.with_name(f".{shard.path.name}.partial")
         try:
             self._file = h5py.File(self.partial, "w")
@@ -163,18 +193,20 @@ class ShardWriter:
         return OSError(f"{self.partial}: another process is writing this shard")
 
     def add(self, chunk):
-        """Write the next chunk."""
+        """Write the next chunk, and hash it meanwhile."""
+        hashed = self._hasher.submit(self._hash, chunk)
         rows = slice(self._done, self._done + len(chunk.table))
         for name, array in self._arrays.items():
-            values = chunk.arrays.get(name)
-            if values is not None:
-                array.write_direct(values, None, rows)
-            else:  # no pixel is bad: what is never written takes no space and reads as False
-                values = np.zeros((len(chunk.table), len(self.grid)), np.bool_)
-            self._sums[name].update(values)
+            if name != "mask" or chunk.masked:  # what is never written takes no space and reads as False
+                array.write_direct(chunk.arrays[name], None, rows)
         self._table[rows] = chunk.table
-        self._sums["params"].update(chunk.table.view(np.uint8))
         self._done = rows.stop
+        hashed.result()
+
+    def _hash(self, chunk):
+        for name, values in chunk.arrays.items():
+            self._sums[name].update(values)
+        self._sums["params"].update(chunk.table.view(np.uint8))
 
     def finish(self):
         """Complete and close the file; `publish` then gives it its name.
