@@ -29,7 +29,7 @@ def out_of_fold(inputs, targets, *, folds=5, penalties=PENALTIES, seed=0, device
     Returns
     -------
     ndarray, shape (n, t)
-        With the penalty that is best for each target by these same predictions: a choice among ten, which
+        With the penalty that is best for each target on the first fold: a choice among ten, which if anything
         favours the finding of something.
 
     Raises
@@ -57,15 +57,18 @@ def out_of_fold(inputs, targets, *, folds=5, penalties=PENALTIES, seed=0, device
     def scaled(rows):
         return (inputs[rows].double() / spread).to(device)
 
-    predictions = torch.empty(len(penalties), *targets.shape, dtype=torch.float64, device=device)
     solve = _dual if n - len(parts[0]) < inputs.shape[1] else _Primal(scaled, targets, parts)
+    predictions, best = torch.empty_like(targets), None
     for k, test in enumerate(parts):
         train = torch.cat([part for i, part in enumerate(parts) if i != k])
-        for row, values in zip(predictions, solve(scaled, targets, train, test, penalties), strict=True):
-            row[test] = values
-    error = (predictions - targets).square().sum(1)  # (penalties, t)
-    best = error.argmin(0)
-    return predictions[best, :, torch.arange(targets.shape[1], device=best.device)].T.cpu().numpy()
+        tried = penalties if best is None else best.unique().tolist()
+        found = torch.stack(list(solve(scaled, targets, train, test, tried)))  # (tried, n_test, t)
+        tried = torch.as_tensor(tried, dtype=torch.float64, device=device)
+        if best is None:
+            best = tried[(found - targets[test]).square().sum(1).argmin(0)]
+        for column, penalty in enumerate(best):
+            predictions[test, column] = found[tried == penalty][0, :, column]
+    return predictions.cpu().numpy()
 
 
 def _dual(scaled, targets, train, test, penalties):
