@@ -76,10 +76,9 @@ def _dual(scaled, targets, train, test, penalties):
     x, z = scaled(train), scaled(test)
     mean, level = x.mean(0), targets[train].mean(0)
     x, y = x - mean, targets[train] - level
-    values, vectors = torch.linalg.eigh(x @ x.T)
-    right, left = vectors.T @ y, (z - mean) @ (x.T @ vectors)
+    gram, cross = x @ x.T, (z - mean) @ x.T
     for penalty in penalties:
-        yield level + left @ (right / (values.clamp_min(0) + penalty * len(x))[:, None])
+        yield level + cross @ _solve(gram, penalty * len(x), y)
 
 
 class _Primal:
@@ -101,6 +100,11 @@ class _Primal:
         cross = cross - n * mean[:, None] * level
         z = scaled(test) - mean
         for penalty in penalties:
-            shifted = gram.clone()
-            shifted.diagonal().add_(penalty * n)
-            yield level + z @ torch.cholesky_solve(cross, torch.linalg.cholesky(shifted))
+            yield level + z @ _solve(gram, penalty * n, cross)
+
+
+def _solve(gram, shift, right):
+    """(gram + shift · 1)⁻¹ right."""
+    shifted = gram.clone()
+    shifted.diagonal().add_(shift)
+    return torch.cholesky_solve(right, torch.linalg.cholesky(shifted))
