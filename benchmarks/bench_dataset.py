@@ -19,6 +19,9 @@ Everything is repeated in turn, because other work on the machine comes and goes
 median of the ratios of each turn, of time and of processor time (that of all threads, which other work
 disturbs less).
 
+On two processors run it with OMP_NUM_THREADS=1 too: torch's second thread, waiting for work, takes a
+processor from the thread that reads, and batches without noise then come at two thirds of their rate.
+
 With ``--memory``, the peak memory of processes that write, and that read an epoch of, 20,000 and 200,000
 spectra (10 GB of disk). What the system's allocator keeps of memory that was freed varies by tens of MB from
 run to run, so each is measured twice: as it is, and with freed memory returned at once.
