@@ -283,7 +283,7 @@ def test_every_kind_of_predictor_is_asked_in_its_way():
         assert np.isfinite(overall.loc[name, "logg"]["coverage68"]) == known
     batch = survey.draw(50, stream=2**44)
     mean, _ = network.predict(batch.flux.float(), batch.ivar.float())
-    expected = r2_score(batch.labels[:, 0], mean[:, 0])
+    expected = r2_score(batch.labels[:, 0].numpy(), mean[:, 0].numpy())
     assert overall.loc["network", "teff"]["r2"] == pytest.approx(expected, rel=1e-5)
 
 

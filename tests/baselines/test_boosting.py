@@ -130,11 +130,11 @@ def test_surveys_and_data_sets(tmp_path):
     survey = Survey("paper", n=200, seed=2, magnitude=18.0)
     fitted = LightGBMEstimator(**settings).fit(survey)
     new = survey.draw(100, stream=9)
-    assert fitted.score(new.flux, new.labels[:, 1]) > 0.5
+    assert fitted.score(new.flux, new.labels[:, 1].numpy()) > 0.5
     write_dataset(survey, tmp_path, 200)
     stored = LightGBMEstimator(**settings).fit(SpectrumDataset(tmp_path))
     assert stored.n_spectra_ == 200
-    assert stored.score(new.flux, new.labels[:, 1]) > 0.5
+    assert stored.score(new.flux, new.labels[:, 1].numpy()) > 0.5
 
 
 def test_scikit_learn_manners(spectra):
