@@ -23,11 +23,10 @@ from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 import torch
 
-from specvit.assess import evaluate
+from specvit.assess import compare_with_limit, evaluate
 from specvit.assess.report import (
     draw_summary,
     magnitude_cells,
@@ -40,7 +39,6 @@ from specvit.baselines import LightGBMEstimator, RidgeEstimator, TemplateFit
 from specvit.simulate import Survey
 from specvit.weights import load_weights
 
-BAYES = "Bayes limit"
 PEERS = ["lightgbm", "lightgbm-pca", "ridge", "chi2"]
 TRAINING_SEED = 101  # of the survey that the peers learn from; the networks were trained with seed 1
 TEST_SEED = 102
@@ -172,35 +170,25 @@ def measure(arguments, steps, name, predictors, n, limit_stars, magnitude, seed)
 
 def compare(table, predictions, magnitude):
     """Each predictor against the Bayes limit of the same stars, in two ways; one dict a predictor."""
-    own = table[table["by"] == "magnitude"]
-    bound = own[own["predictor"] == BAYES].iloc[0]
-    rows = []
-    for _, row in own[own["kind"] == "predictor"].iterrows():
-        excess, error = row["r2"] - bound["r2"], np.hypot(row["r2_err"], bound["r2_err"])
-        own_means, best_means = (
-            predictions[predictions["predictor"] == name].set_index("star")["prediction"]
-            for name in (row["predictor"], BAYES)
-        )
-        truth = predictions[predictions["predictor"] == BAYES].set_index("star")["truth"]
-        both = pd.DataFrame({"truth": truth, "own": own_means, "best": best_means}).dropna()
-        gain = (both["best"] - both["truth"]) ** 2 - (both["own"] - both["truth"]) ** 2
-        scale = len(both) / np.sum((both["truth"] - both["truth"].mean()) ** 2)
-        rows.append(
-            {
-                "magnitude": magnitude,
-                "predictor": row["predictor"],
-                "stars": row["n"],
-                "unusable": row["unusable"],
-                "R²": row["r2"],
-                "Bayes limit": bound["r2"],
-                "excess": excess,
-                "error": error,
-                "paired excess": gain.mean() * scale,
-                "paired error": gain.std(ddof=1) / np.sqrt(len(both)) * scale,
-                "within the limit": "yes" if excess <= 2 * error else "NO",
-            }
-        )
-    return rows
+    table = table[table["by"] == "magnitude"]
+    unusable = table.set_index("predictor")["unusable"]
+    alone, paired = (compare_with_limit(table, predictions=p) for p in (None, predictions))
+    return [
+        {
+            "magnitude": magnitude,
+            "predictor": row["predictor"],
+            "stars": row["n"],
+            "unusable": unusable[row["predictor"]],
+            "R²": row["r2"],
+            "Bayes limit": row["limit"],
+            "excess": row["excess"],
+            "error": row["error"],
+            "paired excess": sharper["excess"],
+            "paired error": sharper["error"],
+            "within the limit": "yes" if row["excess"] <= 2 * row["error"] else "NO",
+        }
+        for (_, row), (_, sharper) in zip(alone.iterrows(), paired.iterrows(), strict=True)
+    ]
 
 
 def write_cells(path, cells):

@@ -13,7 +13,7 @@ from specvit.assess.fisher import (
     van_trees,
     van_trees_survey,
 )
-from specvit.assess.limitcheck import check_limits
+from specvit.assess.limitcheck import check_limits, compare_with_limit
 from specvit.assess.metrics import DEFINITIONS, METRICS, figures_of_merit, label_metrics, score_survey
 from specvit.assess.plots import (
     plot_calibration,
@@ -38,6 +38,7 @@ __all__ = [
     "audit_predictor",
     "bayes_limit",
     "check_limits",
+    "compare_with_limit",
     "coverage_curve",
     "cross_noise_matrix",
     "evaluate",

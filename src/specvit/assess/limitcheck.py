@@ -7,7 +7,7 @@ import numpy as np
 from specvit.assess._bins import import_pandas
 from specvit.assess._limits import BAYES, mean_error
 
-__all__ = ["check_limits"]
+__all__ = ["check_limits", "compare_with_limit"]
 
 
 def check_limits(table, tolerance=2.0, *, predictions=None):
@@ -44,28 +44,50 @@ def check_limits(table, tolerance=2.0, *, predictions=None):
 
     Out of many comparisons of a predictor that is *at* the limit, one in 44 exceeds it by 2 errors by chance.
     """
-    pd = import_pandas()
     if not tolerance >= 0:
         raise ValueError(f"tolerance must not be negative, got {tolerance!r}")
+    compared = compare_with_limit(table, predictions=predictions)
+    return compared[compared["excess"] > tolerance * compared["error"]].reset_index(drop=True)
+
+
+def compare_with_limit(table, *, predictions=None):
+    """Every predictor beside the Bayes limit of its bin: what `check_limits` judges.
+
+    Parameters
+    ----------
+    table, predictions
+        As for `check_limits`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each predictor, label and bin, with the columns of `check_limits`.
+
+    Raises
+    ------
+    ValueError
+        If the table has no Bayes limit.
+    """
+    pd = import_pandas()
     keys = ["label", "by", "low", "high"]
     bounds = table[table["predictor"] == BAYES]
     if not len(bounds):
         raise ValueError(f"table has no {BAYES!r} to compare with: evaluate a survey with limits=True")
-    found = []
+    compared = []
     for _, bound in bounds.iterrows():
         same = (table["kind"] == "predictor") & (table["label"] == bound["label"])
         same &= table["by"] == bound["by"]
         for edge in ("low", "high"):
             same &= (table[edge] == bound[edge]) | (table[edge].isna() & np.isnan(bound[edge]))
         for _, row in table[same].iterrows():
-            result = {"r2": row["r2"], "limit": bound["r2"], "n": row["n"]}
-            result["error"] = np.hypot(row["r2_err"], bound["r2_err"])
-            if predictions is not None:
+            if predictions is None:
+                result = {"r2": row["r2"], "limit": bound["r2"], "n": row["n"]}
+                result["error"] = np.hypot(row["r2_err"], bound["r2_err"])
+            else:
                 result = _paired(predictions, row)
             result["excess"] = result["r2"] - result["limit"]
-            if result["excess"] > tolerance * result["error"]:
-                found.append({name: row[name] for name in ["predictor", *keys]} | result)
-    return pd.DataFrame(found, columns=["predictor", *keys, "r2", "limit", "excess", "error", "n"])
+            compared.append({name: row[name] for name in ["predictor", *keys]} | result)
+    return pd.DataFrame(compared, columns=["predictor", *keys, "r2", "limit", "excess", "error", "n"])
 
 
 def _paired(predictions, row):

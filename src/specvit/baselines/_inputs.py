@@ -6,13 +6,15 @@ from itertools import islice
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from specvit.grid import PFS_MR
 from specvit.network import encode, median_snr
 from specvit.simulate import LABELS, SpectrumDataset, Survey
 from specvit.spectra import SpectrumBatch, adapt
 
-__all__ = ["ResidualScatter", "TrainingSpectra", "holds_spectra", "observed", "predict_features"]
+__all__ = ["FeatureRegressor", "ResidualScatter", "TrainingSpectra", "holds_spectra", "observed"]
 
 _BATCH = 1000
 _MOST_HELD_OUT = 10_000
@@ -161,21 +163,54 @@ class TrainingSpectra:
             yield x.flatten(1)[valid], labels[:, self._columns][valid].double(), snr[valid], chosen[valid]
 
 
-def predict_features(X, ivar, n_pixels, grid, encoding, predict, n_labels):
-    """Labels (n, n_labels) and S/N (n,) of spectra in batches; NaN where a spectrum cannot be used.
+class FeatureRegressor(RegressorMixin, BaseEstimator):
+    """What regressors on features of pixels share: predictions, and σ from held-out residuals.
 
-    ``predict(features)`` gets float64 features (m, p) as a tensor and returns an ndarray (m, n_labels).
+    A subclass has the parameter `encoding`, sets in `fit` the attributes that `predict` reads here, and
+    has ``_labels(features)``, from features (m, p), a float64 tensor, to labels, an ndarray (m, n_labels).
     """
-    flux, weight = observed(X, ivar, n_pixels, grid)
-    mean, snr = np.full((len(flux), n_labels), np.nan), np.full(len(flux), np.nan)
-    for start in range(0, len(flux), _BATCH):
-        rows = slice(start, start + _BATCH)
-        f, w = torch.as_tensor(flux[rows]), torch.as_tensor(weight[rows])
-        x, valid = encode(f, w, encoding)
-        snr[rows] = median_snr(f, w).numpy()
-        if valid.any():
-            mean[rows][valid.numpy()] = predict(x.flatten(1)[valid])
-    return mean, snr
+
+    def predict(self, X, return_std=False, *, ivar=None):
+        """Labels of spectra.
+
+        Parameters
+        ----------
+        X : array-like (n, n_pixels), SpectrumBatch or specutils spectra
+        return_std : bool
+            Also return σ: for each label the 68 % half-width of held-out residuals at the spectrum's
+            observed S/N (of all of them if there is no `ivar`).
+        ivar : array-like, shape (n, n_pixels), optional
+
+        Returns
+        -------
+        mean : ndarray, shape (n,) or (n, n_labels)
+            One-dimensional for one label. NaN for a spectrum without a positive median flux.
+        sigma : ndarray
+            If `return_std`.
+        """
+        check_is_fitted(self)
+        flux, weight = observed(X, ivar, self.n_features_in_, self.grid_)
+        mean, snr = np.full((len(flux), len(self.label_names)), np.nan), np.full(len(flux), np.nan)
+        for start in range(0, len(flux), _BATCH):
+            rows = slice(start, start + _BATCH)
+            f, w = torch.as_tensor(flux[rows]), torch.as_tensor(weight[rows])
+            x, valid = encode(f, w, self.encoding)
+            snr[rows] = median_snr(f, w).numpy()
+            if valid.any():
+                mean[rows][valid.numpy()] = self._labels(x.flatten(1)[valid])
+        sigma = np.where(np.isnan(mean), np.nan, self._scatter(snr))
+        if self._one_column:
+            mean, sigma = mean[:, 0], sigma[:, 0]
+        return (mean, sigma) if return_std else mean
+
+    def _learned(self, spectra, residual, truth, snr, n):
+        """Keep what both fits end with: σ, R² on the held-out spectra, and what was learned from."""
+        self._scatter = ResidualScatter(residual, snr)
+        variance = truth.var(0)
+        self.validation_r2_ = 1 - np.square(residual).mean(0) / np.where(variance > 0, variance, np.nan)
+        self.n_spectra_, self.n_features_in_ = n, spectra.n_pixels
+        self.label_names, self.grid_ = spectra.names, spectra.grid
+        self._one_column = spectra.one_column or len(spectra.names) == 1
 
 
 class ResidualScatter:

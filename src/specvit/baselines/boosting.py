@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.extmath import randomized_svd
-from sklearn.utils.validation import check_is_fitted
 
-from specvit.baselines._inputs import ResidualScatter, TrainingSpectra, predict_features
+from specvit.baselines._inputs import FeatureRegressor, TrainingSpectra
 
 __all__ = ["LightGBMEstimator"]
 
 _MOST_FOR_COMPONENTS = 10_000  # spectra that the principal components are found from
 
 
-class LightGBMEstimator(RegressorMixin, BaseEstimator):
+class LightGBMEstimator(FeatureRegressor):
     """Gradient-boosted regression trees (Ke et al. 2017, NIPS 30, 3146), one model for each label.
 
     Needs ``lightgbm``: ``pip install specvit[evaluate]``.
@@ -140,33 +138,11 @@ class LightGBMEstimator(RegressorMixin, BaseEstimator):
             self.boosters_.append(booster)
             prediction.append(booster.predict(x[held_out], num_iteration=booster.best_iteration))
         residual = np.stack(prediction, 1) - labels[held_out]
-        self._scatter = ResidualScatter(residual, snr[held_out])
-        variance = labels[held_out].var(0)
-        self.validation_r2_ = 1 - np.square(residual).mean(0) / np.where(variance > 0, variance, np.nan)
         self.n_trees_ = [booster.best_iteration for booster in self.boosters_]
-        self.n_spectra_, self.n_features_in_ = len(x), spectra.n_pixels
-        self.label_names, self.grid_ = spectra.names, spectra.grid
-        self._one_column = spectra.one_column or len(spectra.names) == 1
+        self._learned(spectra, residual, labels[held_out], snr[held_out], len(x))
         return self
 
-    def predict(self, X, return_std=False, *, ivar=None):
-        """Labels of spectra, and σ; all as for `~specvit.baselines.RidgeEstimator.predict`."""
-        check_is_fitted(self)
-        mean, snr = predict_features(
-            X,
-            ivar,
-            self.n_features_in_,
-            self.grid_,
-            self.encoding,
-            self._trees,
-            len(self.label_names),
-        )
-        sigma = np.where(np.isnan(mean), np.nan, self._scatter(snr))
-        if self._one_column:
-            mean, sigma = mean[:, 0], sigma[:, 0]
-        return (mean, sigma) if return_std else mean
-
-    def _trees(self, x):
+    def _labels(self, x):
         x = x.float().numpy()
         if self._components is not None:
             x = _scores(x, self._components)

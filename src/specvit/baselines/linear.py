@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted
 
-from specvit.baselines._inputs import ResidualScatter, TrainingSpectra, predict_features
+from specvit.baselines._inputs import FeatureRegressor, TrainingSpectra
 
 __all__ = ["RidgeEstimator"]
 
@@ -15,7 +13,7 @@ __all__ = ["RidgeEstimator"]
 _PENALTIES = np.geomspace(1e-6, 1e3, 55)
 
 
-class RidgeEstimator(RegressorMixin, BaseEstimator):
+class RidgeEstimator(FeatureRegressor):
     r"""Linear least squares with a penalty on the squared coefficients, one penalty for each label.
 
     With centred features X and labels y of n spectra,
@@ -129,49 +127,14 @@ class RidgeEstimator(RegressorMixin, BaseEstimator):
             coef, intercept = sums.solve(alpha)
             prediction = x.double() @ coef.T + intercept
         residual = (prediction - labels).cpu().numpy()
-        self._scatter = ResidualScatter(residual, snr.double().cpu().numpy())
-        variance = labels.cpu().numpy().var(0)
-        self.validation_r2_ = 1 - np.square(residual).mean(0) / np.where(variance > 0, variance, np.nan)
         sums.add(x, labels)
         coef, intercept = sums.solve(alpha)
         self.coef_, self.intercept_, self.alpha_ = coef.cpu().numpy(), intercept.cpu().numpy(), alpha
-        self.n_spectra_, self.n_features_in_ = sums.n, spectra.n_pixels
-        self.label_names, self.grid_ = spectra.names, spectra.grid
-        self._one_column = spectra.one_column or len(spectra.names) == 1
+        self._learned(spectra, residual, labels.cpu().numpy(), snr.double().cpu().numpy(), sums.n)
         return self
 
-    def predict(self, X, return_std=False, *, ivar=None):
-        """Labels of spectra.
-
-        Parameters
-        ----------
-        X : array-like (n, n_pixels), SpectrumBatch or specutils spectra
-        return_std : bool
-            Also return σ: for each label the 68 % half-width of held-out residuals at the spectrum's
-            observed S/N (of all of them if there is no `ivar`).
-        ivar : array-like, shape (n, n_pixels), optional
-
-        Returns
-        -------
-        mean : ndarray, shape (n,) or (n, n_labels)
-            One-dimensional for one label. NaN for a spectrum without a positive median flux.
-        sigma : ndarray
-            If `return_std`.
-        """
-        check_is_fitted(self)
-        mean, snr = predict_features(
-            X,
-            ivar,
-            self.n_features_in_,
-            self.grid_,
-            self.encoding,
-            lambda x: x.double().numpy() @ self.coef_.T + self.intercept_,
-            len(self.label_names),
-        )
-        sigma = np.where(np.isnan(mean), np.nan, self._scatter(snr))
-        if self._one_column:
-            mean, sigma = mean[:, 0], sigma[:, 0]
-        return (mean, sigma) if return_std else mean
+    def _labels(self, x):
+        return x.double().numpy() @ self.coef_.T + self.intercept_
 
 
 class _Sums:

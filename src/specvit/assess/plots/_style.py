@@ -7,6 +7,7 @@ __all__ = [
     "DENSITY",
     "EXCLUDED",
     "LEGEND",
+    "POINTS",
     "SMALL",
     "axis_name",
     "choose",
@@ -22,6 +23,8 @@ __all__ = [
 COLUMN = (3.4, 2.7)
 TEXT, SMALL = 8.5, 7.5  # points: axis names; everything else
 LEGEND = {"fontsize": 7, "frameon": False, "handlelength": 2.6, "labelspacing": 0.3, "borderaxespad": 0.6}
+#: Points with error bars, joined by lines.
+POINTS = {"markersize": 3.8, "markeredgewidth": 0, "linewidth": 1, "elinewidth": 0.8}
 #: Colour map of counts: one hue, dark where there are many; read alike in grey and by the colour-blind.
 DENSITY = "Blues"
 #: What no estimator reaches.

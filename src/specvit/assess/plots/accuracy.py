@@ -7,6 +7,7 @@ import numpy as np
 from specvit.assess.plots._style import (
     EXCLUDED,
     LEGEND,
+    POINTS,
     SMALL,
     axis_name,
     choose,
@@ -91,11 +92,8 @@ def plot_r2(table, by="magnitude", *, label="logg", scale="linear", legend=True,
             rows["r2"],
             rows["r2_err"],
             label=name,
-            markersize=3.8,
-            markeredgewidth=0,
-            linewidth=1,
-            elinewidth=0.8,
             zorder=3,
+            **POINTS,
             **style,
         )
         shown += [np.nanmin(rows["r2"] - rows["r2_err"].fillna(0)), rows["r2"].max()]
@@ -144,10 +142,7 @@ def plot_scaling(table, *, label="logg", ax=None):
             part["r2"],
             part["r2_err"],
             label=name,
-            markersize=3.8,
-            markeredgewidth=0,
-            linewidth=1,
-            elinewidth=0.8,
+            **POINTS,
             **style,
         )
     low, high = ax.get_ylim()
