@@ -12,8 +12,8 @@ import time
 import numpy as np
 import torch
 
-from specvit.assess.bayes import bayes_limit
-from specvit.simulate import Survey
+from specvit.limits.posterior import bayes_limit
+from specvit.survey import Survey
 
 EXPECTED = {20.0: 0.993, 20.5: 0.985, 21.0: 0.966, 21.5: 0.922, 22.0: 0.831, 22.5: 0.671}
 

@@ -43,7 +43,8 @@ import h5py
 import numpy as np
 import torch
 
-from specvit.simulate import SpectrumDataset, Survey, write_dataset
+from specvit.dataset import SpectrumDataset, write_dataset
+from specvit.survey import Survey
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--n", type=int, default=20_000)

@@ -13,8 +13,8 @@ import time
 import numpy as np
 import torch
 
-from specvit.simulate import Survey
-from specvit.simulate.noise import fnu_shape
+from specvit.survey import Survey
+from specvit.survey.noise import fnu_shape
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from scipy.optimize import least_squares
 
-from specvit.assess import jacobian
-from specvit.baselines import TemplateFit
-from specvit.simulate import Survey
+from specvit.limits import jacobian
+from specvit.predictors import TemplateFit
+from specvit.survey import Survey
 
 SCALE = np.array([1000.0, 1, 1, 1, 1])
 

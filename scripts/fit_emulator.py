@@ -13,9 +13,9 @@ import json
 import numpy as np
 
 from specvit.cli import main
-from specvit.simulate import Emulator, read_library
-from specvit.simulate.priors import PRIORS
-from specvit.simulate.validation import held_out_rms, validation_report
+from specvit.stars import Emulator, read_library
+from specvit.stars.validation import held_out_rms, validation_report
+from specvit.survey.priors import PRIORS
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("library")

@@ -35,8 +35,8 @@ from specvit.assess.report import (
     software_versions,
     write_tables,
 )
-from specvit.baselines import LightGBMEstimator, RidgeEstimator, TemplateFit
-from specvit.simulate import Survey
+from specvit.predictors import LightGBMEstimator, RidgeEstimator, TemplateFit
+from specvit.survey import Survey
 from specvit.weights import load_weights
 
 PEERS = ["lightgbm", "lightgbm-pca", "ridge", "chi2"]

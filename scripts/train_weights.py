@@ -23,10 +23,11 @@ import torch
 
 from specvit import __version__
 from specvit.assess import score_survey
+from specvit.labels import LABELS
 from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
-from specvit.network.calibration import calibrate
+from specvit.network.conformal import calibrate
 from specvit.network.processes import leave, own_device, process_rank
-from specvit.simulate import LABELS, Survey
+from specvit.survey import Survey
 from specvit.weights import load_weights, save_weights
 
 UNFINISHED = 3  # exit status

@@ -40,7 +40,7 @@ FORBIDDEN = {
 }
 
 #: Module -> outside packages that it may import all the same, inside the function that needs them.
-LAZY = {"specvit.simulate.bosz.files": {"astropy"}}  # FITS is not to be parsed twice
+LAZY = {"specvit.stars.bosz.files": {"astropy"}}  # FITS is not to be parsed twice
 
 
 def module_name(path):
@@ -183,7 +183,7 @@ def loaded_after(statement):
 
 
 def test_the_rooms_of_a_gpu_machine_need_neither_astropy_nor_lightning():
-    loaded = loaded_after("import specvit.grid, specvit.simulate, specvit.network")
+    loaded = loaded_after("import specvit.grid, specvit.survey, specvit.dataset, specvit.network")
     assert "torch" in loaded
     assert not loaded & {"astropy", "specutils", "lightning", "pytorch_lightning", "matplotlib", "sklearn"}
 

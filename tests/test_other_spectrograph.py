@@ -9,8 +9,9 @@ import torch
 
 from specvit import Emulator, LoggEstimator, PixelGrid, Survey
 from specvit.grid import FWHM_PER_SIGMA
-from specvit.simulate import LabelPrior, SNRNoise, regrid_emulator
 from specvit.spectra import SpectrumError
+from specvit.stars import regrid_emulator
+from specvit.survey import LabelPrior, SNRNoise
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "plot_other_spectrograph.py"
 WINDOWS = [(7590.0, 7700.0), (8120.0, 8350.0)]

@@ -11,8 +11,10 @@ from astropy.table import Table
 from specvit.assess import evaluate
 from specvit.assess.report import magnitude_cells, overall_cells, software_versions, write_report
 from specvit.cli import evaluate as command
+from specvit.dataset import write_dataset
+from specvit.labels import LABELS
 from specvit.network import LabelRegressor, ViTConfig
-from specvit.simulate import LABELS, Survey, write_dataset
+from specvit.survey import Survey
 from specvit.weights import save_weights
 
 mpl.use("agg")

@@ -11,12 +11,13 @@ import numpy as np
 
 from specvit import Emulator, LoggEstimator, PixelGrid, Survey
 from specvit.grid import FWHM_PER_SIGMA
-from specvit.simulate import LabelPrior, SNRNoise, regrid_emulator
+from specvit.stars import regrid_emulator
+from specvit.survey import LabelPrior, SNRNoise
 
 # %%
 # A `~specvit.grid.PixelGrid` says where the pixels are and how wide a line is recorded. The emulator that
 # ships with the package has a higher resolution than that, so its spectra can be smoothed to this one. (For a
-# sharper instrument, fit one to a library: `~specvit.simulate.Emulator.fit`.)
+# sharper instrument, fit one to a library: `~specvit.stars.Emulator.fit`.)
 
 grid = PixelGrid.linear(7100, 8850, 2048, 3.3 / FWHM_PER_SIGMA, name="low resolution")
 emulator = regrid_emulator(Emulator.load(), grid)

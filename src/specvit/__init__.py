@@ -1,6 +1,6 @@
 """Surface gravities and abundances of cool stars from optical spectra.
 
-The public names are loaded when first used, so that `specvit.simulate` and
+The public names are loaded when first used, so that `specvit.survey` and
 `specvit.network` work on a machine that has neither astropy nor specutils.
 """
 
@@ -10,13 +10,26 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["assess", "baselines", "grid", "network", "simulate", "spectra", "weights"],
+    submodules=[
+        "assess",
+        "dataset",
+        "grid",
+        "labels",
+        "limits",
+        "network",
+        "predictors",
+        "spectra",
+        "stars",
+        "survey",
+        "weights",
+    ],
     submod_attrs={
-        "estimator": ["LoggEstimator"],
+        "predictors": ["LoggEstimator"],
         "example": ["example_spectrum"],
         "grid": ["PFS_MR", "PixelGrid"],
-        "simulate": ["Emulator", "Survey"],
         "spectra": ["SpectrumBatch"],
+        "stars": ["Emulator"],
+        "survey": ["Survey"],
     },
 )
 

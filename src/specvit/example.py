@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specvit.simulate import Survey
+from specvit.survey import Survey
 
 __all__ = ["example_spectrum"]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from specvit.simulate import SurveyBatch
+from specvit.survey import SurveyBatch
 
 
 class LinearGaussian:

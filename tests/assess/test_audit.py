@@ -18,9 +18,9 @@ from specvit.assess import (
     pit,
     reliability,
 )
-from specvit.assess._ridge import out_of_fold
 from specvit.assess.audit import _exchange
-from specvit.simulate import Survey, SurveyBatch
+from specvit.assess.outoffold import out_of_fold
+from specvit.survey import Survey, SurveyBatch
 
 # -- the regression ---------------------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ def test_the_shipped_pipeline_on_many_stars(name):
 
 
 def test_data_sets_are_audited(tmp_path):
-    from specvit.simulate import SpectrumDataset, write_dataset
+    from specvit.dataset import SpectrumDataset, write_dataset
 
     write_dataset(Survey("paper", seed=3), tmp_path / "stars.h5", 200)
     table = audit_leakage(SpectrumDataset(tmp_path / "stars.h5"), n=200)

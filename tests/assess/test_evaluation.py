@@ -12,11 +12,13 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from specvit.assess import METRICS, bayes_limit, check_limits, evaluate, survey_fisher
-from specvit.assess._linear import CompressedSpectra
+from specvit.assess import METRICS, check_limits, evaluate
+from specvit.labels import LABELS
+from specvit.limits import bayes_limit, survey_fisher
+from specvit.limits.compressed import CompressedSpectra
 from specvit.network import LabelRegressor, ViTConfig
 from specvit.network.inputs import median_snr
-from specvit.simulate import LABELS, Survey, SurveyBatch
+from specvit.survey import Survey, SurveyBatch
 
 COLUMNS = ["predictor", "kind", "label", "by", "low", "high", "centre", "snr", "n", "unusable"]
 COLUMNS += [column for name in METRICS for column in (name, f"{name}_err")]
@@ -331,7 +333,7 @@ class Constant:
 
 
 def test_data_sets_are_read_with_frozen_noise(tmp_path):
-    from specvit.simulate import SpectrumDataset, write_dataset
+    from specvit.dataset import SpectrumDataset, write_dataset
 
     survey = Survey("paper", seed=3)
     write_dataset(survey, tmp_path / "stars.h5", 60)
@@ -415,7 +417,7 @@ def test_imperfections_have_no_limits():
 
 
 def test_surveys_without_a_likelihood_say_so():
-    from specvit.simulate import SNRNoise, TablePrior
+    from specvit.survey import SNRNoise, TablePrior
 
     options = {"n": 20, "bootstrap": 0}
     table = evaluate({"a": Constant()}, Survey("paper", velocity=50), **options)

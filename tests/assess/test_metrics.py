@@ -8,7 +8,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 from specvit.assess import DEFINITIONS, METRICS, figures_of_merit, label_metrics, score_survey
 from specvit.assess.metrics import _weighted, bootstrap_errors, bootstrap_weights
-from specvit.simulate import Survey
+from specvit.survey import Survey
 
 
 def reference(truth, prediction, sigma):

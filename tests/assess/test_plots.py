@@ -7,11 +7,13 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
-from specvit.assess import plots, survey_fisher
-from specvit.assess._figures import draw_summary, report_figures, save_figure
+from specvit.assess import plots
+from specvit.assess.figures import draw_summary, report_figures, save_figure
 from specvit.assess.plots.information import LINES, pixel_information
 from specvit.grid import air_to_vacuum
-from specvit.simulate import LABELS, Survey
+from specvit.labels import LABELS
+from specvit.limits import survey_fisher
+from specvit.survey import Survey
 
 mpl.use("agg")
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-import specvit.simulate
+import specvit.stars
 from specvit import cli
 from specvit.grid import FWHM_PER_SIGMA, PixelGrid
-from specvit.simulate import Emulator
+from specvit.stars import Emulator
 
 #: On the toy library; quick.
 GRID = ["--range", "7930", "8070", "--pixels", "120", "--fwhm", "1.6"]
@@ -106,7 +106,7 @@ def test_choices_for_bosz_reach_the_reader(monkeypatch, tmp_path, capsys):
         asked.update(options, source=source)
         raise ValueError("enough")
 
-    monkeypatch.setattr(specvit.simulate, "read_library", read_library)
+    monkeypatch.setattr(specvit.stars, "read_library", read_library)
     command = ["emulator", "fit", "a", "b", "--out", str(tmp_path / "e"), "--grid", "pfs-mr"]
     choices = ["--microturbulence", "0", "--resolving-power", "1e4", "--limit", "teff", "3500", "6500"]
     assert cli.main([*command, *choices, "--limit", "logg", "1", "5"]) == 2

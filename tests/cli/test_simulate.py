@@ -6,8 +6,10 @@ import pytest
 
 import specvit
 from specvit import cli
+from specvit.dataset import SpectrumDataset
 from specvit.grid import PixelGrid
-from specvit.simulate import Emulator, SpectrumDataset, Survey, regrid_emulator
+from specvit.stars import Emulator, regrid_emulator
+from specvit.survey import Survey
 
 TINY = ["--width", "16", "--depth", "1", "--heads", "2", "--patch-size", "256", "--batch-size", "8"]
 TINY += ["--device", "cpu", "--quiet"]

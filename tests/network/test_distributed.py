@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from specvit.dataset import SpectrumDataset, write_dataset
 from specvit.network.feed import Reiterable, ShuffledArrays, share
 from specvit.network.processes import process_rank
-from specvit.simulate import SpectrumDataset, Survey, write_dataset
+from specvit.survey import Survey
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 spec = importlib.util.spec_from_file_location("two_processes", SCRIPT)

@@ -88,7 +88,7 @@ def refusal(function):
 def fit_from_disk(path, devices):
     """A fit of the estimator to a data set: what was read of it, and what came out."""
     from specvit import LoggEstimator
-    from specvit.simulate import DatasetStream, SpectrumDataset
+    from specvit.dataset import DatasetStream, SpectrumDataset
 
     read, original = [], DatasetStream.__iter__
 

@@ -1,10 +1,11 @@
-"""Numbers that a change of structure must not move: predictions, limits and draws, and the script that keeps them.
+"""Numbers that a change of structure must not move: predictions, limits and draws.
 
 usage: python tests/regression/reference.py --write     keep the numbers of the code as it is
        python tests/regression/reference.py --check     compare, bit by bit where one machine allows it
 
-The numbers in ``reference.npz`` were written before the rooms were put in order (see CHANGELOG.md); a change that
-moves them on purpose writes them anew and says why there. ``test_same_answers.py`` compares them in every run.
+The numbers in ``reference.npz`` were written before the rooms were put in order (see CHANGELOG.md); a
+change that moves them on purpose writes them anew and says why there. ``test_same_answers.py`` compares
+them in every run.
 """
 
 import argparse
@@ -23,7 +24,7 @@ LIMIT_STREAM = 2**42
 
 
 def fixed_spectra():
-    """Flux and inverse variance, float64 (1000, 4096): emulated in float64, noise by NumPy, some pixels masked."""
+    """Flux and inverse variance, float64 (1000, 4096): emulated in float64, noise by NumPy, pixels masked."""
     from specvit import Emulator
 
     rng = np.random.default_rng(20261125)
@@ -63,7 +64,7 @@ def predictions(flux, ivar):
 def limits():
     """Fisher information, van Trees bounds and Bayes limit of the survey `paper`."""
     from specvit import Survey
-    from specvit.assess import bayes_limit, survey_fisher, van_trees_survey
+    from specvit.limits import bayes_limit, survey_fisher, van_trees_survey
 
     survey = Survey("paper", seed=1)
     labels = survey.prior.sample(12, np.random.default_rng(3))
@@ -115,8 +116,8 @@ def current():
 def differences(found, kept):
     """Largest difference of each entry, relative to its scale; True or False for digests."""
     result = {}
-    for name, expected in kept.items():
-        value = found[name]
+    for name, value in found.items():
+        expected = kept[name]
         if expected.dtype.kind == "U":
             result[name] = str(value) == str(expected)
             continue

@@ -11,8 +11,8 @@ spec = importlib.util.spec_from_file_location("reference", HERE / "reference.py"
 reference = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(reference)
 
-#: Allowed on a machine whose float32 products round as they did, and on any other: relative to the scale of each
-#: entry (a label's in training, a posterior's σ). What rests on float64 alone is the same everywhere.
+#: Allowed on a machine whose float32 products round as they did, and on any other: relative to the scale of
+#: each entry (a label's in training, a posterior's σ). What rests on float64 alone is the same everywhere.
 SAME, OTHER = 1e-6, 2e-5
 FLOAT64 = {
     "pfs-mr/exact",
@@ -37,7 +37,7 @@ def same_kernels(kept):
 
 
 def check(found, kept, same_kernels):
-    for name, value in reference.differences(found, {name: kept[name] for name in found}).items():
+    for name, value in reference.differences(found, kept).items():
         if isinstance(value, bool):
             assert value or not same_kernels, f"{name}: not the same bits"
         else:

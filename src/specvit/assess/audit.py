@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from specvit.assess._bins import import_pandas
-from specvit.assess._ridge import out_of_fold
-from specvit.assess._stars import ask, label_names_of, observed_batches
+from specvit.assess.bins import import_pandas
 from specvit.assess.metrics import bootstrap_errors, bootstrap_weights, figures_of_merit
+from specvit.assess.outoffold import out_of_fold
+from specvit.assess.teststars import ask, label_names_of, observed_batches
 from specvit.network.inputs import masked_median, median_snr, usable
 
 __all__ = ["audit_leakage", "audit_predictor"]

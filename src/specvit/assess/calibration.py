@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 from scipy.stats import kstest
 
-from specvit.assess._bins import import_pandas
+from specvit.assess.bins import import_pandas
 
 __all__ = ["audit_calibration", "coverage_curve", "pit", "reliability"]
 

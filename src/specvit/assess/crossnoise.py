@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specvit.assess._bins import import_pandas
+from specvit.assess.bins import import_pandas
 from specvit.assess.evaluation import evaluate
 
 __all__ = ["cross_noise_matrix"]

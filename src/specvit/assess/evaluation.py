@@ -6,15 +6,14 @@ import numpy as np
 import torch
 
 from specvit import __version__
-from specvit.assess._bins import SNR_BINS, Stars, import_pandas, make_bins
-from specvit.assess._limits import (
+from specvit.assess.bins import SNR_BINS, Stars, import_pandas, make_bins
+from specvit.assess.limitrows import (
     BAYES,
     LIMIT_DEFINITIONS,
     LimitSample,
     limit_rows,
     unknown_because,
 )
-from specvit.assess._stars import ask, label_names_of, observed_batches
 from specvit.assess.metrics import (
     DEFINITIONS,
     METRICS,
@@ -23,8 +22,9 @@ from specvit.assess.metrics import (
     bootstrap_weights,
     figures_of_merit,
 )
+from specvit.assess.teststars import ask, label_names_of, observed_batches
+from specvit.labels import LABELS
 from specvit.network.inputs import median_snr
-from specvit.simulate.library import LABELS
 
 __all__ = ["evaluate"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.assess._bins import import_pandas
-from specvit.assess._limits import BAYES, mean_error
+from specvit.assess.bins import import_pandas
+from specvit.assess.limitrows import BAYES, mean_error
 
 __all__ = ["check_limits", "compare_with_limit"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
-from specvit.network.calibration import ONE_SIGMA, predict_batches
+from specvit.constants import ONE_SIGMA
+from specvit.network.conformal import predict_batches
 from specvit.network.inputs import SNR_DEFINITION
 
 __all__ = [

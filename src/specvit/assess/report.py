@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from specvit.assess._figures import draw_summary, plain_name, report_figures, save_figure
+from specvit.assess.figures import draw_summary, report_figures, save_figure
 from specvit.assess.limitcheck import check_limits
+from specvit.labels import label_of
 
 __all__ = [
     "draw_summary",
@@ -93,13 +94,13 @@ def overall_cells(table, *, label="logg"):
         A heading, and a row for each predictor and limit. Figures that none of them has are left out.
     """
     rows = table[(table["label"] == label) & (table["by"] == "overall")]
-    unit = "K" if label == "teff" else "dex"
+    unit = label_of(label).error_unit
     shown = [figure for figure in _FIGURES if rows[figure[0]].notna().any()]
     heading = ["", *(f"{name} [{unit}]" if key in _IN_UNITS else name for key, name, _, _ in shown)]
     cells = [[*heading, "stars", "unusable"]]
     for _, row in rows.iterrows():
         numbers = [
-            _number(row[key], row[f"{key}_err"], kelvin if label == "teff" else dex)
+            _number(row[key], row[f"{key}_err"], kelvin if unit == "K" else dex)
             for key, _, dex, kelvin in shown
         ]
         cells.append([row["predictor"], *numbers, str(row["n"]), str(row["unusable"])])
@@ -175,7 +176,7 @@ def write_report(
     lines = [f"# {title}", "", *_particulars(table, command, record), ""]
     for label in dict.fromkeys(table["label"]):
         part = table[table["label"] == label]
-        lines += [f"## {plain_name(label)}", "", *_markdown(overall_cells(part, label=label)), ""]
+        lines += [f"## {label_of(label).plain}", "", *_markdown(overall_cells(part, label=label)), ""]
         if (part["by"] == "magnitude").any():
             lines += [*_markdown(magnitude_cells(part, label=label)), ""]
         for figure, stem, caption in report_figures(part, predictions, label):

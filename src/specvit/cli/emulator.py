@@ -74,8 +74,8 @@ def run_fit(args):
     grid = _grid(args)
     limits = {name: (float(low), float(high)) for name, low, high in args.limit or ()}
 
-    from specvit.simulate import Emulator, read_library
-    from specvit.simulate.library import needed_range
+    from specvit.stars import Emulator, read_library
+    from specvit.stars.library import needed_range
 
     source = args.library[0] if len(args.library) == 1 else args.library
     options = given(args, "microturbulence", "resolving_power") | ({"limits": limits} if limits else {})
@@ -97,7 +97,7 @@ def run_fit(args):
 
 def run_info(args):
     """Carry ``emulator info`` out; returns its exit status."""
-    from specvit.simulate import Emulator
+    from specvit.stars import Emulator
 
     emulator = Emulator.load(args.file)
     print(json.dumps(emulator.record, indent=2) if args.json else format_report(emulator))
@@ -117,7 +117,7 @@ def format_report(emulator):
         Pixels, label ranges, and, if it was measured, its errors on held-out spectra by Teff and the
         checks of float32 evaluation and of derivatives.
     """
-    from specvit.simulate import LABELS
+    from specvit.labels import LABELS
 
     grid, record = emulator.grid, emulator.record
     power = grid.resolving_power

@@ -118,15 +118,17 @@ def _command(args):
 
 
 def _data(args):
-    from specvit.simulate import SpectrumDataset, Survey
+    from specvit.dataset import SpectrumDataset
+    from specvit.survey import Survey
 
     return Survey(args.survey) if args.dataset is None else SpectrumDataset(args.dataset)
 
 
 def _predictors(args, data):
     """Networks and peers by the names of the report, and what it records of them."""
-    from specvit.baselines import LightGBMEstimator, RidgeEstimator, TemplateFit
-    from specvit.simulate import SpectrumDataset, Survey
+    from specvit.dataset import SpectrumDataset
+    from specvit.predictors import LightGBMEstimator, RidgeEstimator, TemplateFit
+    from specvit.survey import Survey
     from specvit.weights import list_weights, load_weights
 
     found, record, labels = {}, {}, tuple(args.labels)

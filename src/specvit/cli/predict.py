@@ -6,17 +6,12 @@ from pathlib import Path
 
 from specvit.cli.common import add_traceback, positive
 from specvit.cli.reading import check_file, read_spectrum
+from specvit.labels import LABELS, label_of
 
 __all__ = ["add_parser", "run"]
 
-#: Columns printed on the terminal: name, its error, heading, format of both.
-_SHOWN = (
-    ("logg", "logg_err", "log g [dex]", ".2f"),
-    ("teff", "teff_err", "Teff [K]", ".0f"),
-    ("mh", "mh_err", "[M/H]", ".2f"),
-    ("alpham", "alpham_err", "[alpha/M]", ".2f"),
-    ("cm", "cm_err", "[C/M]", ".2f"),
-)
+#: Labels printed on the terminal, log g first.
+_SHOWN = sorted(map(label_of, LABELS), key=lambda label: label.name != "logg")
 
 
 def add_parser(commands):
@@ -138,14 +133,20 @@ def _as_text(table):
     from specvit.spectra import Flag
 
     columns = [_values(table, "file")]
-    shown = [column for column in _SHOWN if column[0] in table.colnames]
-    for name, name_err, _, form in shown:
-        pairs = zip(_values(table, name), _values(table, name_err), strict=True)
+    shown = [label for label in _SHOWN if label.name in table.colnames]
+    for label in shown:
+        pairs = zip(_values(table, label.name), _values(table, f"{label.name}_err"), strict=True)
+        form = f".{label.decimals}f"
         columns.append(["-" if x != x else f"{x:{form}} ± {sigma:{form}}" for x, sigma in pairs])
     columns.append(["-" if x != x else f"{x:.1f}" for x in _values(table, "snr")])
     notes = zip(_values(table, "error"), _values(table, "flags"), strict=True)
     columns.append([error or Flag.describe(flags) or "ok" for error, flags in notes])
-    heading = ["file", *(heading for _, _, heading, _ in shown), "S/N", "notes"]
+    heading = ["file", *(_heading(label) for label in shown), "S/N", "notes"]
     rows = [heading, *zip(*columns, strict=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _heading(label):
+    """Name and unit; a name in brackets is known to be in dex."""
+    return label.plain if label.plain.startswith("[") else f"{label.plain} [{label.error_unit}]"

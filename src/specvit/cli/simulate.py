@@ -40,7 +40,7 @@ def run(args):
     """Carry the command out; returns its exit status."""
     survey = make_survey(args)
 
-    from specvit.simulate import write_dataset
+    from specvit.dataset import write_dataset
 
     paths = write_dataset(
         survey,
@@ -83,7 +83,8 @@ def add_survey_options(parser):
 
 def make_survey(args, **more):
     """The `~specvit.Survey` that the arguments describe."""
-    from specvit.simulate import Augmentation, Emulator, SNRNoise, Survey
+    from specvit.stars import Emulator
+    from specvit.survey import Augmentation, SNRNoise, Survey
 
     options = given(args, "seed", "magnitude") | more
     if args.emulator is not None:

@@ -78,7 +78,7 @@ def _data(args):
             if getattr(args, name) is not None:
                 raise ValueError(f"--{name} is for surveys, {args.survey} is a data set")
 
-        from specvit.simulate import SpectrumDataset
+        from specvit.dataset import SpectrumDataset
 
         return SpectrumDataset(args.survey), labels
     if args.steps is None:

@@ -1,8 +1,9 @@
 """Where pixels are: instrument grids and resampling onto them (numpy and scipy only)."""
 
+from specvit.constants import FWHM_PER_SIGMA
 from specvit.grid.air import air_to_vacuum, vacuum_to_air
 from specvit.grid.edges import edges_from_centres
-from specvit.grid.pixelgrid import FWHM_PER_SIGMA, PFS_MR, PixelGrid
+from specvit.grid.pixelgrid import PFS_MR, PixelGrid
 from specvit.grid.resample import Resampled, Resampler, matching_sigma
 
 __all__ = [

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.polynomial import Chebyshev
 
-__all__ = ["FWHM_PER_SIGMA", "PFS_MR", "PixelGrid"]
+from specvit.constants import FWHM_PER_SIGMA
 
-#: Full width at half maximum of a Gaussian of unit standard deviation, 2 sqrt(2 ln 2).
-FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
+__all__ = ["PFS_MR", "PixelGrid"]
 
 
 @dataclass(frozen=True, eq=False)

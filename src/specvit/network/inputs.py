@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from specvit.network._checks import check_choice
+from specvit.checks import check_choice
 
 __all__ = ["ENCODINGS", "SNR_DEFINITION", "encode", "median_snr", "n_channels"]
 

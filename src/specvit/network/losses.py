@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from specvit.network._checks import check_choice
+from specvit.checks import check_choice
 
 __all__ = ["LOSSES", "gaussian_nll", "masked_mean", "pointwise_loss"]
 

@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from specvit.network._checks import check_integer
+from specvit.checks import check_integer
 
 __all__ = ["leave", "own_device", "process_rank"]
 

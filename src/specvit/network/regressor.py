@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from specvit.network._checks import check_choice
+from specvit.checks import check_choice
 from specvit.network.inputs import encode, median_snr, n_channels
 from specvit.network.vit import SpectrumViT, ViTConfig
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from specvit.network._checks import check_choice, check_integer, check_number, from_known_fields
+from specvit.checks import check_choice, check_integer, check_number, from_known_fields
 from specvit.network.feed import BatchStream, Reiterable, share
 from specvit.network.losses import LOSSES
 from specvit.network.processes import process_rank

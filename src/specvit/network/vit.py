@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from specvit.network._checks import check_choice, check_integer, check_number, from_known_fields
+from specvit.checks import check_choice, check_integer, check_number, from_known_fields
 from specvit.network.positions import POSITIONS, rotate
 from specvit.network.tokenizers import TOKENIZERS, token_count
 

@@ -9,9 +9,9 @@ import numpy as np
 from specvit.grid import PFS_MR, PixelGrid
 from specvit.spectra.arrays import batch_from_array
 from specvit.spectra.batch import SpectrumBatch, SpectrumError
-from specvit.spectra.checks import judge
 from specvit.spectra.observed import Parts, parts_of
-from specvit.spectra.regrid import resample_all
+from specvit.spectra.resampling import resample_all
+from specvit.spectra.rules import judge
 from specvit.spectra.units import resolving_power
 
 __all__ = ["adapt"]

@@ -6,8 +6,8 @@ import numpy as np
 
 from specvit.grid import FWHM_PER_SIGMA
 from specvit.spectra.batch import Flag, SpectrumBatch
-from specvit.spectra.checks import no_information
-from specvit.spectra.noise import scatter_variance
+from specvit.spectra.rules import no_information
+from specvit.spectra.scatter import scatter_variance
 from specvit.spectra.units import flux_factor, real_array
 
 __all__ = ["batch_from_array"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.assess.plots._style import (
+from specvit.assess.plots.style import (
     EXCLUDED,
     LEGEND,
     POINTS,

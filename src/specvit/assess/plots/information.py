@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from specvit.assess._linear import require_plain
-from specvit.assess.fisher import jacobian
-from specvit.assess.plots._style import SMALL, axis_name, dress, name_axes, new_axes
+from specvit.assess.plots.style import SMALL, axis_name, dress, name_axes, new_axes
+from specvit.labels import label_of
+from specvit.limits.compressed import require_plain
+from specvit.limits.fisher import jacobian
 
 __all__ = ["LINES", "pixel_information", "plot_information"]
 
@@ -132,7 +133,7 @@ def plot_information(survey, labels, magnitude, *, label="logg", known=(), lines
         ticks = [tick for tick in axes.get_yticks() if scale[0] - 1e-9 <= tick <= 1.05 * scale[1]]
         axes.set_yticks(ticks)
     name_axes(ax, r"vacuum wavelength [$\mathrm{\AA}$]", r"$F_\lambda$ / median")
-    unit = "K" if label == "teff" else "dex"
+    unit = label_of(label).error_unit
     below.set_ylabel(
         f"information on {axis_name(label).split(' [')[0]}\n" + rf"[{unit}$^{{-2}}\,\mathrm{{\AA}}^{{-1}}$]",
         fontsize=SMALL,

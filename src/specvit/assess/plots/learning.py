@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.assess.plots._style import LEGEND, axis_name, name_axes, new_axes, plain_number, styles
+from specvit.assess.plots.style import LEGEND, axis_name, name_axes, new_axes, plain_number, styles
 
 __all__ = ["plot_learning_curve"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from specvit.assess.metrics import figures_of_merit
-from specvit.assess.plots._style import (
+from specvit.assess.plots.style import (
     COLUMN,
     DENSITY,
     LEGEND,
@@ -17,12 +17,13 @@ from specvit.assess.plots._style import (
     new_axes,
     require_columns,
 )
+from specvit.labels import LABELS, label_of
 
-__all__ = ["plot_predictions", "plot_residuals"]
+__all__ = ["AGAINST", "plot_predictions", "plot_residuals"]
 
 _COLUMNS = ("predictor", "label", "truth", "prediction")
 #: What residuals are drawn against unless said otherwise.
-_AGAINST = ("teff", "logg", "mh", "alpham", "cm", "magnitude")
+AGAINST = (*LABELS, "magnitude")
 
 
 def plot_predictions(predictions, *, label="logg", predictor=None, colorbar=True, ax=None):
@@ -55,7 +56,7 @@ def plot_predictions(predictions, *, label="logg", predictor=None, colorbar=True
     cells = _cells(ax, truth, prediction, (low, high, low, high))
     ax.plot([low, high], [low, high], color="#D55E00", linewidth=0.9, linestyle=(0, (5, 2)), zorder=3)
     figures = figures_of_merit(truth, prediction)
-    unit = {"teff": "K"}.get(label, "dex")
+    unit = label_of(label).error_unit
     form = ".0f" if unit == "K" else ".3f"
     ax.text(
         0.04,
@@ -74,7 +75,7 @@ def plot_predictions(predictions, *, label="logg", predictor=None, colorbar=True
     return ax
 
 
-def plot_residuals(predictions, *, label="logg", against=_AGAINST, predictor=None, ax=None):
+def plot_residuals(predictions, *, label="logg", against=AGAINST, predictor=None, ax=None):
     """Predicted − true label against every label: where is it biased, and where uncertain?
 
     Parameters

@@ -1,0 +1,205 @@
+"""The limits that stand beside predictors in a table, from the first stars that these are measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from specvit.limits.compressed import require_plain, require_prior
+from specvit.limits.fisher import survey_fisher, van_trees_survey
+from specvit.limits.posterior import bayes_limit, variance_of_prior
+from specvit.survey import Survey
+from specvit.survey.priors import LabelPrior
+
+__all__ = ["LIMIT_DEFINITIONS", "LimitSample", "limit_rows", "mean_error", "unknown_because"]
+
+BAYES, VAN_TREES = "Bayes limit", "van Trees bound"
+CRLB_MEDIAN, CRLB_MEAN = "1 - CRLB/Var (median)", "1 - CRLB/Var (mean)"
+#: What each limit is.
+LIMIT_DEFINITIONS = {
+    BAYES: "R² = 1 − E[Var(label | spectrum)] / Var(label) over the prior (over the stars, in a bin of S/N), "
+    "RMSE the root of that mean variance, MAE that of the posterior median: no estimator does better; "
+    "unusable counts posteriors of too few effective draws, which are included; errors are Monte-Carlo ones",
+    VAN_TREES: "R² = 1 − bound / Var(label), the weighted van Trees bound on the mean squared error: a "
+    "looser limit",
+    CRLB_MEDIAN: "R² = 1 − median over the stars of the Cramér–Rao bound / Var(label); no limit on R²: it is "
+    "for unbiased estimators at one star",
+    CRLB_MEAN: "the same with the mean over the stars",
+}
+_FIFTHS = 5  # parts of the stars whose spread gives the error of the van Trees bound
+
+
+@dataclass(frozen=True)
+class LimitSample:
+    """Spectra that limits are computed from.
+
+    Attributes
+    ----------
+    magnitude : float or None
+        One magnitude for all, or the survey's own.
+    index : ndarray of int, shape (n,)
+        Their rows among all spectra of the evaluation.
+    magnitudes : ndarray, shape (n,)
+    flux, ivar, noiseless_sigma : tensor, shape (n, n_pixels)
+    labels : tensor, shape (n, n_labels)
+    """
+
+    magnitude: float | None
+    index: np.ndarray
+    magnitudes: np.ndarray
+    flux: object
+    ivar: object
+    noiseless_sigma: object
+    labels: object
+
+
+def unknown_because(data, options):
+    """Why no limit is known for the data, or None where one is."""
+    if "spectra" in options:
+        return None
+    if not isinstance(data, Survey):
+        return "the limits of a data set are not known: it holds spectra, and no model of them"
+    try:
+        require_plain(data)
+        require_prior(data)
+    except ValueError as reason:
+        return str(reason)
+    return None
+
+
+def limit_rows(data, samples, bins, stars, labels, *, seed=0, device="cpu", **options):
+    """Rows of the limits for a table, and the posteriors they come from.
+
+    Parameters
+    ----------
+    data : Survey
+    samples : list of LimitSample
+    bins : list
+        With ``by`` and ``member``.
+    stars
+        The evaluation's spectra: ``star``, int (n,); ``magnitude``, (n,); ``truth``, (n, n_labels).
+    labels : sequence of str
+    seed, device
+    **options
+        Those of `bayes_limit`.
+
+    Returns
+    -------
+    rows : list of dict
+        ``predictor``, ``label``, ``bin`` (its number), ``n``, ``unusable`` and figures with errors.
+    index : ndarray of int, shape (m,)
+        Rows of the evaluation's spectra that have posteriors.
+    mean, sigma : ndarray, shape (m, n_labels)
+        Of the posteriors.
+    """
+    names = tuple(data.label_names)
+    index = np.concatenate([sample.index for sample in samples])
+    found = [
+        bayes_limit(data, sample.magnitude, batch=sample, seed=seed, **{"device": device} | options)
+        for sample in samples
+    ]
+    mean, sigma, deviation, flagged = (
+        np.concatenate([getattr(limit.posterior, name) for limit in found])
+        for name in ("mean", "sigma", "deviation", "flagged")
+    )
+    prior = variance_of_prior(getattr(options.get("spectra"), "prior", data.prior), len(names))
+    crlb = _cramer_rao(data, samples, device) if isinstance(data, Survey) else None
+    trees = _van_trees(data, bins, stars, len(samples[0].index), seed, device) if crlb is not None else {}
+    rng = np.random.default_rng([seed, 2])
+    rows = []
+    for number, one in enumerate(bins):
+        chosen = one.member[index]
+        if chosen.sum() < 2:
+            continue
+        who = stars.star[index[chosen]]
+        for label in labels:
+            k = names.index(label)
+            variance = stars.truth[one.member, k].var() if one.by == "snr" else prior[k]
+            common = {"label": label, "bin": number, "n": int(chosen.sum()), "unusable": 0}
+            squared, mae = sigma[chosen, k] ** 2, deviation[chosen, k]
+            bayes = _figures(squared.mean(), mean_error(squared, who), variance)
+            bayes |= {"mae": mae.mean(), "mae_err": mean_error(mae, who)}
+            bayes["unusable"] = int(flagged[chosen].sum())
+            rows.append(common | {"predictor": BAYES} | bayes)
+            if number in trees:
+                bound, error = trees[number]
+                rows.append(common | {"predictor": VAN_TREES} | _figures(bound[k], error[k], variance))
+            if crlb is not None:
+                values = crlb[chosen, k]
+                error = _median_error(values, who, rng)
+                figures = _figures(np.median(values), error, variance)
+                rows.append(common | {"predictor": CRLB_MEDIAN} | figures)
+                figures = _figures(values.mean(), mean_error(values, who), variance)
+                rows.append(common | {"predictor": CRLB_MEAN} | figures)
+    return rows, index, mean, sigma
+
+
+def _figures(mse, error, variance):
+    """R² and RMSE from a mean squared error and its error; R² may be −∞."""
+    rmse = np.sqrt(mse)
+    return {
+        "r2": 1 - mse / variance,
+        "r2_err": error / variance,
+        "rmse": rmse,
+        "rmse_err": error / (2 * rmse),
+    }
+
+
+def mean_error(values, star):
+    """Standard error of the mean of values, those of one star not being independent."""
+    if not np.isfinite(values).all():
+        return np.nan
+    _, place = np.unique(star, return_inverse=True)
+    sums = np.bincount(place, values - values.mean())
+    n = len(sums)
+    return np.sqrt(n / (n - 1) * np.sum(sums**2)) / len(values) if n > 1 else np.nan
+
+
+def _median_error(values, star, rng, size=200):
+    """Bootstrap standard error of the median, stars being drawn with all their values."""
+    stars, place = np.unique(star, return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    groups = np.split(values[order], np.cumsum(np.bincount(place))[:-1])
+    draws = rng.integers(len(stars), size=(size, len(stars)))
+    medians = [np.median(np.concatenate([groups[i] for i in draw])) for draw in draws]
+    return np.std(medians, ddof=1) if np.isfinite(medians).all() else np.nan
+
+
+def _cramer_rao(survey, samples, device):
+    """Bound on the variance of every label for each star, the amplitude unknown: (m, n_labels)."""
+    parts = []
+    for sample in samples:
+        labels = sample.labels.double().cpu().numpy()
+        fisher = survey_fisher(survey, labels, sample.magnitudes, device=device)
+        parts.append(fisher.crlb()[:, : labels.shape[1]])
+    return np.concatenate(parts)
+
+
+def _van_trees(survey, bins, stars, n, seed, device):
+    """Bound and its error for bins of magnitude and the whole, by number of the bin; {} where not known.
+
+    Magnitudes are those of the bin's stars. The whole is bounded by the mean over its parts.
+    """
+    if not isinstance(survey.prior, LabelPrior) or n < 2 * _FIFTHS:
+        return {}
+    found = {}
+    for number, one in enumerate(bins):
+        if one.by != "magnitude":
+            continue
+
+        def bound(size, seed, one=one):
+            magnitudes = np.random.default_rng(seed).choice(stars.magnitude[one.member], size)
+            return van_trees_survey(survey, magnitudes, size, seed=seed, device=device)
+
+        start = 1_000_003 * seed + 100 * number
+        parts = [bound(n // _FIFTHS, start + 1 + k) for k in range(_FIFTHS)]
+        found[number] = bound(n, start), np.std(parts, axis=0, ddof=1) / np.sqrt(_FIFTHS)
+    if found:
+        share = np.array([bins[number].member.sum() for number in found], float)
+        share = (share / share.sum())[:, None]
+        bounds, errors = (np.array(column) for column in zip(*found.values(), strict=True))
+        for number, one in enumerate(bins):
+            if one.by == "overall":
+                found[number] = (share * bounds).sum(0), np.sqrt((share**2 * errors**2).sum(0))
+    return found

@@ -1,0 +1,108 @@
+"""What a label is: its name, units, how it is written, drawn and stored. Everybody asks here."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+__all__ = ["LABELS", "Label", "label_of", "label_tuple"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A stellar label.
+
+    Attributes
+    ----------
+    name : str
+        As in every table, dict and argument of this package.
+    plain, tex : str
+        How it is written in text and on the axes of figures.
+    unit, error_unit : str
+        Units of the label and of its error, as astropy writes them.
+    decimals : int
+        Digits after the point that are worth showing.
+    column : str
+        Its column in HDF5 data sets of the reference's layout.
+    aliases : tuple of str
+        What a user may write for it, beside `name`, `plain` and `column`; case and spaces do not matter.
+    """
+
+    name: str
+    plain: str
+    tex: str
+    unit: str = ""
+    error_unit: str = ""
+    decimals: int = 3
+    column: str = ""
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def spellings(self):
+        """All that a user may write for it, normalised."""
+        return {_normal(text) for text in (self.name, self.plain, self.column, *self.aliases) if text}
+
+
+_KNOWN = {
+    label.name: label
+    for label in (
+        Label("teff", "Teff", r"$T_\mathrm{eff}$", "K", "K", 0, "T_eff", ("temperature",)),
+        Label("logg", "log g", r"$\log\,g$", "dex(cm / s2)", "dex", 2, "log_g", ()),
+        Label("mh", "[M/H]", "[M/H]", "dex", "dex", 2, "M_H", ("metallicity",)),
+        Label("alpham", "[alpha/M]", r"[$\alpha$/M]", "dex", "dex", 2, "a_M", ("alpha_M", "[α/M]", "[a/M]")),
+        Label("cm", "[C/M]", "[C/M]", "dex", "dex", 2, "C_M", ()),
+    )
+}
+
+#: Names of the labels in the order of every labels array: Teff [K], log g [dex(cgs)]; [M/H], [alpha/M], [C/M]
+#: [dex].
+LABELS = tuple(_KNOWN)
+
+
+def label_of(name):
+    """The `Label` called `name`; a bare one, without units, for a label of somebody else's."""
+    return _KNOWN.get(name) or Label(name, name, name)
+
+
+def label_tuple(names, among=LABELS, what="labels"):
+    """Names of labels, in the order given, as this package writes them.
+
+    Parameters
+    ----------
+    names : str or sequence of str
+        One or several different labels, as a user may write them: ``"logg"``, ``"log g"``, ``"[M/H]"``.
+    among : sequence of str
+        The labels that there are.
+    what : str
+        Name of the argument, for messages.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    ValueError
+        If there is none, one comes twice or is not `among` them; the nearest is suggested.
+
+    Examples
+    --------
+    >>> label_tuple(["log g", "[M/H]"])
+    ('logg', 'mh')
+    """
+    names, among = (names,) if isinstance(names, str) else tuple(names), tuple(among)
+    known = {spelling: name for name in reversed(among) for spelling in label_of(name).spellings}
+    found = []
+    for name in names:
+        if _normal(str(name)) not in known:
+            near = difflib.get_close_matches(_normal(str(name)), known, n=1)
+            hint = f"; did you mean {known[near[0]]!r}?" if near else ""
+            raise ValueError(f"{what} must be among {among!r}, got {name!r}{hint}")
+        found.append(known[_normal(str(name))])
+    if not found or len(set(found)) != len(found):
+        raise ValueError(f"{what} must be one or more different names among {among!r}, got {names!r}")
+    return tuple(found)
+
+
+def _normal(text):
+    return text.lower().replace(" ", "")

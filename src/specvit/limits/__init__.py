@@ -1,0 +1,24 @@
+"""What spectra allow: Fisher information, Cramér–Rao and van Trees bounds, posteriors, the Bayes limit."""
+
+from specvit.limits.fisher import (
+    Fisher,
+    fisher_information,
+    jacobian,
+    survey_fisher,
+    van_trees,
+    van_trees_survey,
+)
+from specvit.limits.posterior import BayesLimit, Posterior, bayes_limit, posterior
+
+__all__ = [
+    "BayesLimit",
+    "Fisher",
+    "Posterior",
+    "bayes_limit",
+    "fisher_information",
+    "jacobian",
+    "posterior",
+    "survey_fisher",
+    "van_trees",
+    "van_trees_survey",
+]

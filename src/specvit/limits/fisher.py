@@ -1,0 +1,306 @@
+"""Fisher information of the labels, the Cramér–Rao bound, and the van Trees bound for a survey's prior."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from numpy.polynomial import chebyshev
+from scipy.interpolate import CubicSpline
+from scipy.special import beta
+
+from specvit.constants import SPEED_OF_LIGHT, UNIT_MAGNITUDE
+from specvit.limits.compressed import require_plain
+from specvit.limits.fishermatrix import Fisher, solve_banded
+from specvit.survey.noise import fnu_shape
+
+__all__ = ["Fisher", "fisher_information", "jacobian", "survey_fisher", "van_trees", "van_trees_survey"]
+
+
+def jacobian(model, labels):
+    """Spectra and their derivatives with respect to the labels, by automatic differentiation.
+
+    Parameters
+    ----------
+    model : callable
+        Labels, tensor (n, d), to spectra, tensor (n, n_pixels), row by row: an `Emulator` for one,
+        which is evaluated in float64. Another callable is handed float64 labels.
+    labels : tensor or ndarray, shape (n, d)
+
+    Returns
+    -------
+    flux : tensor of float64, shape (n, n_pixels)
+    derivative : tensor of float64, shape (n, n_pixels, d)
+
+    Notes
+    -----
+    Forward derivatives from two reverse ones: with g(v) = vᵀ ∂f/∂ℓ, linear in v, the derivative of
+    g_i with respect to v is column i.
+    """
+    if isinstance(model, torch.nn.Module):
+        model = copy.deepcopy(model).double()
+        parameter = next(model.parameters(), None)
+        device = None if parameter is None else parameter.device
+    else:
+        device = None
+    labels = torch.as_tensor(labels, dtype=torch.float64, device=device).detach().clone().requires_grad_()
+    flux = model(labels)
+    probe = torch.zeros_like(flux, requires_grad=True)
+    (back,) = torch.autograd.grad(flux, labels, probe, create_graph=True)
+    columns = [
+        torch.autograd.grad(back[:, i].sum(), probe, retain_graph=True)[0] for i in range(labels.shape[1])
+    ]
+    return flux.detach(), torch.stack(columns, -1)
+
+
+def fisher_information(
+    derivative,
+    variance,
+    names,
+    *,
+    bands=None,
+    floor=0.0,
+    flux=None,
+    continuum=None,
+    velocity=False,
+    wave=None,
+):
+    """Fisher information F = Jᵀ C⁻¹ J of labels and nuisance parameters from Gaussian noise.
+
+    Parameters
+    ----------
+    derivative : tensor or ndarray, shape (n, n_pixels, d)
+        ∂flux/∂label; from `jacobian`, resampled by the same matrix as the flux if `bands` are given.
+    variance : tensor or ndarray, shape (n_pixels,) or (n, n_pixels)
+        Of the noise; infinite masks a pixel.
+    names : sequence of str
+        The d labels.
+    bands : ndarray, shape (b, n_pixels) or (b, n, n_pixels), optional
+        Covariance with the next 1 … b pixels, as `Resampled.covariance`: element j of row k − 1 is that
+        of pixels j and j + k.
+    floor : float
+        Relative addition to the variance when `bands` are given. The covariance of a spectrum resampled
+        from fewer pixels is singular by construction; 1e-9 makes it usable and changes the
+        information by far less than a part in a hundred, given derivatives resampled alike.
+    flux : tensor or ndarray, shape (n, n_pixels), optional
+        Needed by the nuisance parameters.
+    continuum : int, optional
+        Order of a Chebyshev polynomial that multiplies the flux; 0 is the amplitude. Parameters
+        ``continuum0``, ….
+    velocity : bool
+        A radial velocity in km/s, parameter ``velocity``.
+    wave : ndarray, shape (n_pixels,), optional
+        In Å; needed by `velocity`. The polynomial runs over pixels.
+
+    Returns
+    -------
+    Fisher
+        Labels first, then the nuisance parameters: `Fisher.keep` marginalises.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not match, a needed argument is missing, a variance is not positive, or the banded
+        covariance is not positive definite.
+
+    Notes
+    -----
+    The dependence of C on the labels is left out: the bound is that of weighted least squares.
+    Cramér (1946) *Mathematical Methods of Statistics* §32; Rao (1945) Bull. Calcutta Math. Soc. 37, 81.
+    """
+    derivative = torch.as_tensor(derivative, dtype=torch.float64)
+    if derivative.ndim != 3 or derivative.shape[2] != len(names):
+        raise ValueError(
+            f"derivative must have shape (n, n_pixels, {len(names)}), got {tuple(derivative.shape)}"
+        )
+    n, n_pixels, _ = derivative.shape
+    columns, names = [derivative], list(names)
+    if continuum is not None or velocity:
+        if flux is None:
+            raise ValueError("flux is needed for the nuisance parameters")
+        flux = torch.as_tensor(flux, dtype=torch.float64, device=derivative.device)
+        if flux.shape != (n, n_pixels):
+            raise ValueError(f"flux must have shape ({n}, {n_pixels}), got {tuple(flux.shape)}")
+    if continuum is not None:
+        polynomials = chebyshev.chebvander(np.linspace(-1, 1, n_pixels), continuum)
+        columns.append(flux[:, :, None] * torch.as_tensor(polynomials, device=flux.device))
+        names += [f"continuum{k}" for k in range(continuum + 1)]
+    if velocity:
+        if wave is None:
+            raise ValueError("wave is needed for the velocity")
+        slope = CubicSpline(wave, flux.cpu().numpy(), axis=1)(wave, 1)
+        columns.append(
+            torch.as_tensor(-np.asarray(wave) / SPEED_OF_LIGHT * slope, device=flux.device)[:, :, None]
+        )
+        names.append("velocity")
+    rows = torch.cat(columns, 2)
+    variance = torch.as_tensor(variance, dtype=torch.float64, device=rows.device)
+    if variance.shape not in ((n_pixels,), (n, n_pixels)) or not (variance > 0).all():
+        raise ValueError(
+            f"variance must be positive and of shape ({n_pixels},) or ({n}, {n_pixels}), got "
+            f"{tuple(variance.shape)}"
+        )
+    if bands is None:
+        weighted = rows / variance.expand(n, n_pixels)[:, :, None]
+    else:
+        weighted = solve_banded(rows, variance.expand(n, n_pixels), np.asarray(bands, np.float64), floor)
+    return Fisher((rows.mT @ weighted).cpu().numpy(), tuple(names))
+
+
+def survey_fisher(survey, labels, magnitude, *, continuum=0, velocity=False, device="cpu", batch_size=64):
+    """Fisher information of stars as a survey observes them, per label unit.
+
+    Parameters
+    ----------
+    survey : Survey
+        Without imperfections.
+    labels : tensor or ndarray, shape (n, 5)
+    magnitude : float or ndarray, shape (n,)
+    continuum, velocity
+        As for `fisher_information`. By default the amplitude is unknown, as to any estimator that
+        sees scaled spectra; None: it is known.
+    device : str or torch.device
+    batch_size : int
+
+    Returns
+    -------
+    Fisher
+        Of the labels and the nuisance parameters ``continuum0`` … and ``velocity``.
+    """
+    require_plain(survey)
+    emulator = copy.deepcopy(survey.emulator).double().to(device)
+    wave, noise = survey.grid.wave, survey.noise
+    fnu = torch.as_tensor(fnu_shape(wave), device=device)
+    response = torch.as_tensor(noise.counts_per_unit, device=device) * fnu
+    background = torch.as_tensor(noise.background_variance, device=device)
+    labels = torch.as_tensor(np.asarray(labels, np.float64), device=device)
+    # As a survey does: the extremes of a random library fall a little short of its domain.
+    low, high = emulator.label_range
+    near = (labels > low - 0.01 * (high - low)) & (labels < high + 0.01 * (high - low))
+    emulator.check_labels(torch.where(near, labels.clamp(low, high), labels))
+    used = torch.as_tensor(survey.used_pixels, device=device)
+    brightness = 10 ** (
+        -0.4 * (torch.as_tensor(np.asarray(magnitude, np.float64), device=device) - UNIT_MAGNITUDE)
+    )
+    brightness = brightness.expand(len(labels))[:, None]
+
+    def shape(x):
+        flux = emulator(x)
+        return flux / (flux @ fnu / len(wave))[:, None]
+
+    matrices = []
+    for part, level in zip(labels.split(batch_size), brightness.split(batch_size), strict=True):
+        flux, derivative = jacobian(shape, part)
+        flux, derivative = flux * level, derivative * level[:, :, None]
+        variance = torch.where(used, (flux * response + background) / response**2, torch.inf)
+        fisher = fisher_information(
+            derivative,
+            variance,
+            survey.label_names,
+            flux=flux,
+            continuum=continuum,
+            velocity=velocity,
+            wave=wave,
+        )
+        matrices.append(fisher.matrix)
+    return Fisher(np.concatenate(matrices), fisher.names)
+
+
+def van_trees(fisher, information):
+    r"""Bayesian Cramér–Rao bound: no estimator, biased or not, has a smaller mean squared error matrix.
+
+    .. math:: E[(\hat ℓ - ℓ)(\hat ℓ - ℓ)^T] \ge (E[F] + I_{\rm prior})^{-1}
+
+    (van Trees 1968, *Detection, Estimation, and Modulation Theory* I, §2.4.3), for a prior that
+    vanishes at the ends of its support; see `van_trees_survey` for one that does not.
+
+    Parameters
+    ----------
+    fisher : Fisher
+        At labels drawn from the prior; nuisance parameters included, with no prior information.
+    information : array-like, shape (p,) or (p, p)
+        Fisher information of the prior; 1/σ² for a Gaussian.
+
+    Returns
+    -------
+    ndarray, shape (p, p)
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the sum is singular.
+    """
+    information = np.asarray(information, np.float64)
+    if information.ndim == 1:
+        information = np.diag(information)
+    return Fisher(fisher.matrix.mean(0, keepdims=True) + information, fisher.names).covariance[0]
+
+
+def van_trees_survey(survey, magnitude, n_stars=500, *, seed=0, exponents=None, **options):
+    r"""Van Trees bound on the mean squared error of each label under a survey's Beta priors.
+
+    The information of a Beta(a, a) density diverges for a ≤ 2 and the density itself at the ends for
+    a < 1, so the bound of `van_trees` does not exist. Its weighted form does (Gill & Levit 1995,
+    Bernoulli 1, 59): for scaled labels v in the unit cube and any h with h p → 0 at the ends,
+
+    .. math:: {\rm MSE}(ℓ_i) \ge b_i^T G^{-1} b_i,\quad
+              b_{ij} = E\Big[h_j \frac{∂ℓ_i}{∂v_j}\Big],\quad
+              G_{jk} = E[h_j F_{jk} h_k] + δ_{jk} E\Big[\Big(\frac{(h_j p_j)'}{p_j}\Big)^2\Big],
+
+    here with :math:`h = [v(1 - v)]^s`. It holds for every s > 1 − a/2; the largest over a
+    few values is returned. The amplitude is a parameter of unit weight and no prior information.
+
+    Parameters
+    ----------
+    survey : Survey
+        Without imperfections, its prior a `LabelPrior`.
+    magnitude : float
+    n_stars : int
+        Stars that the expectations are taken over.
+    seed : int
+    exponents : sequence of float, optional
+        Values of s.
+    **options
+        Those of `survey_fisher`.
+
+    Returns
+    -------
+    ndarray, shape (5,)
+        Lower bounds on E[(estimate − label)²]; R² ≤ 1 − bound / Var(label). Looser than the Bayes
+        limit where posteriors are cut by the ends of the prior or far from Gaussian.
+    """
+    prior = survey.prior
+    a, least = prior.shape, 1 - prior.shape / 2
+    exponents = least + np.array([0.05, 0.1, 0.2, 0.35, 0.6, 1.0]) if exponents is None else exponents
+    if not min(exponents) > least:
+        raise ValueError(f"exponents must be above {least:g} for a prior of shape {a:g}, got {exponents!r}")
+    v = np.random.default_rng(seed).beta(a, a, (n_stars, 5))
+
+    def labels(x):
+        low, high = prior.bounds(x)
+        return low + (high - low) * x
+
+    step = 1e-5
+    slope = np.stack(
+        [(labels(v + d) - labels(v - d)) / (2 * step) for d in step * np.eye(5)], -1
+    )  # (n, label, v)
+    fisher = survey_fisher(survey, labels(v), magnitude, **options)
+    p = len(fisher.names)
+    change = np.broadcast_to(np.eye(p), (n_stars, p, p)).copy()
+    change[:, :5, :5] = slope
+    information = change.swapaxes(1, 2) @ fisher.matrix @ change
+    bounds = []
+    for s in exponents:
+        h = np.ones((n_stars, p))
+        h[:, :5] = (v * (1 - v)) ** s
+        k = 2 * s + a - 2
+        own = (s + a - 1) ** 2 * (beta(k, k) - 4 * beta(k + 1, k + 1)) / beta(a, a)
+        total = van_trees(
+            Fisher(h[:, :, None] * information * h[:, None, :], fisher.names),
+            np.where(np.arange(p) < 5, own, 0.0),
+        )
+        exact = beta(a + s, a + s) / beta(a, a)  # E[h]; a ratio estimate, free of noise for most labels
+        b = (slope * h[:, None, :5]).mean(0) * exact / h[:, :5].mean(0)
+        bounds.append(np.einsum("ij,jk,ik->i", b, total[:5, :5], b))
+    return np.max(bounds, 0)

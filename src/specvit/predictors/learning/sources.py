@@ -1,0 +1,270 @@
+"""Where spectra and labels come from: surveys simulated as training goes, and data sets on disk."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from specvit.grid import PixelGrid
+from specvit.network.feed import share
+
+__all__ = ["DatasetSource", "Feed", "Source", "SurveySource", "check_names", "known_range"]
+
+_SURVEY_EPOCH = 100_000  # spectra called an epoch of a survey without end
+_SCALING = (500, 4)  # size and number of draws that a survey's labels are scaled by
+_VALIDATION_STARS = (500, 2_000)  # of a survey: as many as it has, within these limits
+_CALIBRATION_STARS = (1_000, 20_000)
+_MOST_HELD_OUT = 20_000  # of a data set: enough for σ, and read again after every epoch
+FEWEST_TO_SPLIT = 100  # below this every spectrum is trained on, and σ is not calibrated
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The batches (flux, ivar, labels) of one fit.
+
+    Attributes
+    ----------
+    train : stream
+        With `set_step` and `part`, see `specvit.network.feed`.
+    epoch : int or None
+        Spectra called an epoch of a stream without end; None if the stream knows its own.
+    validation : re-iterable of batches, or None
+        Not trained on, and the same each time.
+    calibration : re-iterable of batches, or None
+        Not trained on, for σ.
+    """
+
+    train: object
+    epoch: int | None = None
+    validation: object = None
+    calibration: object = None
+
+    def steps_per_epoch(self, batch_size, devices):
+        """Steps that `devices` processes together need for an epoch."""
+        steps = share(self.train, 0, devices).steps
+        return -(-self.epoch // (batch_size * devices)) if steps is None else steps
+
+
+@dataclass
+class Source(ABC):
+    """What `X` is to a fit.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Labels of the network.
+    n_pixels : int
+    grid : PixelGrid or None
+        None for plain features.
+    label_range : dict of str to (float, float)
+        Of the labels that are learned.
+    record : dict
+        What is written down about the source.
+    many_outputs : bool
+        Whether predictions for arrays have an axis of labels.
+    """
+
+    names: tuple[str, ...]
+    n_pixels: int
+    grid: PixelGrid | None
+    label_range: dict
+    record: dict = field(default_factory=dict)
+    many_outputs: bool = False
+
+    @abstractmethod
+    def scaling_labels(self, device):
+        """Labels (n, n_labels) that the network's are scaled by; `device` is where it is."""
+
+    @abstractmethod
+    def feed(self, estimator, regressor, seed):
+        """The `Feed` for a network, on its device."""
+
+
+def check_names(labels, offered, known):
+    """Labels to learn, of those that a source offers.
+
+    Parameters
+    ----------
+    labels : str, sequence of str or None
+        Those asked for; None is all that can be learned.
+    offered : tuple of str
+    known : tuple of str or None
+        Labels of the network to be fine-tuned.
+
+    Raises
+    ------
+    ValueError
+        If a name is not offered, or unknown to the network.
+    """
+    if labels is None:
+        labels = offered if known is None else tuple(name for name in known if name in offered)
+    labels = (labels,) if isinstance(labels, str) else tuple(labels)
+    for names, whose in ((offered, "those of X"), (known, "those of the weights")):
+        wrong = [] if names is None else [name for name in labels if name not in names]
+        if wrong or not labels:
+            raise ValueError(f"labels must be among {whose}, {tuple(names)!r}, got {wrong or labels!r}")
+    return labels
+
+
+def known_range(names, values):
+    """Lowest and highest finite value of each column of `values`; a column without any is left out."""
+    return {
+        name: [float(np.nanmin(column)), float(np.nanmax(column))]
+        for name, column in zip(names, values.T, strict=True)
+        if np.isfinite(column).any()
+    }
+
+
+class _Columns:
+    """Batches with the network's labels only, in its order; NaN for one that is not there."""
+
+    def __init__(self, batches, offered, names):
+        self.batches, self.offered, self.names = batches, offered, names
+        self.columns = [offered.index(name) if name in offered else len(offered) for name in names]
+
+    def __iter__(self):
+        for flux, ivar, labels in self.batches:
+            padded = torch.cat([labels, labels.new_full((len(labels), 1), torch.nan)], 1)
+            yield flux, ivar, padded[:, self.columns]
+
+
+class _Stream(_Columns):
+    """The same of an endless stream for training."""
+
+    @property
+    def steps(self):
+        return self.batches.steps
+
+    def set_step(self, step):
+        self.batches.set_step(step)
+
+    def part(self, rank, world_size):
+        return _Stream(self.batches.part(rank, world_size), self.offered, self.names)
+
+
+class _Draws:
+    """`n` spectra of a survey from stream `first` on, beyond those of training; the same each time."""
+
+    def __init__(self, survey, device, first, n, size=500):
+        self.survey, self.device, self.first, self.n, self.size = survey, device, first, n, size
+
+    def __iter__(self):
+        for k, start in enumerate(range(0, self.n, self.size)):
+            size = min(self.size, self.n - start)
+            batch = self.survey.draw(size, stream=self.first + k, device=self.device)
+            yield batch.flux, batch.ivar, batch.labels
+
+
+class SurveySource(Source):
+    """A `~specvit.Survey`, of which every batch is made anew.
+
+    Streams of the survey from 2⁴⁰ on are kept from training, for scaling, validation and σ.
+    """
+
+    def __init__(self, survey, labels, known):
+        self.survey, self.offered = survey, tuple(survey.label_names)
+        learned = check_names(labels, self.offered, known)
+        super().__init__(
+            names=learned if known is None else known,
+            n_pixels=len(survey.grid),
+            grid=survey.grid,
+            label_range={name: survey.label_range[name] for name in learned},
+            record={"survey": repr(survey)},
+        )
+        self._used = tuple(name if name in learned else None for name in self.offered)
+
+    def scaling_labels(self, device):
+        """Labels (n, n_labels) of some stars of the survey."""
+        size, draws = _SCALING
+        sample = _Draws(self.survey, device, first=2**40, n=size * draws, size=size)
+        return torch.cat([labels for _, _, labels in _Columns(sample, self._used, self.names)])
+
+    def feed(self, estimator, regressor, seed):
+        """The `Feed` for a network, on its device."""
+        survey, device = self.survey, regressor.label_scale.device
+        return Feed(
+            train=_Stream(survey.stream(estimator.batch_size, device=device), self._used, self.names),
+            epoch=_SURVEY_EPOCH if survey.n is None else survey.n,
+            validation=list(self._drawn(device, 2**41, *_VALIDATION_STARS)),  # simulated once
+            calibration=self._drawn(device, 2**42, *_CALIBRATION_STARS),
+        )
+
+    def _drawn(self, device, first, fewest, most):
+        stars = most if self.survey.n is None else min(most, max(fewest, self.survey.n))
+        return _Columns(_Draws(self.survey, device, first, stars), self._used, self.names)
+
+
+class DatasetSource(Source):
+    """A `~specvit.dataset.SpectrumDataset`: read in pieces and shuffled, with noise drawn on the device.
+
+    Nothing but the stream's buffers and the labels (4 bytes each) is in memory, however large the set is.
+
+    Parameters
+    ----------
+    dataset : SpectrumDataset
+    validation : SpectrumDataset or None
+        By default the share `validation_fraction` is held out of `dataset`, at most 20,000 spectra, in pieces
+        of neighbours; none of fewer than 100.
+    """
+
+    def __init__(self, dataset, validation, labels, known, *, fraction, seed, plain):
+        self.offered = tuple(dataset.label_names)
+        learned = check_names(labels, self.offered, known)
+        if dataset.grid is None and not plain:
+            raise ValueError(
+                "X must be a data set of known grid; its files do not say their line spread function: open "
+                "it as SpectrumDataset(path, grid=PixelGrid(edges, lsf_sigma))"
+            )
+        if validation is None:
+            self.train, self.held_out = self._split(dataset, fraction, seed)
+        else:
+            self._check_alike(dataset, validation)
+            self.train, self.held_out = dataset, validation
+        self._used = tuple(name if name in learned else None for name in self.offered)
+        self._labels = self.train.read_labels()
+        ranges = known_range(self.offered, self._labels)
+        missing = [name for name in learned if name not in ranges]
+        if missing:
+            raise ValueError(f"labels must have a finite value in X each, got none of {missing!r}")
+        super().__init__(
+            names=learned if known is None else known,
+            n_pixels=dataset.n_pixels,
+            grid=dataset.grid,
+            label_range={name: ranges[name] for name in learned},
+            record={"dataset": repr(dataset), "held_out": 0 if self.held_out is None else len(self.held_out)},
+        )
+
+    @staticmethod
+    def _split(dataset, fraction, seed):
+        n = min(int(fraction * len(dataset)), _MOST_HELD_OUT) if len(dataset) >= FEWEST_TO_SPLIT else 0
+        return dataset.split(n, seed=seed) if n else (dataset, None)
+
+    @staticmethod
+    def _check_alike(dataset, validation):
+        if tuple(validation.label_names) != tuple(dataset.label_names):
+            raise ValueError(
+                f"validation must have the labels of X, {dataset.label_names!r}, "
+                f"got {validation.label_names!r}"
+            )
+        if validation.grid != dataset.grid or validation.n_pixels != dataset.n_pixels:
+            raise ValueError(
+                f"validation must be on the grid of X, {dataset.grid!r}, got {validation.grid!r}"
+            )
+
+    def scaling_labels(self, device):
+        """Labels (n, n_labels) of all spectra that are trained on."""
+        columns = [self.offered.index(name) for name in self.names]
+        return torch.as_tensor(self._labels[:, columns])
+
+    def feed(self, estimator, regressor, seed):
+        """The `Feed` for a network, on its device."""
+        size, device = estimator.batch_size, regressor.label_scale.device
+        held_out = None
+        if self.held_out is not None:
+            frozen = self.held_out.frozen(max(256, size), device=device)
+            held_out = _Columns(frozen, self._used, self.names)
+        stream = self.train.stream(size, device=device, seed=seed)
+        return Feed(_Stream(stream, self._used, self.names), validation=held_out, calibration=held_out)

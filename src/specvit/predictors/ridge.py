@@ -1,0 +1,201 @@
+"""Ridge regression of labels on pixels, in one pass over as many spectra as there are."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from specvit.predictors.features import FeatureRegressor, TrainingSpectra
+
+__all__ = ["RidgeEstimator"]
+
+#: Penalties tried, relative to the mean eigenvalue of the covariance of the features.
+_PENALTIES = np.geomspace(1e-6, 1e3, 55)
+
+
+class RidgeEstimator(FeatureRegressor):
+    r"""Linear least squares with a penalty on the squared coefficients, one penalty for each label.
+
+    With centred features X and labels y of n spectra,
+
+    .. math:: β = (X^T X + α I)^{-1} X^T y
+
+    (Hoerl & Kennard 1970, Technometrics 12, 55). Only the Gram matrix :math:`X^T X` and :math:`X^T y`
+    are kept, summed in float64 as batches go by: a survey of any size takes the memory of n_pixels²
+    numbers. The penalty is that of the least squared error on held-out spectra, along the whole path, which
+    costs one eigendecomposition; the coefficients are then found again from all spectra.
+
+    Parameters
+    ----------
+    alpha : "auto" or float
+        The penalty α, for the sum over spectra as in `sklearn.linear_model.Ridge`.
+    labels : tuple of str, optional
+        Labels of a survey or data set to learn, by default all; or the names of the columns of `y`.
+    encoding : {"median", "weighted", "none"}
+        What is seen of a spectrum, see `~specvit.network.encode`: by default flux over its median, and the
+        median where a pixel is masked.
+    validation_fraction : float
+        Share of the spectra, at most 10,000, that the penalty and σ come from.
+    device : str or torch.device
+        Where a survey is simulated and the sums are taken.
+    random_state : int
+        Seed of the choice of held-out spectra.
+
+    Attributes
+    ----------
+    label_names : tuple of str
+    alpha_ : ndarray, shape (n_labels,)
+    coef_ : ndarray, shape (n_labels, n_features)
+    intercept_ : ndarray, shape (n_labels,)
+    validation_r2_ : ndarray, shape (n_labels,)
+        On the held-out spectra, from coefficients that have not seen them.
+    n_spectra_ : int
+        Spectra used; those without a positive median flux are left out.
+
+    Notes
+    -----
+    Advantages: a convex problem with one solution, no tuning. Disadvantages: no interaction of pixels,
+    so it falls behind where log g shows differently in stars of different temperature; σ is not a star's
+    own but that of held-out spectra of its S/N.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> from specvit.predictors import RidgeEstimator
+    >>> ridge = RidgeEstimator(labels=("logg",)).fit(Survey("paper", n=10_000))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        alpha="auto",
+        *,
+        labels=None,
+        encoding="median",
+        validation_fraction=0.1,
+        device="cpu",
+        random_state=0,
+    ):
+        self.alpha = alpha
+        self.labels = labels
+        self.encoding = encoding
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X, y=None, *, ivar=None):
+        """Learn labels from spectra.
+
+        Parameters
+        ----------
+        X : array-like (n, n_pixels), SpectrumBatch, specutils spectra, Survey or SpectrumDataset
+            A survey must have `n`.
+        y : array-like, shape (n,) or (n, n_labels)
+            None for a survey or a data set.
+        ivar : array-like, shape (n, n_pixels), optional
+            Inverse variance of an array; 0 masks.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If shapes do not match, a label is not finite or not known, `alpha` is negative, or no spectrum
+            can be used.
+        numpy.linalg.LinAlgError
+            If α is too small for the coefficients to be determined.
+        """
+        if self.alpha != "auto" and not (np.isfinite(self.alpha) and self.alpha >= 0):
+            raise ValueError(f"alpha must be 'auto' or a finite number not below 0, got {self.alpha!r}")
+        spectra = TrainingSpectra(
+            X, y, ivar, self.labels, self.encoding, self.validation_fraction, self.random_state, self.device
+        )
+        sums, held_out = _Sums(), []
+        for x, labels, snr, chosen in spectra:
+            sums.add(x[~chosen], labels[~chosen])
+            held_out.append((x[chosen], labels[chosen], snr[chosen]))
+        x, labels, snr = (torch.cat(column) for column in zip(*held_out, strict=True))
+        if sums.n < 2 or len(x) < 2:
+            raise ValueError(
+                f"X must hold spectra of positive median flux, got {sums.n + len(x)} of {spectra.n}"
+            )
+        if self.alpha == "auto":
+            alpha, prediction = _path(sums, x, labels)
+        else:
+            alpha = np.full(labels.shape[1], float(self.alpha))
+            coef, intercept = sums.solve(alpha)
+            prediction = x.double() @ coef.T + intercept
+        residual = (prediction - labels).cpu().numpy()
+        sums.add(x, labels)
+        coef, intercept = sums.solve(alpha)
+        self.coef_, self.intercept_, self.alpha_ = coef.cpu().numpy(), intercept.cpu().numpy(), alpha
+        self._learned(spectra, residual, labels.cpu().numpy(), snr.double().cpu().numpy(), sums.n)
+        return self
+
+    def _labels(self, x):
+        return x.double().numpy() @ self.coef_.T + self.intercept_
+
+
+class _Sums:
+    """Running sums of features and labels, about the mean of the first batch, in float64."""
+
+    def __init__(self):
+        self.n = 0
+
+    def add(self, x, y):
+        x = x.double()
+        if not self.n:
+            if not len(x):
+                return
+            self.shift = x.mean(0), y.mean(0)
+            p, d = x.shape[1], y.shape[1]
+            self.gram, self.cross = x.new_zeros(p, p), x.new_zeros(p, d)
+            self.x, self.y = x.new_zeros(p), x.new_zeros(d)
+        x, y = x - self.shift[0], y - self.shift[1]
+        self.n += len(x)
+        self.gram.addmm_(x.T, x)
+        self.cross.addmm_(x.T, y)
+        self.x += x.sum(0)
+        self.y += y.sum(0)
+
+    def centred(self):
+        """Gram matrix and cross products about the means, and the means of features and labels."""
+        gram = self.gram - torch.outer(self.x, self.x) / self.n
+        cross = self.cross - torch.outer(self.x, self.y) / self.n
+        return gram, cross, self.shift[0] + self.x / self.n, self.shift[1] + self.y / self.n
+
+    def solve(self, alpha):
+        """Coefficients (n_labels, p) and intercepts (n_labels,) for a penalty a label."""
+        gram, cross, x_mean, y_mean = self.centred()
+        coef = torch.empty_like(cross)
+        for value in set(alpha.tolist()):
+            rows = torch.as_tensor(alpha == value, device=gram.device)
+            penalised = gram.clone()
+            penalised.diagonal().add_(value)
+            factor, info = torch.linalg.cholesky_ex(penalised)
+            if info:
+                raise np.linalg.LinAlgError(
+                    f"alpha must be larger: {value:g} does not determine the coefficients of "
+                    f"{len(gram)} features from {self.n} spectra"
+                )
+            coef[:, rows] = torch.cholesky_solve(cross[:, rows], factor)
+        return coef.T, y_mean - x_mean @ coef
+
+
+def _path(sums, x, y):
+    """The best penalty for each label on held-out spectra, and the predictions with it."""
+    gram, cross, x_mean, y_mean = sums.centred()
+    values, vectors = torch.linalg.eigh(gram)
+    values = values.clamp_min(0)  # rounding
+    rotated, target = (x.double() - x_mean) @ vectors, vectors.T @ cross
+    best = torch.full((y.shape[1],), torch.inf, dtype=torch.float64, device=y.device)
+    alpha, chosen = torch.zeros_like(best), torch.zeros_like(y)
+    mean_value = values.mean().clamp_min(torch.finfo(torch.float64).tiny)
+    for candidate in _PENALTIES * float(mean_value):
+        prediction = rotated @ (target / (values + candidate)[:, None]) + y_mean
+        loss = (prediction - y).square().sum(0)
+        better = loss < best
+        best, alpha = torch.where(better, loss, best), torch.where(better, candidate, alpha)
+        chosen = torch.where(better, prediction, chosen)
+    return alpha.cpu().numpy(), chosen

@@ -1,0 +1,266 @@
+"""Emulated spectra as a least-squares model of observed ones: values, derivatives, and where labels may be.
+
+Shapes: b stars, 5 labels, q nonlinear parameters (labels, velocity), c linear ones (the continuum),
+p = q + c.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import qmc
+
+from specvit.limits import jacobian
+from specvit.stars.lsfbank import LsfBank
+
+__all__ = ["Domain", "State", "TemplateModel", "solve_scaled"]
+
+_D = 5
+_STEP = 1e-5  # of central differences in the unit cube
+_VELOCITY_STEP = 1e-3  # km/s, of central differences in a polynomial of degree 8 over tens of km/s
+
+
+class Domain:
+    """Labels as functions of the unit cube: the support of a prior, or the range of an emulator.
+
+    In these coordinates the support is a cube, whatever bounds depend on other labels.
+
+    Parameters
+    ----------
+    label_range : ndarray, shape (2, 5)
+        Lowest and highest labels, of the emulator.
+    prior : optional
+        With ``ranges``; and, where bounds depend on other labels, ``bounds(u)``, the lowest and highest
+        labels at scaled labels u (`~specvit.survey.LabelPrior`). Without it the support is taken for a box.
+
+    Raises
+    ------
+    ValueError
+        If the prior goes beyond `label_range`.
+    """
+
+    def __init__(self, label_range, prior=None):
+        self.low, self.high = np.asarray(label_range, np.float64)
+        self._bounds = getattr(prior, "bounds", None)
+        if prior is not None:
+            low, high = np.array(prior.ranges, np.float64).T
+            # The extremes of a random library fall a little short of the domain that it was drawn from.
+            margin = 2e-3 * (self.high - self.low)
+            if (low < self.low - margin).any() or (high > self.high + margin).any():
+                raise ValueError(
+                    f"prior must lie within the range of the emulator, {self.low.tolist()} to "
+                    f"{self.high.tolist()}, got {low.tolist()} to {high.tolist()}"
+                )
+            self.low, self.high = low, high
+
+    def labels(self, u):
+        """Labels, tensor (n, 5), at points of the unit cube."""
+        points = u.detach().cpu().numpy()
+        low, high = (self.low, self.high) if self._bounds is None else self._bounds(points)
+        return torch.as_tensor(low + (high - low) * points, device=u.device)
+
+    def slope(self, u):
+        """Derivatives ∂label_i/∂u_j, tensor (n, 5, 5); one-sided where a step would leave the cube."""
+        columns = []
+        for j in range(_D):
+            up, down = u.clone(), u.clone()
+            up[:, j] = (u[:, j] + _STEP).clamp_max(1)
+            down[:, j] = (u[:, j] - _STEP).clamp_min(0)
+            columns.append((self.labels(up) - self.labels(down)) / (up[:, j] - down[:, j])[:, None])
+        return torch.stack(columns, 2)
+
+
+@dataclass
+class State:
+    """A fit of b stars at one point: the objective, its derivatives, and what it was found with.
+
+    ``information`` (b, p, p) is JᵀWJ, plus that of the Gaussian prior, in labels, velocity and continuum
+    coefficients; ``hessian`` (b, q, q) and ``descent`` (b, q) are half the Gauss–Newton second and minus half
+    the first derivative of the objective in the unit coordinates, the continuum eliminated.
+    """
+
+    x: torch.Tensor
+    labels: torch.Tensor
+    chi2: torch.Tensor
+    objective: torch.Tensor
+    continuum: torch.Tensor
+    information: torch.Tensor
+    hessian: torch.Tensor
+    descent: torch.Tensor
+
+    def __getitem__(self, rows):
+        return State(**{name: value[rows] for name, value in vars(self).items()})
+
+    def update(self, rows, other, chosen):
+        """Put the `chosen` rows of `other`, which belong to `rows`, in place."""
+        for name, value in vars(self).items():
+            value[rows[chosen]] = getattr(other, name)[chosen]
+
+
+class TemplateModel:
+    r"""Emulated spectra times a polynomial continuum, at rest or shifted, and their derivatives.
+
+    .. math:: m(\ell, v, a) = n(\ell, v)\, e^{q(\ell)} \sum_j a_j T_j
+
+    with T_j Chebyshev polynomials over the pixels. Derivatives are analytic: those of the emulator's
+    coefficients by automatic differentiation, the rest by the chain rule.
+
+    Parameters
+    ----------
+    emulator : Emulator
+    domain : Domain
+    continuum : int
+        Order of the polynomial.
+    max_velocity : float or None
+        Largest |v| in km/s; None: at rest.
+    gaussian : tuple of ndarray, optional
+        Mean (5,) and σ (5,), infinite where unknown, of a Gaussian prior on the labels.
+    device : str or torch.device
+    """
+
+    def __init__(self, emulator, domain, continuum=0, max_velocity=None, gaussian=None, device="cpu"):
+        self.domain, self.device = domain, torch.device(device)
+        bank = None
+        if max_velocity is not None:
+            nodes = 9 + int(np.ceil(max(0.0, max_velocity - 20) / 5))  # 9 are exact to 1e-5 for 20 km/s
+            bank = LsfBank(emulator, max_velocity, (1.0, 1.0), (nodes, 1))
+        self.bank = None if bank is None else bank.double().to(self.device)
+        self.max_velocity = max_velocity
+        self.emulator = copy.deepcopy(emulator).double().to(self.device)
+        n_pixels = len(emulator.grid)
+        polynomials = np.polynomial.chebyshev.chebvander(np.linspace(-1, 1, n_pixels), continuum).T
+        self.polynomials = torch.as_tensor(np.ascontiguousarray(polynomials), device=self.device)
+        mean, sigma = (np.zeros(_D), np.full(_D, np.inf)) if gaussian is None else gaussian
+        self.prior_mean = torch.as_tensor(mean, device=self.device)
+        self.prior_weight = torch.as_tensor(1 / np.square(sigma), device=self.device)
+        with torch.no_grad():
+            # A level that keeps the polynomial's coefficients of order one for a flux of order one.
+            centre = domain.labels(torch.full((1, _D), 0.5, dtype=torch.float64, device=self.device))
+            self.level = self.emulator.log_continuum(self.emulator.coefficients(centre)[1]).mean()
+
+    @property
+    def n_nonlinear(self):
+        """Number q of labels and velocity."""
+        return _D + (self.bank is not None)
+
+    def velocity(self, x):
+        """Radial velocity in km/s, (b,), of points in unit coordinates; zeros for a model at rest."""
+        if self.bank is None:
+            return x.new_zeros(len(x))
+        return self.max_velocity * (2 * x[:, _D] - 1)
+
+    def library(self, n, seed):
+        """`n` points spread evenly over the unit cube, (n, q), and their spectra, float32 (n, n_pixels)."""
+        sobol = qmc.Sobol(self.n_nonlinear, seed=seed).random_base2(int(np.ceil(np.log2(n))))[:n]
+        x = torch.as_tensor(sobol, device=self.device)
+        spectra = []
+        with torch.no_grad():
+            for part in x.split(256):
+                c, d = self.emulator.coefficients(self.domain.labels(part[:, :_D]))
+                lines = self._lines(c, None if self.bank is None else self.velocity(part))
+                spectra.append((lines * torch.exp(self.emulator.log_continuum(d) - self.level)).float())
+        return x, torch.cat(spectra)
+
+    def spectra(self, labels, velocity=None):
+        """Spectra at their continuum, and derivatives with respect to labels and velocity.
+
+        Parameters
+        ----------
+        labels : tensor, shape (n, 5)
+        velocity : tensor, shape (n,), optional
+            In km/s; needed if the model has one.
+
+        Returns
+        -------
+        flux : tensor, shape (n, n_pixels)
+            Without the polynomial, over e^`level`.
+        derivative : tensor, shape (n, q, n_pixels)
+        """
+        m = self.emulator.n_components
+        both, slope = jacobian(lambda x: torch.cat(self.emulator.coefficients(x), 1), labels)
+        slope = slope.mT  # (n, 5, coefficients)
+        c, d = both[:, :m], both[:, m:]
+        with torch.no_grad():
+            # Lines and ln(continuum) are linear in their coefficients but for a constant, which comes off.
+            rows = torch.cat([c[:, None], slope[:, :, :m]], 1).flatten(0, 1)
+            repeated = None if velocity is None else velocity.repeat_interleave(1 + _D)
+            lines = self._lines(rows, repeated).unflatten(0, (-1, 1 + _D))
+            constant = self._lines(torch.zeros_like(c[:1] if velocity is None else c), velocity)
+            lines, change = lines[:, 0], lines[:, 1:] - constant[:, None]
+            curve = self.emulator.log_continuum(d)
+            bend = self.emulator.log_continuum(slope[:, :, m:].flatten(0, 1)).unflatten(0, (-1, _D))
+            bend = bend - self.emulator.log_continuum(torch.zeros_like(d[:1]))
+            continuum = torch.exp(curve - self.level)
+            derivative = (change + lines[:, None] * bend) * continuum[:, None]
+            if velocity is not None:
+                high, low = (self._lines(c, velocity + s * _VELOCITY_STEP) for s in (1, -1))
+                shift = (high - low) / (2 * _VELOCITY_STEP) * continuum
+                derivative = torch.cat([derivative, shift[:, None]], 1)
+            return lines * continuum, derivative
+
+    def _lines(self, c, velocity):
+        if velocity is None:
+            return self.emulator.lines(c)
+        return self.bank.normalised(c, velocity, torch.ones_like(velocity))
+
+    def evaluate(self, x, flux, root_weight):
+        """`State` at the points x (b, q): the continuum is fitted, everything else follows.
+
+        Parameters
+        ----------
+        x : tensor, shape (b, q)
+        flux, root_weight : tensors, shape (b, n_pixels)
+            Observed flux and 1/σ.
+        """
+        u = x[:, :_D]
+        labels, slope = self.domain.labels(u), self.domain.slope(u)
+        velocity = None if self.bank is None else self.velocity(x)
+        model, derivative = self.spectra(labels, velocity)
+        columns = (model * root_weight)[:, None] * self.polynomials  # (b, c, n_pixels)
+        target = flux * root_weight
+        gram = columns @ columns.mT
+        continuum = solve_scaled(gram, (columns @ target[:, :, None])[:, :, 0])
+        residual = target - (continuum[:, None] @ columns)[:, 0]
+        derivative *= (root_weight * (continuum @ self.polynomials))[:, None]
+        rows = torch.cat([derivative, columns], 1)  # (b, p, n_pixels)
+        information = rows @ rows.mT
+        gradient = (derivative @ residual[:, :, None])[:, :, 0]
+        chi2 = residual.square().sum(1)
+        offset = self.prior_mean - labels
+        information.diagonal(dim1=1, dim2=2)[:, :_D] += self.prior_weight
+        gradient[:, :_D] += offset * self.prior_weight
+        q = self.n_nonlinear
+        cross = information[:, q:, :q]
+        reduced = information[:, :q, :q] - cross.mT @ solve_scaled(information[:, q:, q:], cross)
+        change = torch.zeros(len(x), q, q, dtype=x.dtype, device=x.device)
+        change[:, :_D, :_D] = slope
+        if q > _D:
+            change[:, _D, _D] = 2 * self.max_velocity
+        return State(
+            x=x,
+            labels=labels,
+            chi2=chi2,
+            objective=chi2 + (offset.square() * self.prior_weight).sum(1),
+            continuum=continuum,
+            information=information,
+            hessian=change.mT @ reduced @ change,
+            descent=(change.mT @ gradient[:, :, None])[:, :, 0],
+        )
+
+
+def solve_scaled(matrix, right):
+    """Solve small positive semi-definite systems; a direction without information stays at zero.
+
+    Rows and columns are scaled to unit diagonal first, so that units do not decide what is small.
+    """
+    vector = right.ndim == 2
+    right = right[:, :, None] if vector else right
+    scale = matrix.diagonal(dim1=1, dim2=2).sqrt()
+    scale = torch.where(scale > 0, 1 / scale, 0.0)[:, :, None]
+    scaled = matrix * scale * scale.mT
+    scaled.diagonal(dim1=1, dim2=2).add_(1e-13)
+    out = scale * torch.linalg.solve(scaled, scale * right)
+    return out[:, :, 0] if vector else out

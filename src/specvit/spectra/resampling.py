@@ -1,0 +1,110 @@
+"""Spectra on their own axes, brought to the grid: one resampler for all that share an axis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specvit.grid import FWHM_PER_SIGMA, Resampler, matching_sigma
+from specvit.spectra.batch import Flag, SpectrumError
+from specvit.spectra.observed import observe
+from specvit.spectra.rules import no_information
+from specvit.spectra.scatter import scatter_variance
+
+__all__ = ["resample_all"]
+
+_LSF_TOLERANCE = 1.10  # the networks are trained with line spread functions up to 10 % wider
+_CHUNK = 512  # rows resampled at a time: temporaries stay within some hundred MB
+
+
+def resample_all(sources, batch, medium, resolution, lower_resolution):
+    """Fill `batch` from `sources`, (Parts, rows) pairs; the reason against each row."""
+    reasons = [None] * len(batch)
+    groups = {}
+    start = 0
+    for parts, n in sources:
+        rows = slice(start, start + n)
+        start += n
+        try:
+            seen = observe(parts, batch.grid, medium, resolution)
+            sigma = _kernel(seen, batch.grid, lower_resolution)
+        except SpectrumError as error:
+            reasons[rows] = [str(error)] * n
+            continue
+        for i in range(n):
+            masked, uncertain = parts.mask is not None, seen.variance is not None
+            reasons[rows.start + i] = no_information(seen.flux[i], seen.valid[i], masked, uncertain)
+        batch.flags[rows] = seen.flags
+        if seen.variance is None:
+            batch.flags[rows] |= Flag.NO_UNCERTAINTY
+            seen.variance = _estimated_variance(seen, batch.grid)
+        key = (seen.bounds.tobytes(), sigma.tobytes())
+        groups.setdefault(key, (seen.bounds, sigma, []))[2].append((seen, rows))
+
+    for bounds, sigma, members in groups.values():
+        resampler = Resampler(bounds, batch.grid, sigma)
+        flux = np.concatenate([seen.flux for seen, _ in members])
+        variance = np.concatenate([seen.variance for seen, _ in members])
+        valid = np.concatenate([seen.valid for seen, _ in members])
+        where = np.concatenate([np.arange(rows.start, rows.stop) for _, rows in members])
+        for first in range(0, len(where), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            _resample(resampler, flux[part], variance[part], valid[part], where[part], batch)
+    return reasons
+
+
+def _resample(resampler, flux, variance, valid, rows, batch):
+    """Resample onto the given rows of `batch`."""
+    # Scaled to about 1: squares of fluxes in erg / (s cm² Å) would come close to the end of the range.
+    with np.errstate(all="ignore"):
+        scale = np.array(
+            [
+                np.median(np.abs(one[good])) if good.any() else 1.0
+                for one, good in zip(flux, valid, strict=True)
+            ]
+        )
+        scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)[:, None]
+        variance = np.where(valid, variance / scale / scale, 1.0)
+        bands = 0 if batch.covariance is None else 2
+        out = resampler(np.where(valid, flux / scale, 0), variance, ~valid, bands=bands)
+        weight = out.ivar / scale / scale
+        good = np.isfinite(weight) & (weight > 0) & ~out.mask
+        batch.flux[rows] = np.where(good, out.flux * scale, 0)
+        batch.ivar[rows] = np.where(good, weight, 0)
+        for k in range(bands):
+            batch.covariance[k][rows] = out.covariance[k] * scale * scale
+
+
+def _kernel(seen, grid, lower_resolution):
+    """Smoothing to the grid's line spread function; flags or refuses a resolution that is too low."""
+    centres = seen.bounds.mean(axis=1)
+    # Whatever is stated, a pixel of width w is a line spread function of at least w / sqrt(12).
+    pixel_sigma = np.median(np.diff(seen.bounds, axis=1)) / np.sqrt(12)
+    sigma = np.full(len(grid), pixel_sigma)
+    if seen.resolution is not None:
+        sigma = np.maximum(sigma, grid.wave / np.interp(grid.wave, centres, seen.resolution) / FWHM_PER_SIGMA)
+    covered = (grid.wave >= seen.bounds[0, 0]) & (grid.wave <= seen.bounds[-1, 1])
+    ratio = np.where(covered, sigma / grid.lsf_sigma, 0)
+    if ratio.max() > _LSF_TOLERANCE:
+        if lower_resolution == "raise":
+            worst = int(np.argmax(ratio))
+            raise SpectrumError(
+                f"resolution must not be lower than the grid's by more than 10 % in FWHM: at "
+                f"{grid.wave[worst]:.0f} Å R is {grid.wave[worst] / sigma[worst] / FWHM_PER_SIGMA:.0f}, "
+                f"that of {grid.name} {grid.resolving_power[worst]:.0f} (pixels of "
+                f"{pixel_sigma * np.sqrt(12):.3g} Å); lower_resolution='flag' lets it pass"
+            )
+        seen.flags |= int(Flag.LOWER_RESOLUTION)
+    return np.zeros(len(grid)) if seen.resolution is None else matching_sigma(grid, sigma)
+
+
+def _estimated_variance(seen, grid):
+    """Variance from the scatter of the pixels, shape (n, npix); NaN where it cannot be estimated."""
+    width = np.median(seen.bounds[:, 1] - seen.bounds[:, 0])
+    if seen.resolution is None:
+        fwhm = FWHM_PER_SIGMA * np.median(grid.lsf_sigma)
+    else:
+        fwhm = np.median(seen.bounds.mean(axis=1) / seen.resolution)
+    with np.errstate(all="ignore"):
+        variance = scatter_variance(seen.flux, seen.valid, fwhm / width)
+    seen.valid &= np.isfinite(variance)[:, None]
+    return np.broadcast_to(variance[:, None], seen.flux.shape)

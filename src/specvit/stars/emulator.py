@@ -1,0 +1,275 @@
+"""A smooth emulator of stellar spectra: labels in, flux on a pixel grid out, differentiable in torch."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from itertools import pairwise
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from scipy.interpolate import CubicSpline
+from torch import nn
+
+from specvit.grid import PixelGrid
+from specvit.labels import LABELS
+from specvit.stars.smoothing import smoothing_matrix
+
+__all__ = ["NATIVE_LSF_FRACTION", "Emulator"]
+
+#: The spectra are held at this fraction of the grid's LSF width, so that an LSF 10 % narrower than
+#: nominal can still be made by smoothing.
+NATIVE_LSF_FRACTION = 0.85
+
+
+class Emulator(nn.Module):
+    """Labels → spectrum on a `PixelGrid` at its line spread function.
+
+    The continuum-normalised spectrum and the logarithm of the continuum are linear in principal
+    components whose coefficients are small SiLU networks of the labels (5040 K/Teff and the rest):
+
+    .. math:: F_λ(\\ell) = \\Big[\\bar n + \\sum_k c_k(\\ell)\\, n_k\\Big]
+              \\exp\\Big[\\bar q + \\sum_k d_k(\\ell)\\, q_k\\Big].
+
+    The network is the form of The Payne (Ting et al. 2019, ApJ 879, 69). Everything is smooth and
+    well scaled, so float32 evaluation agrees with float64 and autograd gives usable derivatives.
+
+    Parameters
+    ----------
+    grid : PixelGrid
+        Pixels and line spread function of the result.
+    wave : ndarray, shape (n_wave,)
+        Vacuum wavelengths (Å) on which the components are held.
+    mean, components : ndarray, shapes (n_wave,) and (k, n_wave)
+        Components of the normalised flux, at `NATIVE_LSF_FRACTION` of the grid's LSF.
+    continuum_wave : ndarray, shape (n_knots,)
+        Wavelengths (Å) on which the components of ln(continuum) are held.
+    continuum_mean, continuum_components : ndarray, shapes (n_knots,) and (m, n_knots)
+        Components of ln(continuum).
+    label_range : ndarray, shape (2, 5)
+        Lowest and highest value of each label in the library the emulator was fitted on.
+    width : int
+        Width of the line networks' three hidden layers; the continuum's two have a third of it.
+    members : int
+        Line networks, trained from different seeds, whose mean is taken: they err differently between
+        the library's points.
+    """
+
+    def __init__(
+        self,
+        grid: PixelGrid,
+        wave,
+        mean,
+        components,
+        continuum_wave,
+        continuum_mean,
+        continuum_components,
+        label_range,
+        width=192,
+        members=4,
+    ):
+        super().__init__()
+        self.grid = grid
+        self.record = {}
+        self.wave = np.asarray(wave, np.float64)
+        self.mean, self.components = np.asarray(mean, np.float32), np.asarray(components, np.float32)
+        self.continuum_wave = np.asarray(continuum_wave, np.float64)
+        self.continuum_mean = np.asarray(continuum_mean, np.float32)
+        self.continuum_components = np.asarray(continuum_components, np.float32)
+        self.n_components, self.n_continuum = len(self.components), len(self.continuum_components)
+        self.networks = nn.ModuleList(
+            _mlp(len(LABELS), width, width, width, self.n_components) for _ in range(members)
+        )
+        # A network of its own: sharing one costs the line spectrum half of its accuracy.
+        self.continuum_network = _mlp(len(LABELS), width // 3, width // 3, self.n_continuum)
+        label_range = torch.as_tensor(np.asarray(label_range), dtype=torch.float64)
+        self.register_buffer("label_range", label_range.float())
+        ends = self._abscissa(label_range)
+        self.register_buffer("_centre", ends.mean(0).float())
+        self.register_buffer("_half_range", ((ends[1] - ends[0]).abs() / 2).float())
+        self.register_buffer("_scale", torch.ones(self.n_components))
+        self.register_buffer("_continuum_scale", torch.ones(self.n_continuum))
+        for name, value in (
+            ("_mean", self.to_grid(self.mean[None])[0]),
+            ("_components", self.to_grid(self.components)),
+            ("_continuum_mean", self._continuum_to_grid(self.continuum_mean[None])[0]),
+            ("_continuum_components", self._continuum_to_grid(self.continuum_components)),
+        ):
+            self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32), persistent=False)
+
+    # -- spectra ---------------------------------------------------------------------------------
+
+    def coefficients(self, labels):
+        """Coefficients of the components, tensors of shapes (n, k) and (n, m), for labels (n, 5)."""
+        x = self.scaled(labels)
+        mean = torch.stack([network(x) for network in self.networks]).mean(0)
+        return mean * self._scale, self.continuum_network(x) * self._continuum_scale
+
+    def scaled(self, labels):
+        """The networks' input: labels mapped to [−1, 1] over the library's range, tensor (n, 5)."""
+        return (self._abscissa(labels) - self._centre) / self._half_range
+
+    def normalised(self, labels):
+        """Continuum-normalised flux, tensor (n, n_pixels), for labels (n, 5)."""
+        return self.lines(self.coefficients(labels)[0])
+
+    def continuum(self, labels):
+        """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5)."""
+        return torch.exp(self.log_continuum(self.coefficients(labels)[1]))
+
+    def lines(self, coefficients):
+        """Continuum-normalised flux, tensor (n, n_pixels), for its coefficients (n, k)."""
+        return torch.addmm(self._mean, coefficients, self._components)
+
+    def log_continuum(self, coefficients):
+        """Natural logarithm of the continuum, tensor (n, n_pixels), for its coefficients (n, m)."""
+        return torch.addmm(self._continuum_mean, coefficients, self._continuum_components)
+
+    def forward(self, labels):
+        """Flux F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5).
+
+        Labels are Teff [K], log g, [M/H], [alpha/M], [C/M] (`LABELS`), a float tensor on the
+        emulator's device and of its dtype. Outside `label_range` the network extrapolates:
+        `check_labels` tells.
+        """
+        return self.normalised(labels) * self.continuum(labels)
+
+    def check_labels(self, labels):
+        """Raise ValueError naming the first label outside the range of the library."""
+        values = torch.as_tensor(labels)
+        if values.ndim != 2 or values.shape[1] != len(LABELS):
+            raise ValueError(f"labels must have shape (n, {len(LABELS)}), got {tuple(values.shape)}")
+        for name, column, (low, high) in zip(LABELS, values.T, self.label_range.T.tolist(), strict=True):
+            bad = ~((column >= low) & (column <= high))
+            if bad.any():
+                raise ValueError(
+                    f"labels: {name} must lie in [{low:.4g}, {high:.4g}], got {column[bad][0].item():.4g}"
+                )
+
+    @staticmethod
+    def _abscissa(labels):
+        """Labels with Teff replaced by 5040 K/Teff, in which line strengths are closest to linear."""
+        return torch.cat([5040.0 / labels[:, :1], labels[:, 1:]], 1)
+
+    # -- from the components' own sampling to the grid ---------------------------------------------
+
+    def to_grid(self, spectra, velocity=0.0, lsf_scale=1.0):
+        """Spectra held on `wave`, shape (k, n_wave), on the grid's pixels: ndarray (k, n_pixels).
+
+        Parameters
+        ----------
+        spectra : ndarray, shape (k, n_wave)
+            At `NATIVE_LSF_FRACTION` of the grid's LSF, as `mean` and `components` are.
+        velocity : float
+            Radial velocity in km/s.
+        lsf_scale : float
+            LSF width of the result relative to the grid's, above `NATIVE_LSF_FRACTION`.
+        """
+        sigma = self.grid.lsf_sigma * np.sqrt(lsf_scale**2 - NATIVE_LSF_FRACTION**2)
+        return (smoothing_matrix(self.wave, sigma, self.grid.wave, velocity) @ spectra.T.astype(np.float64)).T
+
+    def _continuum_to_grid(self, curves):
+        # A cubic through 32 knots: the continuum has curvature but no structure between knots.
+        return CubicSpline(self.continuum_wave, curves, axis=1)(self.grid.wave)
+
+    # -- made from a library --------------------------------------------------------------------------
+
+    @classmethod
+    def fit(cls, library, grid, *, held_out=1 / 9, split_seed=0, **settings):
+        """Fit an emulator to a library and measure it on spectra held out of the fit.
+
+        Parameters
+        ----------
+        library : SyntheticLibrary
+            From `~specvit.stars.read_library`. Carbon stars are left out.
+        grid : PixelGrid
+            Pixels and LSF of the result, any within the library's range.
+        held_out : float
+            Share of the library kept for the report.
+        split_seed : int
+            Of the choice of these spectra.
+        **settings
+            For `~specvit.stars.fitting.fit_emulator`.
+
+        Returns
+        -------
+        Emulator
+            Its ``record["validation"]`` is a `~specvit.stars.validation.validation_report`, and
+            ``record["held_out"]`` lists the spectra it was made on; both are saved with it.
+        """
+        from specvit.stars.fitting import fit_emulator, split_library
+        from specvit.stars.validation import validation_report
+
+        fitted, kept = split_library(library, held_out, split_seed)
+        emulator = fit_emulator(library[fitted], grid, **settings)
+        emulator.record |= {
+            "held_out": kept.tolist(),
+            "validation": validation_report(emulator, library[kept]),
+            "torch": torch.__version__,
+        }
+        return emulator
+
+    # -- on disk -----------------------------------------------------------------------------------
+
+    def save(self, path):
+        """Write the emulator to a safetensors file, its grid and record in the header."""
+        tensors = {f"module.{k}": v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
+        arrays = ("wave", "mean", "components", "continuum_wave", "continuum_mean", "continuum_components")
+        tensors |= {name: torch.as_tensor(getattr(self, name)) for name in arrays}
+        tensors |= {
+            "grid.edges": torch.tensor(self.grid.edges),
+            "grid.lsf_sigma": torch.tensor(self.grid.lsf_sigma),
+        }
+        header = {
+            "format": "specvit-emulator-1",
+            "labels": json.dumps(LABELS),
+            "grid": json.dumps({"medium": self.grid.medium, "name": self.grid.name}),
+            "record": json.dumps(self.record),
+        }
+        save_file(tensors, str(path), metadata=header)
+
+    @classmethod
+    def load(cls, path=None):
+        """Read an emulator; without `path`, the one that ships with the package (PFS MR).
+
+        Raises
+        ------
+        ValueError
+            If the file is not an emulator.
+        """
+        if path is None:
+            path = resources.files("specvit") / "data" / "emulator_pfs_mr.safetensors"
+        try:
+            with safe_open(str(path), framework="pt") as archive:
+                header = archive.metadata() or {}
+                tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
+        if header.get("format") != "specvit-emulator-1":
+            raise ValueError(f"{path}: not an emulator file (format {header.get('format')!r})")
+        module = {k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")}
+        a = {k: v.numpy() for k, v in tensors.items() if not k.startswith("module.")}
+        emulator = cls(
+            PixelGrid(a["grid.edges"], a["grid.lsf_sigma"], **json.loads(header["grid"])),
+            a["wave"],
+            a["mean"],
+            a["components"],
+            a["continuum_wave"],
+            a["continuum_mean"],
+            a["continuum_components"],
+            module["label_range"].numpy(),
+            width=module["networks.0.0.weight"].shape[0],
+            members=len({name.split(".")[1] for name in module if name.startswith("networks.")}),
+        )
+        emulator.load_state_dict(module)
+        emulator.record = json.loads(header["record"])
+        return emulator.eval().requires_grad_(False)
+
+
+def _mlp(*widths):
+    layers = [nn.Linear(*pair) for pair in pairwise(widths)]
+    return nn.Sequential(*(x for layer in layers[:-1] for x in (layer, nn.SiLU())), layers[-1])

@@ -1,0 +1,28 @@
+"""Starlight is observed: priors, noise, imperfections, and the surveys that they make (torch and numpy)."""
+
+from specvit.survey.augmentation import Augmentation
+from specvit.survey.batches import SurveyBatch, SurveyStream
+from specvit.survey.noise import Noise, PhotonNoise
+from specvit.survey.pfsnoise import PFSNoise
+from specvit.survey.priors import LabelPrior, Prior
+from specvit.survey.sampleprior import SamplePrior, TablePrior
+from specvit.survey.snrnoise import NoNoise, SNRNoise
+from specvit.survey.survey import Survey
+from specvit.survey.velocities import Velocities
+
+__all__ = [
+    "Augmentation",
+    "LabelPrior",
+    "NoNoise",
+    "Noise",
+    "PFSNoise",
+    "PhotonNoise",
+    "Prior",
+    "SNRNoise",
+    "SamplePrior",
+    "Survey",
+    "SurveyBatch",
+    "SurveyStream",
+    "TablePrior",
+    "Velocities",
+]

@@ -1,0 +1,105 @@
+"""The imperfections of one batch of spectra: drawn per star on the CPU, applied on the device."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from specvit.survey.counter import counter_normal
+
+__all__ = ["Imperfections"]
+
+#: Interpolation between the knots of the line errors loses a third of their variance.
+_KNOT_GAIN = 1.22
+
+
+class Imperfections:
+    """What `Augmentation.draw` has drawn for n stars, and how it acts on their spectra.
+
+    Parameters
+    ----------
+    sizes : Augmentation
+    numbers : dict of tensor
+        Per-star numbers, all on one device.
+
+    Attributes
+    ----------
+    generator : torch.Generator
+        Of the batch's device, for what is random pixel by pixel: noise and bad pixels. The survey sets it.
+    """
+
+    def __init__(self, sizes, numbers):
+        self.sizes, self.numbers, self.generator = sizes, numbers, None
+
+    def __len__(self):
+        return len(self.numbers["velocity"])
+
+    def distort_lines(self, normalised):
+        """Multiply the optical depths by a random factor of wavelength. (n, n_pixels) → (n, n_pixels)."""
+        sizes = self.sizes
+        if not sizes.line_error:
+            return normalised
+        n_pixels = normalised.shape[1]
+        knots = counter_normal(self.numbers["line_key"], n_pixels // sizes.line_error_pixels + 2)
+        epsilon = _upsample(knots, n_pixels) * (sizes.line_error * _KNOT_GAIN)
+        return normalised.clamp_min(1e-3).pow(torch.exp(epsilon))
+
+    def calibration_error(self, n_pixels):
+        """Multiplicative calibration error, (n, n_pixels), or None."""
+        coefficients = self.numbers["calibration"]
+        if not coefficients.shape[1]:
+            return None
+        x = torch.linspace(-1, 1, n_pixels, device=coefficients.device)
+        order = torch.arange(1, coefficients.shape[1] + 1, device=x.device)
+        chebyshev = torch.cos(order[:, None] * torch.acos(x)[None])  # (n_terms, n_pixels)
+        return torch.exp(coefficients @ chebyshev)
+
+    def noise(self, n_pixels):
+        """Gaussian noise of unit variance, (n, n_pixels), where wanted correlated between neighbours."""
+        wing = self.numbers["wing"]
+        white = torch.randn(len(wing), n_pixels, generator=self.generator, device=wing.device)
+        if not self.sizes.correlated_noise:
+            return white
+        sides = torch.zeros_like(white)
+        sides[:, 1:] += white[:, :-1]
+        sides[:, :-1] += white[:, 1:]
+        return (white + wing * sides) / (1 + 2 * wing**2).sqrt()
+
+    def variance_factor(self, n_pixels):
+        """Factor on the variance, (n, n_pixels), or 1: its slow departure from the instrument's model."""
+        if not self.sizes.noise_shape:
+            return 1.0
+        return torch.exp(2 * _upsample(self.numbers["noise_shape"], n_pixels))
+
+    def sky_error(self, sky_counts):
+        """Electrons of sky left in or taken out, (n, n_pixels), or None.
+
+        The first part scales the sky's lines, the second shifts them by a fraction of a pixel.
+        """
+        if not self.sizes.sky_residual:
+            return None
+        slope = torch.gradient(sky_counts)[0]
+        knots = _upsample(self.numbers["sky"].flatten(0, 1), sky_counts.numel()).unflatten(0, (-1, 2))
+        return knots[:, 0] * sky_counts + knots[:, 1] * slope
+
+    def mask(self, n_pixels):
+        """True where a pixel is lost, (n, n_pixels), or None."""
+        sizes, numbers = self.sizes, self.numbers
+        if not (sizes.chunks or sizes.bad_pixels or sizes.missing_end):
+            return None
+        device = numbers["ends"].device
+        index = torch.arange(n_pixels, device=device)[None]
+        lost = index < numbers["ends"][:, :1] * n_pixels
+        lost |= index >= n_pixels * (1 - numbers["ends"][:, 1:])
+        for k in range(sizes.chunks):
+            centre, width = numbers["chunk_centre"][:, k : k + 1], numbers["chunk_width"][:, k : k + 1]
+            lost |= (index - centre * n_pixels).abs() < width / 2
+        if sizes.bad_pixels:
+            uniform = torch.rand(lost.shape, generator=self.generator, device=device)
+            lost |= uniform < numbers["bad_fraction"][:, None]
+        return lost
+
+
+def _upsample(knots, n_pixels):
+    """Linear interpolation of (n, n_knots) onto n_pixels equally spaced points."""
+    return F.interpolate(knots[:, None], size=n_pixels, mode="linear", align_corners=True)[:, 0]

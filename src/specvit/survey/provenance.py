@@ -1,0 +1,71 @@
+"""What a survey's spectra follow from, in words and numbers that can be kept with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+from specvit.survey.augmentation import Augmentation
+from specvit.survey.named import NAMED
+from specvit.survey.pfsnoise import REFERENCE, PFSNoise
+
+__all__ = ["differences", "emulator_digest", "survey_record"]
+
+
+def survey_record(survey):
+    """JSON-ready description of a survey: equal descriptions, equal spectra (of one version of the code)."""
+    grid = survey.grid
+    record = {
+        "name": survey.name,
+        "n": survey.n,
+        "seed": survey.seed,
+        "labels": {name: list(map(float, limits)) for name, limits in survey.label_range.items()},
+        "prior": repr(survey.prior),
+        "magnitude": None if survey.magnitude is None else list(survey.magnitude),
+        "velocity": dataclasses.asdict(survey.velocity),
+        "noise": {"model": type(survey.noise).__name__} | survey.noise.describe(),
+        "augmentation": dataclasses.asdict(survey.augmentation),
+        "masked": [list(window) for window in survey.masked],
+        "grid": {
+            "name": grid.name,
+            "n_pixels": len(grid),
+            "range": [float(grid.edges[0]), float(grid.edges[-1])],
+            "medium": grid.medium,
+            "sha256": _digest(grid.edges, grid.lsf_sigma),
+        },
+        "emulator": emulator_digest(survey.emulator),
+    }
+    return json.loads(json.dumps(record))  # tuples become lists: it equals itself read from a file
+
+
+def emulator_digest(emulator):
+    """Short SHA-256 of an emulator's networks and components."""
+    tensors = (value.detach().cpu().numpy() for _, value in sorted(emulator.state_dict().items()))
+    arrays = (emulator.wave, emulator.mean, emulator.components, emulator.continuum_components)
+    return _digest(*tensors, *arrays)
+
+
+def differences(survey):
+    """What a survey has that one of its name need not have: list of ``argument=value``."""
+    named, found = NAMED.get(survey.name), []
+    if named is None or survey.prior != named.prior:
+        found.append(f"prior={survey.prior!r}")
+    if named is None or type(survey.noise) is not PFSNoise or survey.noise.conditions != REFERENCE:
+        found.append(f"noise={survey.noise!r}")
+    if survey.augmentation != (Augmentation() if named is None else named.augmentation):
+        found.append(f"augmentation={survey.augmentation!r}")
+    if survey.velocity:
+        found.append(f"velocity={survey.velocity!r}")
+    if survey.masked:
+        found.append(f"masked={survey.masked!r}")
+    if survey.own_emulator:
+        found.append(f"emulator={emulator_digest(survey.emulator)!r}")
+    return found
+
+
+def _digest(*arrays):
+    total = hashlib.sha256()
+    for array in arrays:
+        total.update(array.tobytes())
+    return total.hexdigest()[:16]

@@ -1,0 +1,126 @@
+"""Noise of a stated signal-to-noise ratio, and none: for any spectrograph, whatever it is."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+
+from specvit.survey.noise import Exposure, Noise
+
+__all__ = ["NoNoise", "SNRNoise"]
+
+_NOT_PHOTONS = ("flat_noise", "sky_residual", "sky_brightness")
+
+
+class SNRNoise(Noise):
+    """Gaussian noise of a stated S/N: σ(λ) ∝ a given curve, the median over pixels of flux/σ as asked.
+
+    Stars have no magnitude here, and their noiseless spectra unit mean f_ν. Pixels that the survey masks
+    in every spectrum do not count for the median.
+
+    Parameters
+    ----------
+    snr : float or tuple of float
+        S/N of every spectrum, or the limits of a uniform distribution, one S/N a star.
+    sigma : array-like, shape (n_pixels,), optional
+        Error curve: σ of the flux against wavelength in any unit, for only its shape counts; constant by
+        default. As a spectrograph reports it, or flux over S/N from its exposure-time calculator.
+    grid : PixelGrid, optional
+        Pixels of `sigma`, and needed with it; without it the model is for any grid.
+
+    Raises
+    ------
+    ValueError
+        If the S/N is not positive and finite, the lower limit first, or `sigma` is not a positive curve on
+        `grid`.
+
+    Notes
+    -----
+    The σ drawn with is ``sigma`` times median(f/sigma)/S of the noiseless flux f. What is reported
+    is the same of the *noisy* flux, one number a spectrum, so that the errors tell nothing that the observed
+    spectrum does not. A spectrum whose median is not positive reports no inverse variance at all.
+    """
+
+    brightness = "snr"
+    lacks = _NOT_PHOTONS
+
+    def __init__(self, snr, sigma=None, grid=None):
+        limits = np.broadcast_to(np.asarray(snr, np.float64), 2)
+        if not (np.isfinite(limits).all() and 0 < limits[0] <= limits[1]):
+            raise ValueError(f"snr must be positive and finite, the lower limit first, got {snr!r}")
+        self.snr, self.grid, self.sigma = (float(limits[0]), float(limits[1])), grid, None
+        if sigma is not None:
+            if grid is None:
+                raise ValueError("grid is needed with sigma: the pixels of the curve")
+            self.sigma = np.array(sigma, np.float64)
+            if self.sigma.shape != (len(grid),):
+                raise ValueError(
+                    f"sigma must have shape ({len(grid)},), that of the grid, got {self.sigma.shape}"
+                )
+            if not (np.isfinite(self.sigma).all() and (self.sigma > 0).all()):
+                raise ValueError("sigma must be finite and positive: mask pixels in the survey instead")
+
+    def arrays(self, grid, used):
+        curve = np.ones(len(grid)) if self.sigma is None else self.sigma / np.median(self.sigma)
+        return {"curve": curve, "used": np.flatnonzero(used)}
+
+    def expose(self, flux, brightness, constants, imperfections):
+        curve, used = constants["curve"], constants["used"]
+        factor = imperfections.variance_factor(flux.shape[1])
+        scale = curve / brightness[:, None]
+        variance = (scale * _median(flux / curve, used)) ** 2 * factor
+        sigma = variance.sqrt()
+        noisy = flux + sigma * imperfections.noise(flux.shape[1])
+        level = _median(noisy / curve, used).clamp_min(0)
+        reported = (scale * level) ** 2 * factor * imperfections.numbers["reported"]
+        return Exposure(noisy, torch.where(reported > 0, 1 / reported, 0), sigma)
+
+    def describe(self):
+        values = {"snr": self.snr}
+        if self.sigma is not None:
+            digest = hashlib.sha256(self.sigma.tobytes()).hexdigest()[:16]
+            values |= {"grid": self.grid.name, "sha256": digest}
+        return values
+
+
+class NoNoise(Noise):
+    """No noise: the flux is the noiseless one, of unit mean f_ν, and its σ zero.
+
+    What a network is fed with must have weights all the same: `ivar` is constant over a spectrum, and
+    says the S/N below.
+
+    Parameters
+    ----------
+    snr : float
+        Median flux over the error that is reported.
+
+    Notes
+    -----
+    Limits on the accuracy (`specvit.assess`) do not exist: they need noise.
+    """
+
+    lacks = (*_NOT_PHOTONS, "noise_shape", "reported_error", "correlated_noise")
+
+    def __init__(self, snr=1000.0):
+        if not 0 < snr < np.inf:
+            raise ValueError(f"snr must be positive and finite, got {snr!r}")
+        self.reported_snr = float(snr)
+
+    def arrays(self, grid, used):
+        return {"used": np.flatnonzero(used)}
+
+    def expose(self, flux, brightness, constants, imperfections):
+        ivar = (self.reported_snr / _median(flux, constants["used"])) ** 2
+        return Exposure(flux.clone(), ivar.expand_as(flux).clone(), torch.zeros_like(flux))
+
+    def describe(self):
+        return {"snr": self.reported_snr}
+
+
+def _median(values, used):
+    """Median of each row over the pixels `used`, (n, 1)."""
+    if len(used) < values.shape[1]:
+        values = values[:, used]
+    return values.median(1, keepdim=True).values

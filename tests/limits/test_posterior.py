@@ -1,0 +1,143 @@
+"""Posteriors and Bayes limits against closed forms, brute force and an independent computation."""
+
+import numpy as np
+import pytest
+import torch
+
+from specvit.limits.compressed import CompressedSpectra
+from specvit.limits.fisher import fisher_information, van_trees
+from specvit.limits.posterior import bayes_limit, posterior
+from specvit.survey import Augmentation, Survey
+
+#: R² of log g of the paper survey by an independent float64 computation, error 0.01 at the faint end.
+EXPECTED = {20.0: 0.993, 20.5: 0.985, 21.0: 0.966, 21.5: 0.922, 22.0: 0.831, 22.5: 0.671}
+
+
+@pytest.mark.parametrize("noise", [0.3, 5.0])
+def test_linear_gaussian_survey_in_closed_form(linear_gaussian, noise):
+    toy = linear_gaussian(noise)
+    slopes = toy.basis[1:].numpy().T[None]
+    fisher = fisher_information(slopes, toy.variance, toy.label_names)
+    covariance = van_trees(fisher, 1 / toy.prior_sigma**2)  # of the posterior, here an equality
+    exact = 1 - np.diag(covariance) / toy.prior_sigma**2
+    options = {"amplitude": 1.0, "n_draws": 2000, "target_ess": 4000}
+    limit = bayes_limit(toy, None, 200, spectra=toy, **options)
+    np.testing.assert_allclose(1 - limit.r2, 1 - exact, rtol=0.01)
+    np.testing.assert_allclose(limit.rmse, np.sqrt(np.diag(covariance)), rtol=0.01)
+    np.testing.assert_allclose(limit.mae, np.sqrt(2 / np.pi * np.diag(covariance)), rtol=0.01)
+    assert (limit.r2_error < 0.01).all() and not limit.posterior.flagged.any()
+    np.testing.assert_allclose(limit.coverage, 0.6827, atol=0.1)
+    # Star by star: mean, σ and quantiles of the Gaussian posterior.
+    batch = toy.draw(200, stream=2**42, device="cpu", magnitude=None)
+    residual = (batch.flux - toy.basis[0]).numpy() / toy.variance.numpy()
+    mean = (residual @ slopes[0] + 3 / toy.prior_sigma**2) @ covariance
+    sigma, result = np.sqrt(np.diag(covariance)), limit.posterior
+    for value, expected in (
+        (result.mean, mean),
+        (result.median, mean),
+        (result.low, mean - sigma),
+        (result.high, mean + sigma),
+    ):
+        assert np.sqrt(np.mean(((value - expected) / sigma) ** 2)) < 0.04
+    np.testing.assert_allclose(result.sigma / sigma, 1, atol=0.12)
+
+
+def test_free_amplitude_against_brute_force(linear_gaussian):
+    """The amplitude marginalised by the formula, and labels and amplitude on a grid."""
+    toy = linear_gaussian(4.0)
+    batch = toy.draw(2, stream=0, device="cpu", magnitude=None)
+    result = posterior(batch.flux, batch.noiseless_sigma**2, toy, n_draws=3000, target_ess=6000)
+    x, y = np.meshgrid(3 + np.linspace(-5, 5, 201), 3 + 2 * np.linspace(-5, 5, 201), indexing="ij")
+    labels = np.stack([x.ravel(), y.ravel()], 1)
+    model = (toy.coefficients(labels) @ toy.basis).numpy()
+    log_prior = -0.5 * (((labels - 3) / toy.prior_sigma) ** 2).sum(1)
+    for flux, mean, sigma in zip(batch.flux.numpy(), result.mean, result.sigma, strict=True):
+        cross, square = model @ (flux / toy.variance.numpy()), model**2 @ (1 / toy.variance.numpy())
+        amplitude = np.linspace(-3, 6, 2001)[:, None]
+        density = 0
+        for part in np.array_split(amplitude, 50):
+            chi = part * cross - part**2 * square / 2
+            density = density + np.exp(chi + log_prior - 40).sum(0)
+        density /= density.sum()
+        exact = density @ labels
+        np.testing.assert_allclose(mean, exact, atol=0.05)
+        np.testing.assert_allclose(sigma, np.sqrt(density @ (labels - exact) ** 2), rtol=0.05)
+
+
+def test_few_draws_are_flagged(linear_gaussian):
+    toy = linear_gaussian(0.01)
+    batch = toy.draw(8, stream=0, device="cpu", magnitude=None)
+    result = posterior(batch.flux, batch.noiseless_sigma**2, toy, amplitude=1.0, n_prior=500, n_rounds=0)
+    assert result.flagged.all() and (result.ess < 100).all() and len(result) == 8
+    refined = posterior(batch.flux, batch.noiseless_sigma**2, toy, amplitude=1.0, n_prior=500)
+    assert not refined.flagged.any() and (refined.ess >= 1000).all()
+
+
+def test_masked_pixels_are_left_out(linear_gaussian):
+    toy = linear_gaussian(0.3)
+    batch = toy.draw(3, stream=0, device="cpu", magnitude=None)
+    flux, variance = batch.flux.clone(), (batch.noiseless_sigma**2).clone()
+    flux[:, :10], variance[:, :10] = np.nan, np.inf
+    masked = posterior(flux, variance, toy, amplitude=1.0)
+    toy.basis = toy.basis[:, 10:]
+    cut = posterior(flux[:, 10:], variance[:, 10:], toy, amplitude=1.0)
+    np.testing.assert_allclose(masked.mean, cut.mean, rtol=1e-6)
+
+
+def test_what_is_refused(linear_gaussian):
+    toy = linear_gaussian(1.0)
+    flux = torch.zeros(2, 40)
+    with pytest.raises(ValueError, match=r"must have shape \(n, 40\), got \(2, 39\)"):
+        posterior(flux[:, 1:], flux[:, 1:], toy)
+    with pytest.raises(ValueError, match="variance must be positive"):
+        posterior(flux, flux, toy)
+    with pytest.raises(ValueError, match="flux must be finite"):
+        posterior(flux * np.nan, flux + 1, toy)
+    with pytest.raises(ValueError, match="n_stars must be at least 2"):
+        bayes_limit(toy, n_stars=1, spectra=toy)
+    with pytest.raises(ValueError, match="'pfs-mr' has"):
+        bayes_limit(Survey("pfs-mr"), 20.0, 10)
+
+
+@pytest.fixture(scope="module")
+def survey():
+    return Survey("paper", seed=4)
+
+
+def test_compressed_spectra_are_the_emulators(survey):
+    spectra = CompressedSpectra(survey, 20.0)
+    batch = survey.draw(100, stream=3, magnitude=20.0)
+    flux = spectra.coefficients(batch.labels) @ spectra.basis * 10 ** (-0.4 * (20 - 22.5))
+    chi2 = (((flux - batch.noiseless) / batch.noiseless_sigma) ** 2).sum(1)
+    assert chi2.mean() < 1e-3 and chi2.max() < 0.02  # of a whole spectrum, S/N 1500
+    assert len(spectra.basis) < 200
+    plain = CompressedSpectra(Survey("pfs-mr", augmentation=Augmentation()), 22.0, n=500)
+    assert torch.isfinite(plain.coefficients(plain.prior.sample(10, np.random.default_rng(0)))).all()
+
+
+def test_paper_survey_at_the_faint_end(survey):
+    limit = bayes_limit(survey, 22.5, 96)
+    k = limit.label_names.index("logg")
+    assert limit.r2[k] == pytest.approx(EXPECTED[22.5], abs=0.02 + 3 * limit.r2_error[k])
+    assert limit.coverage.mean() == pytest.approx(0.683, abs=0.08)
+    assert not limit.posterior.flagged.any()
+    row = limit.rows()[k]
+    assert row["label"] == "logg" and row["magnitude"] == 22.5 and row["n_stars"] == 96
+    assert row["mae"] < row["rmse"]
+
+
+def test_same_seed_same_limit(survey):
+    spectra = CompressedSpectra(survey, 21.0, n=300)
+    first, second = (bayes_limit(survey, 21.0, 8, spectra=spectra).posterior.mean for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("magnitude", EXPECTED)
+def test_paper_survey(survey, magnitude):
+    limit = bayes_limit(survey, magnitude, 400)
+    k = limit.label_names.index("logg")
+    assert limit.r2[k] == pytest.approx(EXPECTED[magnitude], abs=0.005 + 3 * limit.r2_error[k])
+    assert abs(limit.r2[k] - EXPECTED[magnitude]) < 0.02 + 2 * limit.r2_error[k]
+    assert limit.coverage.mean() == pytest.approx(0.683, abs=0.03)
+    assert limit.posterior.flagged.mean() < 0.01
