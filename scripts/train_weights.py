@@ -28,6 +28,7 @@ from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
 from specvit.network.conformal import calibrate
 from specvit.network.processes import leave, own_device, process_rank
 from specvit.survey import Survey
+from specvit.survey.streams import CALIBRATION, SCALING, VALIDATION
 from specvit.weights import load_weights, save_weights
 
 UNFINISHED = 3  # exit status
@@ -64,7 +65,7 @@ parser.add_argument("--magnitude", type=float, nargs=2, metavar=("LOW", "HIGH"),
 parser.add_argument("--learning-rate", type=float, default=6e-4)
 parser.add_argument("--beta", type=float, default=0.5)
 parser.add_argument("--ema", type=float, default=0.999)
-parser.add_argument("--config", default="{}", help="changes to ViTConfig.default(), as JSON")
+parser.add_argument("--config", default="{}", help="changes to ViTConfig(), as JSON")
 parser.add_argument("--start", help="weights to start from instead of random ones")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--checkpoints")
@@ -98,16 +99,16 @@ torch.manual_seed(arguments.seed)
 if arguments.start:
     regressor, _, earlier = load_weights(arguments.start)
 else:
-    regressor, earlier = LabelRegressor.build(ViTConfig.default(**json.loads(arguments.config)), LABELS), None
-    sample = [survey.draw(2000, stream=2**40 + i, device=device).labels.cpu() for i in range(10)]
+    regressor, earlier = LabelRegressor.build(ViTConfig(**json.loads(arguments.config)), LABELS), None
+    sample = [survey.draw(2000, stream=SCALING + i, device=device).labels.cpu() for i in range(10)]
     regressor.fit_label_scaling(torch.cat(sample))
 regressor.to(device)
 
-# Streams from 2**41 on are never trained on.
+# Streams that are never trained on.
 held_out = Survey(arguments.survey, seed=arguments.seed + 1, magnitude=arguments.magnitude)
 validation = [
     (batch.flux, batch.ivar, batch.labels)
-    for batch in (held_out.draw(1024, stream=2**41 + i, device=device) for i in range(8))
+    for batch in (held_out.draw(1024, stream=VALIDATION + i, device=device) for i in range(8))
 ]
 history = train(
     regressor,
@@ -137,7 +138,8 @@ if not (finished or arguments.finish_now):
     sys.exit(UNFINISHED)
 
 fresh = (
-    held_out.draw(1000, stream=2**42 + i, device=device) for i in range(arguments.score_size // 1000 * 4)
+    held_out.draw(1000, stream=CALIBRATION + i, device=device)
+    for i in range(arguments.score_size // 1000 * 4)
 )
 calibrate(regressor, ((batch.flux, batch.ivar, batch.labels) for batch in fresh))
 figures = {

@@ -19,6 +19,7 @@ from specvit.limits.compressed import CompressedSpectra
 from specvit.network import LabelRegressor, ViTConfig
 from specvit.network.inputs import median_snr
 from specvit.survey import Survey, SurveyBatch
+from specvit.survey.streams import EVALUATION
 
 COLUMNS = ["predictor", "kind", "label", "by", "low", "high", "centre", "snr", "n", "unusable"]
 COLUMNS += [column for name in METRICS for column in (name, f"{name}_err")]
@@ -95,7 +96,7 @@ def test_whoever_beats_the_limit_is_found(linear_gaussian):
     }
     _, honest = evaluate({"best": Best(toy)}, toy, return_predictions=True, **options)
     honest = honest[honest["predictor"] == "best"]
-    truth = toy.draw(100, stream=2**44).labels.numpy()
+    truth = toy.draw(100, stream=EVALUATION).labels.numpy()
     np.testing.assert_array_equal(truth[:, 0], honest["truth"])
     cheats = {str(share): Cheat(toy, truth, share) for share in (0.03, 0.9)}
     table, predictions = evaluate({"best": Best(toy)} | cheats, toy, return_predictions=True, **options)
@@ -197,7 +198,7 @@ def test_stars_at_several_magnitudes_are_the_same_and_resampled_together():
     overall = table[table["by"] == "overall"].iloc[0]
     assert overall["n"] == 800
     assert overall["bias_err"] == pytest.approx(rows["bias_err"].iloc[0], rel=1e-6)
-    assert min(survey.streams) >= 2**44 and len(set(survey.streams)) == 1
+    assert min(survey.streams) >= EVALUATION and len(set(survey.streams)) == 1
     other = evaluate({"a": Offset()}, survey, n=400, seed=8)
     assert survey.streams[-1] != survey.streams[0] and other["r2"][0] != overall["r2"]
 
@@ -283,7 +284,7 @@ def test_every_kind_of_predictor_is_asked_in_its_way():
     assert overall.loc["plain", "logg"]["r2"] > 0.99
     for name, known in (("plain", False), ("with sigma", True), ("careful", True), ("network", True)):
         assert np.isfinite(overall.loc[name, "logg"]["coverage68"]) == known
-    batch = survey.draw(50, stream=2**44)
+    batch = survey.draw(50, stream=EVALUATION)
     mean, _ = network.predict(batch.flux.float(), batch.ivar.float())
     expected = r2_score(batch.labels[:, 0].numpy(), mean[:, 0].numpy())
     assert overall.loc["network", "teff"]["r2"] == pytest.approx(expected, rel=1e-5)
@@ -370,7 +371,7 @@ def test_limits_of_the_paper_survey():
     )
     limits = table[(table["kind"] == "limit") & (table["by"] == "magnitude")].set_index("predictor")
     assert (limits["n"] == 12).all() and table.attrs["limits"] == "from the first 12 stars"
-    batch = survey.draw(60, stream=2**44, magnitude=22.5)
+    batch = survey.draw(60, stream=EVALUATION, magnitude=22.5)
     part = SurveyBatch(
         *(getattr(batch, name)[:12] for name in ("flux", "ivar", "labels", "magnitude")),
         batch.noiseless[:12],

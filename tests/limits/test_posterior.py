@@ -8,6 +8,7 @@ from specvit.limits.compressed import CompressedSpectra
 from specvit.limits.fisher import fisher_information, van_trees
 from specvit.limits.posterior import bayes_limit, posterior
 from specvit.survey import Augmentation, Survey
+from specvit.survey.streams import LIMITS
 
 #: R² of log g of the paper survey by an independent float64 computation, error 0.01 at the faint end.
 EXPECTED = {20.0: 0.993, 20.5: 0.985, 21.0: 0.966, 21.5: 0.922, 22.0: 0.831, 22.5: 0.671}
@@ -28,7 +29,7 @@ def test_linear_gaussian_survey_in_closed_form(linear_gaussian, noise):
     assert (limit.r2_error < 0.01).all() and not limit.posterior.flagged.any()
     np.testing.assert_allclose(limit.coverage, 0.6827, atol=0.1)
     # Star by star: mean, σ and quantiles of the Gaussian posterior.
-    batch = toy.draw(200, stream=2**42, device="cpu", magnitude=None)
+    batch = toy.draw(200, stream=LIMITS, device="cpu", magnitude=None)
     residual = (batch.flux - toy.basis[0]).numpy() / toy.variance.numpy()
     mean = (residual @ slopes[0] + 3 / toy.prior_sigma**2) @ covariance
     sigma, result = np.sqrt(np.diag(covariance)), limit.posterior

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from specvit.constants import SPEED_OF_LIGHT
 from specvit.grid import PFS_MR
-from specvit.stars.smoothing import SPEED_OF_LIGHT
 from specvit.survey import Augmentation, Survey
 from specvit.survey.noise import fnu_shape
 

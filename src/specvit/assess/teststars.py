@@ -12,12 +12,10 @@ from specvit.dataset.dataset import SpectrumDataset
 from specvit.dataset.diskstream import FrozenBatches
 from specvit.network import LabelRegressor
 from specvit.network.conformal import predict_batches
+from specvit.survey.streams import EVALUATION
 
-__all__ = ["FIRST_STREAM", "ObservedBatch", "ask", "label_names_of", "observed_batches"]
+__all__ = ["ObservedBatch", "ask", "label_names_of", "observed_batches"]
 
-#: Streams of a survey from here on are for evaluation: training counts up from 0, and what weights are
-#: validated, calibrated and scored on are streams from 2**41, 2**42 and 2**43.
-FIRST_STREAM = 2**44
 _STREAMS_PER_SEED = 2**24
 
 
@@ -83,7 +81,7 @@ def observed_batches(data, n, *, magnitude=None, seed=0, device="cpu", batch_siz
         return
     for i, start in enumerate(range(0, n, batch_size)):
         size = min(batch_size, n - start)
-        stream = FIRST_STREAM + _STREAMS_PER_SEED * seed + i
+        stream = EVALUATION + _STREAMS_PER_SEED * seed + i
         batch = data.draw(size, stream=stream, device=device, magnitude=magnitude)
         yield ObservedBatch(
             np.arange(start, start + size),

@@ -10,6 +10,7 @@ from scipy.special import ndtr
 
 from specvit.limits.compressed import CompressedSpectra
 from specvit.limits.importance import refine
+from specvit.survey.streams import LIMITS
 
 __all__ = ["BayesLimit", "Posterior", "bayes_limit", "posterior", "variance_of_prior"]
 
@@ -190,7 +191,7 @@ def posterior(
     return Posterior(tuple(spectra.label_names), *columns, ess < min_ess)
 
 
-def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2**42, batch=None, **options):
+def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=LIMITS, batch=None, **options):
     """The Bayes limit of a survey: R², MAE and RMSE that no estimator can beat, with their errors.
 
     Of all functions of the spectrum the posterior mean has the least squared error, hence

@@ -10,6 +10,7 @@ import torch
 
 from specvit.grid import PixelGrid
 from specvit.network.feed import share
+from specvit.survey.streams import CALIBRATION, SCALING, VALIDATION
 
 __all__ = ["DatasetSource", "Feed", "Source", "SurveySource", "check_names", "known_range"]
 
@@ -161,7 +162,7 @@ class _Draws:
 class SurveySource(Source):
     """A `~specvit.Survey`, of which every batch is made anew.
 
-    Streams of the survey from 2⁴⁰ on are kept from training, for scaling, validation and σ.
+    Scaling, validation and σ have streams of their own, see `specvit.survey.streams`.
     """
 
     def __init__(self, survey, labels, known):
@@ -179,7 +180,7 @@ class SurveySource(Source):
     def scaling_labels(self, device):
         """Labels (n, n_labels) of some stars of the survey."""
         size, draws = _SCALING
-        sample = _Draws(self.survey, device, first=2**40, n=size * draws, size=size)
+        sample = _Draws(self.survey, device, first=SCALING, n=size * draws, size=size)
         return torch.cat([labels for _, _, labels in _Columns(sample, self._used, self.names)])
 
     def feed(self, estimator, regressor, seed):
@@ -188,8 +189,8 @@ class SurveySource(Source):
         return Feed(
             train=_Stream(survey.stream(estimator.batch_size, device=device), self._used, self.names),
             epoch=_SURVEY_EPOCH if survey.n is None else survey.n,
-            validation=list(self._drawn(device, 2**41, *_VALIDATION_STARS)),  # simulated once
-            calibration=self._drawn(device, 2**42, *_CALIBRATION_STARS),
+            validation=list(self._drawn(device, VALIDATION, *_VALIDATION_STARS)),  # simulated once
+            calibration=self._drawn(device, CALIBRATION, *_CALIBRATION_STARS),
         )
 
     def _drawn(self, device, first, fewest, most):
