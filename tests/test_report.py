@@ -161,7 +161,7 @@ def test_versions():
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory, survey):
     """An untrained network in a file."""
-    config = ViTConfig(n_pixels=4096, width=16, depth=1, heads=2, patch_size=64)
+    config = ViTConfig.reference(n_pixels=4096, width=16, depth=1, heads=2, patch_size=64)
     regressor = LabelRegressor.build(config, LABELS)
     regressor.fit_label_scaling(survey.draw(200).labels)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"

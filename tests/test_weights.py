@@ -12,7 +12,7 @@ from specvit.grid import PFS_MR
 from specvit.network import LabelRegressor, ViTConfig
 from specvit.weights import BUNDLED, _bundled, list_weights, load_weights, save_weights
 
-SMALL = ViTConfig.default(n_pixels=96, width=16, depth=1, heads=2, mlp=32, patch_size=32)
+SMALL = ViTConfig(n_pixels=96, width=16, depth=1, heads=2, mlp=32, patch_size=32)
 
 
 @pytest.fixture

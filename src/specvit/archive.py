@@ -100,8 +100,8 @@ def read_archive(path, kind, *, what="file", header_only=False):
 
     Notes
     -----
-    The header holds a SHA-256 of names, types, shapes and values of all tensors and of the other fields; what is
-    read is compared with it. Files written before there was one are read without.
+    The header holds a SHA-256 of names, types, shapes and values of all tensors and of the other fields;
+    what is read is compared with it. Files written before there was one are read without.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{what}: {path} does not exist")

@@ -260,7 +260,7 @@ def test_every_kind_of_predictor_is_asked_in_its_way():
             return X[:, 0] - 20, np.ones(len(X))
 
     network = LabelRegressor.build(
-        ViTConfig.default(n_pixels=3, patch_size=1, width=8, depth=1, heads=1), ("teff", "logg")
+        ViTConfig(n_pixels=3, patch_size=1, width=8, depth=1, heads=1), ("teff", "logg")
     )
     many = Ridge().fit(X, train.labels.numpy())
     many.label_names = LABELS

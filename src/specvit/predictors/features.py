@@ -9,11 +9,11 @@ import torch
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from specvit.constants import ONE_SIGMA
 from specvit.dataset import SpectrumDataset
 from specvit.grid import PFS_MR
 from specvit.labels import LABELS
 from specvit.network import encode, median_snr
+from specvit.network.conformal import binned_quantiles, one_sigma_quantile
 from specvit.spectra import SpectrumBatch, adapt
 from specvit.survey import Survey
 
@@ -225,17 +225,15 @@ class ResidualScatter:
     ----------
     residual : ndarray, shape (n, n_labels)
     snr : ndarray, shape (n,)
-    min_count : int
-        Fewest spectra in a bin.
+    min_count, most_bins : int
+        Fewest spectra in a bin, and most bins (`~specvit.network.conformal.binned_quantiles`).
     """
 
     def __init__(self, residual, snr, *, min_count=200, most_bins=12):
-        size, known = np.abs(residual), np.flatnonzero(np.isfinite(snr) & (snr > 0))
-        self.overall = np.quantile(size, ONE_SIGMA, axis=0)
-        n_bins = int(np.clip(len(known) // min_count, 1, most_bins)) if len(known) else 0
-        parts = np.array_split(known[np.argsort(snr[known], kind="stable")], n_bins) if n_bins else []
-        nodes = {float(np.log(np.median(snr[rows]))): np.quantile(size[rows], ONE_SIGMA, 0) for rows in parts}
-        self.log_snr, self.sigma = np.array(list(nodes)), np.array(list(nodes.values()))
+        size = np.abs(residual)
+        self.overall = one_sigma_quantile(size)
+        nodes, self.sigma = binned_quantiles(size, snr, min_count=min_count, max_points=most_bins)
+        self.log_snr = np.log(nodes)
 
     def __call__(self, snr):
         """σ, shape (n, n_labels); the overall one where the S/N is not positive, NaN where it is NaN."""

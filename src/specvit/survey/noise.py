@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from specvit.constants import UNIT_MAGNITUDE
+from specvit.digests import digest
 from specvit.grid import PixelGrid
 
 __all__ = ["Exposure", "Noise", "PhotonNoise", "fnu_shape"]
@@ -262,7 +262,7 @@ class PhotonNoise(Noise):
     def describe(self):
         arrays = (self.counts_per_unit, self.background_variance, self.sky_counts, self.sky_variance)
         known = np.concatenate([x for x in arrays if x is not None])
-        return {"grid": self.grid.name, "sha256": hashlib.sha256(known.tobytes()).hexdigest()[:16]}
+        return {"grid": self.grid.name, "sha256": digest(known)}
 
 
 def _per_pixel(name, values, grid, zero=False):

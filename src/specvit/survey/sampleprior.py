@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 from scipy.special import logsumexp, ndtr
 
 from specvit.constants import CARBON_LIMIT
+from specvit.digests import digest
 from specvit.labels import LABELS
 from specvit.stars.emulator import Emulator
 from specvit.stars.library import carbon_star
@@ -72,7 +71,7 @@ class TablePrior:
         return hash(repr(self))
 
     def __repr__(self):
-        return f"TablePrior({len(self.labels)} rows, sha256={_digest(self.labels, self.weights)})"
+        return f"TablePrior({len(self.labels)} rows, sha256={digest(self.labels, self.weights)})"
 
 
 class SamplePrior:
@@ -222,8 +221,8 @@ class SamplePrior:
         return hash(repr(self))
 
     def __repr__(self):
-        digest = _digest(self.labels, self.weights, self.bandwidth, self._low, self._high)
-        return f"SamplePrior({len(self.labels)} samples, sha256={digest})"
+        known = digest(self.labels, self.weights, self.bandwidth, self._low, self._high)
+        return f"SamplePrior({len(self.labels)} samples, sha256={known})"
 
 
 def _checked(labels, weights, fewest=1):
@@ -249,10 +248,3 @@ def _cumulative(weights):
     # The last row that can be drawn ends at 1, whatever the sum has been rounded to.
     total[np.flatnonzero(weights)[-1] :] = 1.0
     return total
-
-
-def _digest(*arrays):
-    total = hashlib.sha256()
-    for array in arrays:
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()[:16]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import torch
 
+from specvit.digests import digest
 from specvit.survey.noise import Exposure, Noise
 
 __all__ = ["NoNoise", "SNRNoise"]
@@ -80,8 +79,7 @@ class SNRNoise(Noise):
     def describe(self):
         values = {"snr": self.snr}
         if self.sigma is not None:
-            digest = hashlib.sha256(self.sigma.tobytes()).hexdigest()[:16]
-            values |= {"grid": self.grid.name, "sha256": digest}
+            values |= {"grid": self.grid.name, "sha256": digest(self.sigma)}
         return values
 
 

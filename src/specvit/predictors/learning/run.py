@@ -151,7 +151,7 @@ def _source(estimator, X, y, ivar, medium, resolution, validation, known, grid, 
 
 def _new_regressor(estimator, names, n_pixels, grid, seed):
     """An untrained network of the shape that the estimator's parameters describe."""
-    config = ViTConfig.default(
+    config = ViTConfig(
         n_pixels=n_pixels,
         tokenizer=estimator.tokenizer,
         patch_size=estimator.patch_size,
