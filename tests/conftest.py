@@ -1,4 +1,6 @@
-"""Options shared by every test."""
+"""Options and fixtures shared by every test."""
+
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +8,9 @@ try:
     from pytest_astropy_header.display import PYTEST_HEADER_MODULES, TESTED_VERSIONS
 except ImportError:  # the header is a convenience
     PYTEST_HEADER_MODULES, TESTED_VERSIONS = {}, {}
+
+
+SHARED = Path(__file__).parents[1].parent / "shared"
 
 
 def pytest_addoption(parser):
@@ -28,3 +33,27 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def emulator():
+    from specvit.stars import Emulator
+
+    return Emulator.load()
+
+
+@pytest.fixture(scope="session")
+def library():
+    """The library that the emulator was fitted on; it does not ship."""
+    from specvit.stars import read_library
+
+    if not (SHARED / "library").is_dir():
+        pytest.skip("the synthetic library is not here")
+    return read_library(SHARED / "library")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    if not SHARED.is_dir():
+        pytest.skip("the shared data are not here")
+    return SHARED

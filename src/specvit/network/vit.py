@@ -24,8 +24,8 @@ class ViTConfig:
     """Shape of a `SpectrumViT`; by default that of the bundled weights.
 
     These take flux and information and give five labels with σ. They have no dropout, because simulated
-    spectra and noise never repeat; no class token and wider heads, because they are faster and no worse; and a
-    local tokenizer: after 800 steps of 1024 `paper` spectra it had R² 0.852 in log g, against 0.721 for a
+    spectra and noise never repeat; no class token and wider heads, because they are faster and no worse; and
+    a local tokenizer: after 800 steps of 1024 `paper` spectra it had R² 0.852 in log g, against 0.721 for a
     shared matrix at patch 16 (local at patch 16: 0.845). A shared matrix has fewer parameters to learn, which
     counts where training spectra are few.
 

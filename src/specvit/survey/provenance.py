@@ -7,7 +7,7 @@ import json
 
 from specvit.digests import digest
 from specvit.survey.augmentation import Augmentation
-from specvit.survey.named import NAMED
+from specvit.survey.namedsurveys import NAMED
 from specvit.survey.pfsnoise import REFERENCE, PFSNoise
 
 __all__ = ["differences", "emulator_digest", "survey_record"]

@@ -9,7 +9,7 @@ from specvit.labels import LABELS
 from specvit.stars.emulator import Emulator
 from specvit.survey.augmentation import Augmentation
 from specvit.survey.batches import SurveyStream
-from specvit.survey.named import NAMED
+from specvit.survey.namedsurveys import NAMED
 from specvit.survey.noise import Noise
 from specvit.survey.observation import Observation, full_float32
 from specvit.survey.pfsnoise import PFSNoise
