@@ -40,7 +40,7 @@ ALLOWED = {
 ALLOWED["example"] = {"grid", "survey"}
 ALLOWED["assess"] = ALLOWED["predictors"] | {"predictors"}
 #: The command line, at the bottom, may also use what the package shows to users.
-ALLOWED["cli"] = ALLOWED["assess"] | {"assess", "archive", "example"} | set(specvit.__all__)
+ALLOWED["cli"] = ALLOWED["assess"] | {"assess", "archive", "example", ""} | set(specvit.__all__)
 
 #: Room -> outside packages that it must not import.
 HEAVY = {"astropy", "specutils", "lightning", "sklearn", "matplotlib", "pandas"}
@@ -113,7 +113,8 @@ def file_imports(root):
     """Which files import which: dict of dotted name to set of dotted names of modules of this package.
 
     ``from a.b import c`` imports the file ``a.b.c`` if that is a module, else ``a.b``. Python also runs the
-    ``__init__`` of every package above a module; that alone is no import here, or every room would be a circle.
+    ``__init__`` of every package above a module; that alone is no import here, or every room would be a
+    circle.
     """
     known = modules(root)
     found = {}
@@ -147,14 +148,14 @@ def circles(graph):
 def upward_imports(root, allowed, ground):
     """Imports from rooms that a room must not know: sorted list of (module, room).
 
-    ``from package import Name`` counts as a room of that name: it is none that a room may know, unless the
-    table says so. Dunder names, as ``__version__``, are of no room.
+    ``from package import Name`` counts as a room of that name, and ``import package`` as the room '': none
+    that a room may know, unless the table says so. Dunder names, as ``__version__``, are of no room.
     """
     found = set()
     for name, pairs in statements(root).items():
         for base, taken in pairs:
             if base.split(".")[0] == root.name and room(name):
-                there = room(f"{base}.{taken}")
+                there = room(base if taken is None else f"{base}.{taken}")
                 if not there.startswith("__") and there not in allowed[room(name)] | ground | {room(name)}:
                     found.add((name, there))
     return sorted(found)
@@ -342,6 +343,7 @@ def test_files_of_a_room_and_its_init_are_no_circle(house):
         ("from ..low.b import y", "low"),
         ("def later():\n    from house.low.b import y", "low"),
         ("from house import Face", "Face"),
+        ("import house", ""),
     ],
 )
 def test_a_planted_upward_import_is_found(house, source, there):

@@ -97,20 +97,6 @@ class PixelGrid:
         """λ / FWHM at each pixel, shape (n,)."""
         return self.wave / (FWHM_PER_SIGMA * self.lsf_sigma)
 
-    def to_dict(self):
-        """Plain-Python description from which `from_dict` rebuilds an equal grid."""
-        return {
-            "edges": self.edges.tolist(),
-            "lsf_sigma": self.lsf_sigma.tolist(),
-            "medium": self.medium,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_dict(cls, description):
-        """Rebuild a grid from `to_dict`."""
-        return cls(**description)
-
 
 # The exposure-time calculator's line spread function (instrument file PFS.redMR.20240714, pixel
 # included), as a quartic that follows its 4096 values to 6e-5 Å.

@@ -14,9 +14,8 @@ from specvit.checks import check_choice, check_integer, check_number, from_known
 from specvit.network.feed import BatchStream, Reiterable, share
 from specvit.network.losses import LOSSES
 from specvit.network.processes import process_rank
-from specvit.network.schedule import learning_rate
 
-__all__ = ["TrainingConfig", "learning_rate", "train"]
+__all__ = ["TrainingConfig", "train"]
 
 PRECISIONS = ("auto", "32-true", "64-true", "bf16-mixed", "16-mixed")
 
