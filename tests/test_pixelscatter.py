@@ -28,7 +28,7 @@ def test_a_cubic_leaves_nothing():
 
 
 def test_a_line_leaves_a_seventh_of_what_it_leaves_in_second_differences():
-    """Gaussian lines of 3 pixels FWHM, against DER_SNR's (2 f_i − f_(i−2) − f_(i+2)) / √6: rms over places."""
+    """Lines of 3 pixels FWHM, against DER_SNR's (2 f_i − f_(i−2) − f_(i+2)) / √6: rms over places."""
     x = np.arange(4000)
     centres = np.arange(20, 3980, 40.37)  # every position on the pixels
     flux = 1 - 0.5 * np.exp(-0.5 * ((x[:, None] - centres) / (3 / 2.3548)) ** 2).sum(1)
