@@ -175,6 +175,11 @@ class DatasetStream(_Batches):
     ------
     ValueError
         If a parameter is out of range, or there are fewer spectra than ranks.
+
+    See Also
+    --------
+    FrozenBatches : In order, with the same noise each time.
+    specvit.survey.SurveyStream : Stars that are made anew for every batch, with nothing on disk.
     """
 
     def __init__(

@@ -34,9 +34,22 @@ class PixelGrid:
         If `edges` are not finite, positive and strictly increasing, or `lsf_sigma` is not
         positive and of matching length, or `medium` is unknown.
 
+    See Also
+    --------
+    PFS_MR : The grid of the bundled weights.
+    specvit.grid.edges_from_centres : Edges of pixels of which only the centres are known.
+
     Notes
     -----
     The arrays are copied and made read-only: a grid is a value, not a workspace.
+
+    Examples
+    --------
+    >>> grid = PixelGrid.linear(8400, 8800, 1000, 0.45, name="RVS-like")
+    >>> len(grid), float(grid.wave[0])
+    (1000, 8400.2)
+    >>> round(float(grid.resolving_power.mean()))
+    8116
     """
 
     edges: np.ndarray = field(repr=False)

@@ -55,6 +55,18 @@ class LabelRegressor(nn.Module):
     calibration_snr : Tensor, shape (k,)
     calibration_factor : Tensor, shape (k, n_labels)
         Factors on σ at these signal-to-noise ratios: linear in log10(S/N) between, constant beyond.
+
+    See Also
+    --------
+    specvit.LoggEstimator : The same with spectra in and tables out.
+    specvit.network.train : Trains one.
+
+    Examples
+    --------
+    >>> regressor = LabelRegressor.build(ViTConfig(n_pixels=64, width=16, depth=1, mlp=16), ("logg", "teff"))
+    >>> mean, sigma = regressor.predict(torch.ones(3, 64), torch.full((3, 64), 100.0))
+    >>> tuple(mean.shape), bool((sigma > 0).all())
+    ((3, 2), True)
     """
 
     def __init__(

@@ -56,6 +56,15 @@ class TrainingConfig:
         Compile the network with `torch.compile`.
     seed : int
         Of dropout, and of anything in the batches that draws from torch's global generator.
+
+    See Also
+    --------
+    train : Takes one.
+
+    Examples
+    --------
+    >>> TrainingConfig(max_steps=2000, warmup_steps=100).learning_rate
+    0.0003
     """
 
     loss: str = "gaussian_nll"
@@ -269,7 +278,7 @@ def train(
     from lightning.pytorch.strategies import DDPStrategy
 
     from specvit.network.callbacks import make_callbacks
-    from specvit.network.module import LabelModule
+    from specvit.network.lightningmodule import LabelModule
 
     validates = val_batches is not None
     stream = BatchStream(share(train_batches, rank, devices), config.max_steps)

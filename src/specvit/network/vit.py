@@ -199,11 +199,21 @@ class SpectrumViT(nn.Module):
     wavelength : array-like of float, shape (n_pixels,), optional
         Wavelengths of the pixels in Å; needed by ``position="pipe"`` and otherwise unused.
 
+    See Also
+    --------
+    LabelRegressor : A network with what is needed to make labels of its outputs.
+
     Notes
     -----
     Weights are drawn from a normal distribution of σ = 0.02 cut at 2σ, from torch's global generator
     and in one fixed order, so that networks which differ only in their tokenizer start identical.
     The class token and learned positions are drawn alike; biases start at zero.
+
+    Examples
+    --------
+    >>> network = SpectrumViT(ViTConfig(n_pixels=64, patch_size=16, width=16, depth=1, mlp=16))
+    >>> tuple(network(torch.zeros(2, 2, 64)).shape)
+    (2, 10)
     """
 
     def __init__(self, config, wavelength=None):

@@ -60,6 +60,16 @@ class Emulator(nn.Module):
     members : int
         Line networks, trained from different seeds, whose mean is taken: they err differently between
         the library's points.
+
+    See Also
+    --------
+    regrid_emulator : The emulator of the same stars for another spectrograph.
+
+    Examples
+    --------
+    >>> sun = torch.tensor([[5772.0, 4.44, 0.0, 0.0, 0.0]])
+    >>> Emulator.load()(sun).shape
+    torch.Size([1, 4096])
     """
 
     def __init__(

@@ -42,6 +42,20 @@ class SyntheticLibrary:
     ------
     ValueError
         If shapes do not fit each other, wavelengths do not increase or a value is not finite.
+
+    See Also
+    --------
+    read_library : Reads one from files.
+    specvit.Emulator.fit : What it is for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> wave, knots = np.geomspace(8000, 8100, 500), np.linspace(8000, 8100, 8)
+    >>> labels = np.array([[5000, 2.0, 0, 0, 0], [5000, 4.5, 0, 0, 0]])
+    >>> library = SyntheticLibrary(labels, wave, np.ones((2, 500)), np.zeros((2, 8)), knots, 20_000.0)
+    >>> len(library[labels[:, 1] > 4])
+    1
     """
 
     labels: np.ndarray = field(repr=False)

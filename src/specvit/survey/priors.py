@@ -51,6 +51,18 @@ class LabelPrior:
         Both parameters of the Beta distribution.
     hot_giant_slope : float
         How fast the lowest log g rises above 5000 K, in dex per 1600 K.
+
+    See Also
+    --------
+    specvit.survey.SamplePrior : The density that a list of stars stands for.
+    specvit.survey.TablePrior : The stars of a list as they are.
+
+    Examples
+    --------
+    >>> prior = LabelPrior((4000, 5000), (1, 4), (-1, 0), (0, 0.4), (-0.3, 0.2))
+    >>> labels = prior.sample(3, np.random.default_rng(0))
+    >>> labels.shape, bool(prior.contains(labels).all())
+    ((3, 5), True)
     """
 
     teff: tuple[float, float]

@@ -36,6 +36,18 @@ class TablePrior:
     ValueError
         If the shape is another, a value is not finite, a weight negative or all are zero, or a row is a
         carbon star ([C/M] > [alpha/M] + 0.16), which no emulator here follows.
+
+    See Also
+    --------
+    SamplePrior : The smooth density that such a table stands for: every draw is another star.
+
+    Examples
+    --------
+    >>> stars = TablePrior([[4500, 2.0, -0.5, 0.2, 0.0], [5500, 4.5, 0.0, 0.0, 0.0]], weights=[1, 3])
+    >>> stars.ranges[0]
+    (4500.0, 5500.0)
+    >>> stars.sample(1, np.random.default_rng(1)).tolist()
+    [[5500.0, 4.5, 0.0, 0.0, 0.0]]
     """
 
     def __init__(self, labels, weights=None):
@@ -103,11 +115,26 @@ class SamplePrior:
         If a shape is another, a value is not finite, a weight or bandwidth negative, a range out of order,
         or fewer than a hundredth of the density lies inside: the message says which label is outside.
 
+    See Also
+    --------
+    TablePrior : The samples as they are, with nothing between them.
+    specvit.survey.LabelPrior : Independent labels, with the map ``from_unit`` that limits need.
+
     Notes
     -----
     There is no ``from_unit``. The conditional (Rosenblatt 1952) transform of a sum of n kernels is exact and
     continuous, but each of the millions of points that a limit asks for would need n kernels to be summed
     and inverted five times over.
+
+    Examples
+    --------
+    >>> middle, width = [4700, 2.3, -0.3, 0.1, 0.0], [150, 0.3, 0.2, 0.05, 0.05]
+    >>> giants = np.random.default_rng(0).normal(middle, width, (500, 5))
+    >>> prior = SamplePrior(giants)
+    >>> prior.sample(2, np.random.default_rng(1)).shape
+    (2, 5)
+    >>> bool(prior.log_density(giants[:1])[0] > prior.log_density([[6000, 4.5, 0.2, 0.1, 0]])[0])
+    True
     """
 
     def __init__(self, labels, weights=None, *, bandwidth=None, ranges=None):

@@ -67,12 +67,24 @@ class Survey:
         imperfection is asked for that the noise model lacks. What needs the emulator that ships
         is checked when it is first used.
 
+    See Also
+    --------
+    specvit.dataset.write_dataset : Writes one to disk.
+    specvit.limits.bayes_limit : The accuracy that no estimator can beat on it.
+
     Notes
     -----
     Labels, brightness, velocities and imperfections are drawn on the CPU from (seed, stream), and line
     errors by a counter-based generator that is keyed by it: they are the same on every device, as is, to
     float32 rounding, the noiseless spectrum. Noise and single bad pixels come from the device's own
     generator, seeded by (seed, stream): reproducible there, but different on a CPU and a GPU.
+
+    Examples
+    --------
+    >>> survey = Survey("paper", n=1000, seed=1)
+    >>> batch = survey.draw(4, stream=0)
+    >>> tuple(batch.flux.shape), survey.label_range["logg"]
+    ((4, 4096), (1, 5))
     """
 
     def __init__(
