@@ -15,7 +15,7 @@ from specvit.survey.streams import SCORING
 def reference(truth, prediction, sigma):
     """Every figure by other people's code."""
     e = prediction - truth
-    scatter = 1.4826 * median_abs_deviation(e)
+    scatter = median_abs_deviation(e, scale="normal")
     return {
         "r2": r2_score(truth, prediction),
         "mae": mean_absolute_error(truth, prediction),
