@@ -57,9 +57,7 @@ class CompressedSpectra:
     ForwardModel : the same spectra pixel by pixel, exactly.
     """
 
-    def __init__(
-        self, survey, magnitude=None, *, snr=None, n=1500, tolerance=1e-4, device="cpu", seed=0
-    ):
+    def __init__(self, survey, magnitude=None, *, snr=None, n=1500, tolerance=1e-4, device="cpu", seed=0):
         require_plain(survey)
         require_prior(survey)
         self.prior, self.label_names, self.device = survey.prior, survey.label_names, torch.device(device)

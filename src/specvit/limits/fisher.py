@@ -33,7 +33,8 @@ def fisher_information(
     Parameters
     ----------
     derivative : tensor or ndarray, shape (n, n_pixels, d)
-        ∂flux/∂label; from `~specvit.limits.jacobian`, resampled by the same matrix as the flux if `bands` are given.
+        ∂flux/∂label; from `~specvit.limits.jacobian`, resampled by the same matrix as the flux if `bands`
+        are given.
     variance : tensor or ndarray, shape (n_pixels,) or (n, n_pixels)
         Of the noise; infinite masks a pixel.
     names : sequence of str
@@ -138,8 +139,8 @@ def survey_fisher(
     Raises
     ------
     ValueError
-        If a label is outside the emulator's range, the brightness is not the one that the noise asks for, or the
-        survey has imperfections, velocities or no noise.
+        If a label is outside the emulator's range, the brightness is not the one that the noise asks for, or
+        the survey has imperfections, velocities or no noise.
 
     See Also
     --------
@@ -250,9 +251,7 @@ def van_trees_survey(
     """
     prior = survey.prior
     if not isinstance(prior, LabelPrior):
-        raise ValueError(
-            f"survey must have a LabelPrior for its van Trees bound, got {type(prior).__name__}"
-        )
+        raise ValueError(f"survey must have a LabelPrior for its van Trees bound, got {type(prior).__name__}")
     a, least = prior.shape, 1 - prior.shape / 2
     exponents = least + np.array([0.05, 0.1, 0.2, 0.35, 0.6, 1.0]) if exponents is None else exponents
     if not min(exponents) > least:
@@ -267,9 +266,7 @@ def van_trees_survey(
     slope = np.stack(
         [(labels(v + d) - labels(v - d)) / (2 * step) for d in step * np.eye(5)], -1
     )  # (n, label, v)
-    fisher = survey_fisher(
-        survey, labels(v), magnitude, snr=snr, device=device, batch_size=batch_size
-    )
+    fisher = survey_fisher(survey, labels(v), magnitude, snr=snr, device=device, batch_size=batch_size)
     p = len(fisher.names)
     change = np.broadcast_to(np.eye(p), (n_stars, p, p)).copy()
     change[:, :5, :5] = slope

@@ -41,8 +41,8 @@ def pixel_information(survey, labels, magnitude=None, *, snr=None, label="logg",
     Raises
     ------
     ValueError
-        If `label` is none of the survey's, or is known; the brightness is not the one that the noise asks for;
-        or the survey has imperfections, velocities or no noise.
+        If `label` is none of the survey's, or is known; the brightness is not the one that the noise asks
+        for; or the survey has imperfections, velocities or no noise.
 
     See Also
     --------

@@ -21,8 +21,8 @@ def jacobian(model, labels):
     Parameters
     ----------
     model : callable
-        Labels, tensor (n, d), to values, tensor (n, m), row by row: an `Emulator` for one, which is evaluated in
-        float64. Another callable is handed float64 labels.
+        Labels, tensor (n, d), to values, tensor (n, m), row by row: an `Emulator` for one, which is
+        evaluated in float64. Another callable is handed float64 labels.
     labels : tensor or ndarray, shape (n, d)
 
     Returns
@@ -60,15 +60,15 @@ class Starlight:
               \Big[\frac{\partial n}{\partial \ell} + n \frac{\partial q}{\partial \ell}\Big] e^{q - q_0}.
 
     Lines n and ln(continuum) q are linear in a hundred coefficients, and only these are differentiated
-    automatically: the chain rule does the rest with matrix products. q_0 is the mean of ln(continuum) at given
-    labels, so that the flux is of order one.
+    automatically: the chain rule does the rest with matrix products. q_0 is the mean of ln(continuum) at
+    given labels, so that the flux is of order one.
 
     Parameters
     ----------
     emulator : Emulator
         It is copied.
     max_velocity : float, optional
-        Largest |v| in km/s; by default stars are at rest. The lines shift; the continuum, which is smooth, stays.
+        Largest |v| in km/s; by default stars are at rest. Lines shift; the smooth continuum stays.
     centre : tensor, shape (5,), optional
         Labels of q_0; by default the middle of the emulator's range.
     device : str or torch.device

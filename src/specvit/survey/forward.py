@@ -1,4 +1,4 @@
-"""The forward model of a survey: noiseless spectra of stars, their derivatives, and the variance of the noise."""
+"""The forward model of a survey: noiseless spectra, their derivatives, and the variance of the noise."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ForwardModel:
         Raises
         ------
         ValueError
-            If a label lies beyond the emulator's range by more than 1 % of it, which is the rounding of priors.
+            If a label lies beyond the emulator's range by more than 1 % of it.
         """
         if not isinstance(labels, torch.Tensor):
             labels = torch.as_tensor(np.asarray(labels, np.float64))
@@ -139,8 +139,8 @@ class ForwardModel:
         Returns
         -------
         tensor, shape (n, n_pixels)
-            F_λ in units of an AB 22.5 source at the middle of the grid; of unit mean f_ν where the brightness is
-            no magnitude.
+            F_λ in units of an AB 22.5 source at the middle of the grid; of unit mean f_ν where the brightness
+            is no magnitude.
         """
         lines, continuum = self.emulator.coefficients(labels)
         return self.scaled(self.emulator.lines(lines), self.emulator.log_continuum(continuum), brightness)
@@ -199,5 +199,5 @@ class ForwardModel:
         return variance.masked_fill(~self.used, torch.inf)
 
     def snr(self, flux, sigma):
-        """S/N of noiseless spectra, tensor (n,): the median of flux over σ, both (n, n_pixels), where used."""
+        """S/N of noiseless spectra, tensor (n,): median of flux over σ, both (n, n_pixels), where used."""
         return (flux / sigma)[:, self.used].median(1).values

@@ -212,7 +212,9 @@ class Survey:
         """
         labels = np.atleast_2d(np.asarray(labels, dtype=np.float64))
         self.emulator.check_labels(labels)
-        brightness = np.broadcast_to(np.asarray(self.noise.check_brightness(magnitude, snr), np.float64), len(labels))
+        brightness = np.broadcast_to(
+            np.asarray(self.noise.check_brightness(magnitude, snr), np.float64), len(labels)
+        )
         rng = np.random.default_rng([self.seed, stream])
         if velocity is None:
             velocity = self.velocity.sample(len(labels), rng) if self.velocity else 0.0
