@@ -9,7 +9,7 @@ from scipy.interpolate import CubicSpline
 
 from specvit.grid import PFS_MR, Resampler
 from specvit.labels import LABELS
-from specvit.limits.fisher import (
+from specvit.limits import (
     Fisher,
     fisher_information,
     jacobian,

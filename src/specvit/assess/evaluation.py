@@ -71,8 +71,8 @@ def evaluate(
         A predictor has rows for those that it predicts.
     limits : bool or dict
         Whether to compute the limits of a survey, from its first `limit_stars` stars (at each magnitude); a
-        dict has options of `bayes_limit`. Where none are known (imperfections, velocities, no noise, data sets)
-        there are no such rows, and ``attrs["limits"]`` says why.
+        dict has options of `bayes_limit`. Where none are known (imperfections, velocities, no noise, data
+        sets) there are no such rows, and ``attrs["limits"]`` says why.
     limit_stars : int
     bootstrap : int
         Resamples for the errors; 0: they are NaN.

@@ -21,7 +21,8 @@ CRLB_MEDIAN, CRLB_MEAN = "1 - CRLB/Var (median)", "1 - CRLB/Var (mean)"
 LIMIT_DEFINITIONS = {
     BAYES: "R² = 1 − E[Var(label | spectrum)] / Var(label) over the prior (over its stars, in a bin of S/N "
     "that depends on the labels), RMSE the root of that mean variance, MAE that of the posterior median: no "
-    "estimator does better; unusable counts posteriors of too few effective draws, which are included; errors are Monte-Carlo ones",
+    "estimator does better; unusable counts posteriors of too few effective draws, which are included; "
+    "errors are Monte-Carlo ones",
     VAN_TREES: "R² = 1 − bound / Var(label), the weighted van Trees bound on the mean squared error: a "
     "looser limit",
     CRLB_MEDIAN: "R² = 1 − median over the stars of the Cramér–Rao bound / Var(label); no limit on R²: it is "

@@ -38,8 +38,8 @@ class Exposure(NamedTuple):
 class Noise:
     """Base of the noise models, and what a `Survey` needs of one.
 
-    A model of one's own has the methods `arrays`, `variance`, `expose` and `describe`. It says its variance and
-    does not only draw, so that the limits on the accuracy (`specvit.limits`) are known for it too.
+    A model of one's own has the methods `arrays`, `variance`, `expose` and `describe`. It says its variance
+    and does not only draw, so that the limits on the accuracy (`specvit.limits`) are known for it too.
 
     Attributes
     ----------

@@ -128,7 +128,7 @@ class PhotonNoise(Noise):
         return scale * self.counts_per_unit * fnu / fnu.mean(-1, keepdims=True)
 
     def count_variance(self, counts):
-        """Variance in electrons² of expected counts (..., n_pixels): the star's photons and the background."""
+        """Variance in electrons² of expected counts (..., n_pixels): of the star and the background."""
         return np.maximum(counts, 0) + self.background_variance
 
     def snr(self, magnitude, fnu=1.0):

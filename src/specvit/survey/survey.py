@@ -225,7 +225,7 @@ class Survey:
         return self._observe(labels, brightness, velocity, rng, stream, device)
 
     def forward(self, device="cpu", dtype=torch.float64):
-        """`~specvit.survey.forward.ForwardModel`: the noiseless spectrum for labels and brightness, and its noise.
+        """Noiseless spectra for labels and brightness, their derivatives, and the variance of the noise.
 
         Parameters
         ----------
@@ -241,7 +241,7 @@ class Survey:
 
     @property
     def brightness_limits(self):
-        """(low, high) of the magnitudes, or of the S/N where the noise states that; None if there is neither."""
+        """(low, high) of the magnitudes, or of the S/N where the noise states it; None for neither."""
         return self.noise.snr if self.noise.brightness == "snr" else self.magnitude
 
     def stream(self, batch_size, *, device="cpu", first=0):
