@@ -37,7 +37,7 @@ for magnitude in arguments.magnitudes:
     seconds = time.perf_counter() - start
     k, post = limit.label_names.index("logg"), limit.posterior
     print(f"{magnitude:5.1f} {EXPECTED.get(magnitude, np.nan):9.3f} {limit.r2[k]:7.4f} ", end="")
-    print(f"{limit.r2_error[k]:7.4f} {limit.r2_achieved[k]:9.4f} {limit.mae[k]:7.4f} ", end="")
+    print(f"{limit.r2_err[k]:7.4f} {limit.r2_achieved[k]:9.4f} {limit.mae[k]:7.4f} ", end="")
     print(f"{limit.rmse[k]:7.4f} {limit.coverage[k]:6.3f} {limit.coverage.mean():6.3f} ", end="")
     print(
         f"{np.median(post.ess):6.0f} {post.ess.min():6.0f} {post.flagged.mean():8.3f} {seconds:6.1f}",

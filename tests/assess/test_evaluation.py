@@ -379,8 +379,8 @@ def test_limits_of_the_paper_survey():
     )
     bayes = bayes_limit(survey, 22.5, batch=part, **options)
     assert limits.loc["Bayes limit", "r2"] == pytest.approx(bayes.r2[1], rel=1e-6)
-    assert limits.loc["Bayes limit", "r2_err"] == pytest.approx(bayes.r2_error[1], rel=1e-6)
-    assert limits.loc["Bayes limit", "mae_err"] == pytest.approx(bayes.mae_error[1], rel=1e-6)
+    assert limits.loc["Bayes limit", "r2_err"] == pytest.approx(bayes.r2_err[1], rel=1e-6)
+    assert limits.loc["Bayes limit", "mae_err"] == pytest.approx(bayes.mae_err[1], rel=1e-6)
     own = predictions[predictions["predictor"] == "Bayes limit"]
     np.testing.assert_allclose(own["prediction"], bayes.posterior.mean[:, 1])
     np.testing.assert_allclose(own["truth"], part.labels[:, 1])

@@ -11,7 +11,7 @@ from specvit.grid import PFS_MR, PixelGrid
 from specvit.labels import LABELS
 from specvit.limits import survey_fisher
 from specvit.predictors import TemplateFit
-from specvit.predictors.templatemodel import Domain, TemplateModel
+from specvit.predictors.templatemodel import LabelCube, TemplateModel
 from specvit.spectra import Flag, SpectrumBatch
 from specvit.stars import Emulator
 from specvit.survey import LabelPrior, Survey
@@ -56,39 +56,12 @@ def double():
 # -- the model ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("max_velocity", [None, 30.0])
-def test_derivatives_against_central_differences(survey, max_velocity):
-    domain = Domain(survey.emulator.label_range.double().numpy(), survey.prior)
-    model = TemplateModel(survey.emulator, domain, max_velocity=max_velocity)
-    labels = torch.as_tensor(survey.prior.sample(3, np.random.default_rng(2)))
-    velocity = None if max_velocity is None else torch.tensor([-20.0, 3.0, 29.0], dtype=torch.float64)
-    _, derivative = model.spectra(labels, velocity)
-    steps = [0.5, 1e-3, 1e-3, 1e-3, 1e-3] + ([] if velocity is None else [0.02])
-    assert derivative.shape == (3, len(steps), len(PFS_MR))
-    for k, step in enumerate(steps):
-        shift = torch.zeros(5, dtype=torch.float64)
-        shift[k : k + 1] = step if k < 5 else 0
-        kick = None if velocity is None else velocity + (step if k == 5 else 0)
-        back = None if velocity is None else velocity - (step if k == 5 else 0)
-        high, low = model.spectra(labels + shift, kick)[0], model.spectra(labels - shift, back)[0]
-        difference = (high - low) / (2 * step)
-        error = (difference - derivative[:, k]).abs().max() / derivative[:, k].abs().max()
-        assert error < 1e-4, f"parameter {k}"
-
-
-def test_the_model_is_the_emulator(survey, double):
-    model = TemplateModel(survey.emulator, Domain(survey.emulator.label_range.double().numpy()))
-    labels = survey.prior.sample(3, np.random.default_rng(3))
-    flux = model.spectra(torch.as_tensor(labels))[0] * torch.exp(model.level)
-    np.testing.assert_allclose(flux, noiseless(double, labels), rtol=1e-6)
-
-
 def test_derivatives_of_the_objective(survey, bright):
     """Descent is minus half the derivative of the objective in the unit cube, with the continuum refitted."""
     labels, flux, ivar = (torch.as_tensor(x[:4]) for x in bright)
-    domain = Domain(survey.emulator.label_range.double().numpy(), survey.prior)
+    cube = LabelCube(survey.emulator.label_range.double().numpy(), survey.prior)
     gaussian = np.array([4800, 2.5, -0.5, 0.1, 0]), np.array([5, 0.1, 0.1, np.inf, 0.2])
-    model = TemplateModel(survey.emulator, domain, continuum=2, gaussian=gaussian)
+    model = TemplateModel(survey.emulator, cube, continuum=2, gaussian=gaussian)
     x = torch.as_tensor(np.random.default_rng(4).uniform(0.2, 0.8, (4, 5)))
     state = model.evaluate(x, flux, ivar.sqrt())
     for k in range(5):
@@ -99,13 +72,13 @@ def test_derivatives_of_the_objective(survey, bright):
 
 
 def test_the_cube_is_the_support_of_the_prior(survey):
-    domain = Domain(survey.emulator.label_range.double().numpy(), survey.prior)
+    cube = LabelCube(survey.emulator.label_range.double().numpy(), survey.prior)
     u = torch.as_tensor(np.random.default_rng(5).random((2000, 5)))
-    labels = domain.labels(u).numpy()
+    labels = cube.labels(u).numpy()
     assert survey.prior.contains(labels).all()
-    corner = domain.labels(torch.tensor([[0.0, 1.0, 0.0, 0.5, 1.0]], dtype=torch.float64)).numpy()[0]
+    corner = cube.labels(torch.tensor([[0.0, 1.0, 0.0, 0.5, 1.0]], dtype=torch.float64)).numpy()[0]
     np.testing.assert_allclose(corner, [3750, 5, -1, 0.15, 0.3])  # [C/M] <= [alpha/M] + 0.15
-    slope = domain.slope(u[:50])
+    slope = cube.slope(u[:50])
     np.testing.assert_allclose(slope[:, 0, 0], 2250, rtol=1e-6)
     below = u[:50, 3].numpy() < 0.78  # where the upper end of [C/M] follows [alpha/M]
     expected = np.where(below, 0.7 * u[:50, 4], 0)

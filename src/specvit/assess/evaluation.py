@@ -71,8 +71,8 @@ def evaluate(
         A predictor has rows for those that it predicts.
     limits : bool or dict
         Whether to compute the limits of a survey, from its first `limit_stars` stars (at each magnitude); a
-        dict has options of `bayes_limit`. Where none are known (imperfections, data sets) there are no
-        such rows, and ``attrs["limits"]`` says why.
+        dict has options of `bayes_limit`. Where none are known (imperfections, velocities, no noise, data
+        sets) there are no such rows, and ``attrs["limits"]`` says why.
     limit_stars : int
     bootstrap : int
         Resamples for the errors; 0: they are NaN.
@@ -159,7 +159,8 @@ def _observe(predictors, data, n, magnitudes, limit_stars, seed, device, batch_s
         kept, start = [], sum(len(column[0]) for column in columns)
         options = {"magnitude": magnitude, "seed": seed, "device": device, "batch_size": batch_size}
         for batch in observed_batches(data, n, **options):
-            snr = median_snr(batch.flux, batch.ivar).double().cpu().numpy()
+            # To 1e-4, as magnitudes are: a stated S/N is itself again, which float32 is not.
+            snr = np.round(median_snr(batch.flux, batch.ivar).double().cpu().numpy(), 4)
             truth = batch.labels.double().cpu().numpy()
             columns.append((batch.star, batch.magnitude, snr, truth))
             for name, predictor in predictors.items():

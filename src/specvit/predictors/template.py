@@ -13,7 +13,7 @@ from specvit.labels import LABELS
 from specvit.predictors.features import holds_spectra
 from specvit.predictors.prediction import label_unit
 from specvit.predictors.templatefits import TemplateResult, fit_spectra
-from specvit.predictors.templatemodel import Domain, TemplateModel
+from specvit.predictors.templatemodel import LabelCube, TemplateModel
 from specvit.spectra import SpectrumBatch, adapt
 from specvit.stars import Emulator
 from specvit.survey import Survey
@@ -243,9 +243,9 @@ class TemplateFit(RegressorMixin, BaseEstimator):
                 raise ValueError(f"X must be on the grid of the emulator, {emulator.grid!r}, got {X.grid!r}")
         elif X is not None and not holds_spectra(X) and np.shape(X)[-1:] != (len(emulator.grid),):
             raise ValueError(f"X must have shape (n, {len(emulator.grid)}), got {np.shape(X)}")
-        domain = Domain(emulator.label_range.double().cpu().numpy(), prior)
+        cube = LabelCube(emulator.label_range.double().cpu().numpy(), prior)
         gaussian = _gaussian(self.gaussian, prior)
-        model = TemplateModel(emulator, domain, self.continuum, self.max_velocity, gaussian, self.device)
+        model = TemplateModel(emulator, cube, self.continuum, self.max_velocity, gaussian, self.device)
         return model, model.library(self.n_templates, self.random_state)
 
     def _solve(self, model, library, batch):
