@@ -242,10 +242,8 @@ class TemplateFit(Predictor):
         result = fit_spectra(model, library, batch, **options)
         batch.flags[result.at_bound.any(1)] |= int(Flag.OUT_OF_DOMAIN)
         for row in np.flatnonzero(batch.usable & ~result.converged):
-            steps = result.n_iter[row]
-            batch.errors[row] = (
-                f"the fit has not converged in {steps} steps; at most {self.max_iter} are made"
-            )
+            reason = f"no fit of positive amplitude has converged in {self.max_iter} steps"
+            batch.errors[row] = reason  # its S/N and coverage stay known
             batch.flags[row] |= int(Flag.UNUSABLE)
         converged = result.converged[:, None]
         mean, sigma = (np.where(converged, values, np.nan) for values in (result.labels, result.sigma))
