@@ -42,7 +42,7 @@ every_predictor = pytest.mark.parametrize("name", NEW)
 
 @pytest.fixture(scope="module")
 def survey():
-    grid = PixelGrid.linear(7100, 8850, PIXELS, 3.5, name="coarse")
+    grid = PixelGrid.linear(7120, 8830, PIXELS, 3.5, name="coarse")
     emulator = regrid_emulator(Emulator.load(), grid)
     return Survey(
         "coarse", n=400, seed=1, prior=Survey("paper").prior, noise=SNRNoise(100), emulator=emulator
@@ -65,7 +65,7 @@ def stars(survey):
         [4200, 1.5, -0.8, 0.2, 0.1],
         [5000, 3, 0, 0, 0],
     ]
-    batch = survey.observe(labels, stream=5)
+    batch = survey.observe(labels, snr=100, stream=5)
     return batch.flux.double().numpy(), batch.ivar.double().numpy(), np.array(labels)
 
 
@@ -77,7 +77,8 @@ def spectra(survey, stars):
 def spectrum(grid, flux, ivar):
     wave, uncertainty = grid.wave * u.AA, InverseVariance(ivar)
     meta = {"medium": "vacuum", "resolution": grid.resolving_power}
-    return Spectrum(flux=flux * u.one, spectral_axis=wave, uncertainty=uncertainty, meta=meta)
+    mask = np.zeros(flux.shape, bool)
+    return Spectrum(flux=flux * u.one, spectral_axis=wave, uncertainty=uncertainty, mask=mask, meta=meta)
 
 
 def as_given(kind, grid, stars, spectra):
@@ -176,59 +177,59 @@ def faults(grid, stars, spectra):
             [spectra[0], flux[0]],
             {},
             TypeError,
-            "spectra[1] must be a Spectrum like others here, got nd",
+            "spectra[1] must be a Spectrum like others here",
         ),
         "ivar of spectra": (
             spectra,
             {"ivar": ivar},
             ValueError,
-            "ivar is for arrays; a Spectrum carries its",
+            "ivar is for arrays; a Spectrum carries",
         ),
-        "ivar of a batch": (batch, {"ivar": ivar}, ValueError, "ivar is for arrays; a SpectrumBatch carries"),
+        "ivar of a batch": (batch, {"ivar": ivar}, ValueError, "ivar is for arrays; a SpectrumBatch"),
         "ivar's shape": (
             flux,
             {"ivar": ivar[:2]},
             ValueError,
-            "ivar must have the shape of spectra (4, 256)",
+            "ivar must have the shape of spectra (4,",
         ),
         "medium": (flux, {"medium": "air"}, ValueError, "medium must be that of the grid, 'vacuum', for an"),
         "no medium": (
             spectra,
             {"medium": "sea"},
             ValueError,
-            "medium must be one of None, 'air', 'vacuum', got",
+            "medium must be one of None, 'air', 'vacuum'",
         ),
         "resolution": (
             flux,
             {"resolution": 9e3},
             ValueError,
-            "resolution is for Spectrum: an array must be at",
+            "resolution is for Spectrum: an array must",
         ),
         "of a batch": (
             batch,
             {"resolution": 9e3},
             ValueError,
-            "medium and resolution are for Spectrum: a Spec",
+            "medium and resolution are for Spectrum: a",
         ),
         "option": (
             spectra,
             {"on_error": "stop"},
             ValueError,
-            "on_error must be one of 'raise', 'nan', got 'stop'",
+            "on_error must be one of 'raise', 'nan'",
         ),
         "dead": ([spectra[0], dead], {}, SpectrumError, "spectra[1]: flux is zero in all valid pixels"),
         "negative": (
             -flux,
             {"ivar": ivar},
             SpectrumError,
-            "spectra[0]: flux must have a positive median, got -",
+            "spectra[0]: flux must have a positive median",
         ),
         "coverage": (half, {}, SpectrumError, "spectrum: coverage must be at least 50% of the grid coarse"),
         "blurred": (
             blurred,
             {},
             SpectrumError,
-            "spectrum: resolution must not be lower than the grid's by more",
+            "spectrum: resolution must not be lower than the grid's",
         ),
         "rejected": (rejected, {}, SpectrumError, "spectra[1]: flux is zero in all valid pixels"),
         "grid": (SpectrumBatch.empty((2,), other), {}, ValueError, "spectra must be on the grid PixelGrid("),
@@ -252,10 +253,9 @@ def test_the_same_fault_gives_the_same_error(fitted, survey, stars, spectra, nam
         assert type(raised.value) is error and str(raised.value).startswith(message)
 
 
-@every_predictor
+@pytest.mark.parametrize("name", ["network", "ridge", "trees"])
 def test_the_same_fault_in_fit(survey, stars, spectra, name):
-    if name == "templates":
-        pytest.skip("nothing is learned from spectra")
+    """Templates learn nothing from spectra: what is wrong with them does not matter."""
     flux, ivar, labels = stars
     new = NEW[name](grid=survey.grid)
     with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
@@ -293,7 +293,7 @@ def test_spectra_without_an_answer(fitted, survey, stars, spectra, name):
 @every_predictor
 def test_what_is_known_of_a_spectrum_is_flagged(fitted, stars, survey, name):
     """Without errors of its own; lost in noise; at the end of what was learned."""
-    flux, ivar, _ = stars
+    flux = stars[0]
     table = fitted[name].predict_table(flux)
     assert (table["flags"] & Flag.NO_UNCERTAINTY > 0).all()
     noise = flux + 30 * np.median(flux) * np.random.default_rng(2).normal(0.05, 1, flux.shape)
@@ -301,17 +301,17 @@ def test_what_is_known_of_a_spectrum_is_flagged(fitted, stars, survey, name):
     used = table["flags"] & Flag.UNUSABLE == 0
     assert (table["flags"] & Flag.LOW_SNR > 0)[used].all() and (table["snr"][used] < 1).all()
     if name == "templates":
-        corner = survey.observe([[6000, 5.2, 0.5, 0, 0]] * 3)  # beyond the prior: ends at its edge
+        corner = survey.observe([[6000, 5.2, 0.5, 0, 0]] * 3, snr=100)  # beyond the prior: ends at its edge
         table = fitted[name].predict_table(corner.flux, ivar=corner.ivar)
         assert (table["flags"] & Flag.OUT_OF_DOMAIN > 0).all() and all(table["at_bound"])
 
 
 def test_a_label_at_the_end_of_what_was_learned_is_flagged(fitted, stars):
-    ridge = clone(fitted["ridge"]).set_params(grid=fitted["ridge"].grid_, labels=None)
+    ridge = clone(fitted["ridge"]).set_params(alpha=1e-3, grid=fitted["ridge"].grid_)
     rng = np.random.default_rng(0)
     flux = 1 + 0.1 * rng.normal(size=(300, PIXELS))
     ridge.fit(flux, 3 + 10 * (flux[:, 0] - 1), ivar=np.full(flux.shape, 100.0))
-    low, high = ridge.label_range_["logg"]
+    high = ridge.label_range_["logg"][1]
     beyond = np.ones((2, PIXELS))
     beyond[:, 0] = 1.0, 1 + (high - 3) / 5
     table = ridge.predict_table(beyond, ivar=np.full(beyond.shape, 100.0))
@@ -339,9 +339,9 @@ def test_nothing_given_is_written_to(fitted, survey, stars, spectra, name):
 def test_the_documentation_lists_what_a_fit_leaves_behind(fitted, name):
     predictor = fitted[name]
     assert isinstance(predictor, Predictor) and isinstance(predictor, LabelPredictor)
-    left = {key for key in vars(predictor) if key.endswith("_")} | {"columns_", "label_names", "output_names"}
+    left = {key for key in vars(predictor) if key.endswith("_")} | {"output_names"}
     told = type(predictor).__doc__ + Predictor.__doc__
-    assert not [key for key in left if f"    {key} : " not in told and key != "columns_"]
+    assert not [key for key in left if f"    {key} : " not in told]
     for parameter in predictor.get_params():
         assert f"    {parameter} : " in told or f", {parameter} : " in told or f"    {parameter}, " in told
 
