@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from specvit.constants import UNIT_MAGNITUDE
+from specvit.digests import digest
 from specvit.survey.noise import Exposure, Noise, fnu_shape
 
 __all__ = ["PhotonNoise"]
