@@ -1,4 +1,6 @@
-"""Options shared by every test."""
+"""Options and data shared by every test."""
+
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +8,10 @@ try:
     from pytest_astropy_header.display import PYTEST_HEADER_MODULES, TESTED_VERSIONS
 except ImportError:  # the header is a convenience
     PYTEST_HEADER_MODULES, TESTED_VERSIONS = {}, {}
+
+
+#: Small extracts of larger data: their README says of which, and what made them.
+DATA = Path(__file__).parent / "data"
 
 
 def pytest_addoption(parser):
@@ -28,3 +34,25 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """Folder of the extracts."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def emulator():
+    """The one that ships."""
+    from specvit.stars import Emulator
+
+    return Emulator.load()
+
+
+@pytest.fixture(scope="session")
+def library():
+    """Spectra of the library that the emulator was fitted on, held out of the fit: every fourth of them."""
+    from specvit.stars import read_library
+
+    return read_library(DATA / "library")

@@ -1,7 +1,6 @@
 """One spectrum however it is stated gives one answer."""
 
 import warnings
-from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -485,13 +484,9 @@ def test_flags_describe_themselves():
     assert Flag.describe(Flag.NO_UNCERTAINTY | Flag.PARTIAL_COVERAGE) == "NO_UNCERTAINTY, PARTIAL_COVERAGE"
 
 
-REAL = Path(__file__).parents[2].parent / "shared" / "real" / "HD100006_IndoUS.npz"
-
-
-@pytest.mark.skipif(not REAL.exists(), reason="the real spectrum is not here")
-def test_real_spectrum():
-    data = np.load(REAL)
-    spectrum = Spectrum(data["flux"] * u.one, data["wave_A"] * u.AA, mask=~data["good"])
+def test_real_spectrum(test_data):
+    with np.load(test_data / "hd100006.npz") as data:
+        spectrum = Spectrum(data["flux"] * u.one, data["wave"] * u.AA, mask=~data["good"])
     batch = adapt(spectrum, medium="air", resolution=6200)
     assert batch.flags.tolist() == [Flag.NO_UNCERTAINTY]
     assert batch.coverage[0] > 0.99
