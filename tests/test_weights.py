@@ -1,6 +1,7 @@
 """Weights files: what they hold, and what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+import specvit
 from specvit.grid import PFS_MR
 from specvit.network import LabelRegressor, ViTConfig
-from specvit.weights import BUNDLED, _bundled, list_weights, load_weights, save_weights
+from specvit.weights import BUNDLED, list_weights, load_weights, save_weights
+
+
+def bundled(name):
+    """Path of a file of weights that ships."""
+    return Path(specvit.__file__).parent / "data" / f"weights_{name}.safetensors"
+
 
 SMALL = ViTConfig.default(n_pixels=96, width=16, depth=1, heads=2, mlp=32, patch_size=32)
 
@@ -45,8 +53,8 @@ def test_half_precision_moves_predictions_little(regressor, tmp_path):
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_bundled(name):
-    path = _bundled(name)
+def testbundled(name):
+    path = bundled(name)
     assert path.stat().st_size <= 20e6
     regressor, grid, record = load_weights(name)
     assert regressor.label_names == ("teff", "logg", "mh", "alpham", "cm") and regressor.heteroscedastic
@@ -73,21 +81,21 @@ def foreign(path):
 
 
 def truncated(path):
-    path.write_bytes(_bundled("pfs-mr").read_bytes()[:100_000])
+    path.write_bytes(bundled("pfs-mr").read_bytes()[:100_000])
 
 
 def emulator(path):
-    path.write_bytes((_bundled("pfs-mr").parent / "emulator_pfs_mr.safetensors").read_bytes())
+    path.write_bytes((bundled("pfs-mr").parent / "emulator_pfs_mr.safetensors").read_bytes())
 
 
 def lacking(path):
-    with safe_open(str(_bundled("pfs-mr")), framework="pt") as archive:
+    with safe_open(str(bundled("pfs-mr")), framework="pt") as archive:
         tensors = {k: archive.get_tensor(k) for k in archive.keys() if not k.endswith("head.weight")}  # noqa: SIM118
         save_file(tensors, str(path), metadata=archive.metadata())
 
 
 def of_other_sizes(path):
-    with safe_open(str(_bundled("pfs-mr")), framework="pt") as archive:
+    with safe_open(str(bundled("pfs-mr")), framework="pt") as archive:
         metadata = archive.metadata()
         tensors = {k: archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118
     description = json.loads(metadata["regressor"])

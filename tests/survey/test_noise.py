@@ -48,9 +48,9 @@ PARTS = ("sky", "stray", "dark", "read", "skysys")
 
 def background_variance(n):
     """Of n exposures: the table's random parts, of 12 exposures, grow with n, its systematic with n²."""
-    with resources.as_file(resources.files("specvit") / "data" / "pfs_mr_noise.npz") as file:
-        with np.load(file) as archive:
-            table = {name: archive[f"var_{name}_3h"].astype(float) for name in PARTS}
+    path = resources.files("specvit") / "data" / "pfs_mr_noise.npz"
+    with resources.as_file(path) as file, np.load(file) as archive:
+        table = {name: archive[f"var_{name}_3h"].astype(float) for name in PARTS}
     systematic = table.pop("skysys")
     return n / 12 * sum(table.values()) + (n / 12) ** 2 * systematic
 
@@ -70,7 +70,7 @@ def test_the_systematic_does_not_average_out():
 
 @pytest.mark.parametrize("n", [4, 16])
 def test_draws_have_the_variance_of_their_exposures(n):
-    """Squared residuals in units of the expected variance, summed over N draws, are χ² of N in every pixel."""
+    """Squared residuals over the expected variance, summed over N draws, are χ² of N in every pixel."""
     draws = 200
     noise = PFSNoise(n_exposures=n)
     batch = Survey("paper", noise=noise, seed=3).observe([[4700.0, 2.2, -0.4, 0.15, -0.05]] * draws, 22.0)
