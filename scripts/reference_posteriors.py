@@ -3,12 +3,12 @@
 usage: python scripts/reference_posteriors.py [--stars 96] [--least 400]
 
 Nothing of `specvit.limits` is used. Model spectra are the emulator's in float64, all pixels, not compressed.
-The posterior of labels and amplitude is found by plain importance sampling. The proposal is a Student t
-distribution around the *true* labels, as wide as the Fisher information from finite differences says. (Where
-a proposal is centred changes the efficiency of importance sampling, not its answer.) Draws are added until
-they are worth LEAST independent ones. The amplitude is sampled as a sixth parameter of flat prior, not
-marginalised by a formula. Labels are functions of z = Φ⁻¹(u), with u the unit cube that the survey's prior
-maps to labels: in z the prior is a standard normal.
+The posterior of labels and amplitude is found by importance sampling from one Student t distribution. Where
+it lies and how wide it is comes from the *true* labels and the Fisher information by finite differences,
+refined in pilot rounds whose draws are thrown away. (A proposal changes the efficiency of importance
+sampling, not its answer.) Draws are added until they are worth LEAST independent ones. The amplitude is
+sampled as a sixth parameter of flat prior, not marginalised by a formula. Labels are functions of z = Φ⁻¹(u),
+with u the unit cube that the survey's prior maps to labels: in z the prior is a standard normal.
 
 The output, tests/data/posteriors_paper.npz, holds the true labels (n, 5), one set of stars for all
 magnitudes, and for each magnitude mean, σ (m, n, 5) and effective sample size (m, n) of the posteriors. The
@@ -29,6 +29,7 @@ from specvit.survey.noise import fnu_shape
 
 MAGNITUDES = (20.0, 20.5, 21.0, 21.5, 22.0, 22.5)
 STEP = 1e-3  # of z, in finite differences
+PILOTS = 4  # rounds that only say where to draw
 
 
 class Model:
@@ -46,28 +47,53 @@ class Model:
         return flux / (flux * self.fnu).mean(1, keepdims=True)
 
 
-def star_posterior(model, z, brightness, flux, sigma, least, rng):
-    """Posterior of one spectrum, of the star at `z`: mean and σ of the labels, effective sample size."""
-    steps = STEP * np.eye(5)
-    derivative = (model(z + steps) - model(z - steps)) / (2 * STEP)
-    jacobian = (
-        brightness * np.concatenate([derivative, model(z[None])]) / sigma
-    )  # the last is the amplitude's
-    precision = jacobian @ jacobian.T + np.diag([1.0, 1, 1, 1, 1, 0])
-    proposal = multivariate_t(np.r_[z, 1.0], 1.5 * np.linalg.inv(precision), df=5, seed=rng)
-    labels, log_weights, ess = [], [], 0
-    while len(labels) < 12 or (ess < least and len(labels) < 160):
-        drawn = proposal.rvs(500)
-        clean = brightness * drawn[:, 5:] * model(drawn[:, :5])
-        chi2 = np.square((flux - clean) / sigma).sum(1) + np.square(drawn[:, :5]).sum(1)
-        log_weights.append(-0.5 * chi2 - proposal.logpdf(drawn))
-        labels.append(model.prior.from_unit(ndtr(drawn[:, :5])))
-        weight = np.exp(np.concatenate(log_weights) - np.max(log_weights))
-        weight /= weight.sum()
-        ess = 1 / np.square(weight).sum()
-    values = np.concatenate(labels)
-    mean = weight @ values
-    return mean, np.sqrt(weight @ (values - mean) ** 2), ess
+class Star:
+    """One spectrum, and draws of z and amplitude for it."""
+
+    def __init__(self, model, flux, sigma, brightness, rng):
+        self.model, self.flux, self.sigma, self.brightness, self.rng = model, flux, sigma, brightness, rng
+
+    def start(self, z):
+        """Centre and covariance of a first proposal: the truth, and what Fisher information and prior say."""
+        steps = STEP * np.eye(5)
+        derivative = (self.model(z + steps) - self.model(z - steps)) / (2 * STEP)
+        jacobian = self.brightness * np.concatenate([derivative, self.model(z[None])]) / self.sigma
+        return np.r_[z, 1.0], np.linalg.inv(jacobian @ jacobian.T + np.diag([1.0, 1, 1, 1, 1, 0]))
+
+    def draw(self, centre, covariance, n):
+        """Draws (n, 6) of a t distribution, and the logarithms of their weights in the posterior."""
+        proposal = multivariate_t(centre, 1.5 * covariance, df=5, seed=self.rng)
+        drawn = proposal.rvs(n)
+        clean = self.brightness * drawn[:, 5:] * self.model(drawn[:, :5])
+        chi2 = np.square((self.flux - clean) / self.sigma).sum(1) + np.square(drawn[:, :5]).sum(1)
+        return drawn, -0.5 * chi2 - proposal.logpdf(drawn)
+
+    def posterior(self, z, least):
+        """Mean and σ of the labels, (5,) both, and the effective sample size."""
+        centre, covariance = self.start(z)
+        for _ in range(PILOTS):
+            drawn, log_weight = self.draw(centre, covariance, 500)
+            weight, ess = normalised(log_weight)
+            centre = weight @ drawn
+            found = (weight * (drawn - centre).T) @ (drawn - centre)
+            covariance = (ess * found + 10 * covariance) / (ess + 10)  # of few draws, not trusted
+        parts = [self.draw(centre, covariance, 500) for _ in range(4)]
+        while True:
+            drawn, log_weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+            weight, ess = normalised(log_weight)
+            if ess >= least or len(parts) == 80:
+                break
+            parts.append(self.draw(centre, covariance, 500))
+        labels = self.model.prior.from_unit(ndtr(drawn[:, :5]))
+        mean = weight @ labels
+        return mean, np.sqrt(weight @ (labels - mean) ** 2), ess
+
+
+def normalised(log_weight):
+    """Weights of sum 1, and how many independent draws they are worth."""
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    return weight, 1 / np.square(weight).sum()
 
 
 def main():
@@ -90,8 +116,8 @@ def main():
         brightness = 10 ** (-0.4 * (magnitude - 22.5))
         flux, sigma = batch.flux.double().numpy(), batch.noiseless_sigma.double().numpy()
         stars = [
-            star_posterior(model, *star, arguments.least, rng)
-            for star in zip(z, np.full(len(z), brightness), flux, sigma, strict=True)
+            Star(model, f, s, brightness, rng).posterior(place, arguments.least)
+            for f, s, place in zip(flux, sigma, z, strict=True)
         ]
         mean, width, ess = (np.array(column) for column in zip(*stars, strict=True))
         found.append((mean, width, ess))
