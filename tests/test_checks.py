@@ -56,7 +56,6 @@ def test_choices():
 
 def test_fields_of_a_description():
     assert from_known_fields(Shape, {"depth": 5}) == Shape(1, 5)
-    with pytest.raises(
-        ValueError, match=r"Shape has no field 'dpeth'; did you mean 'depth'\? \(known: width"
-    ):
+    message = r"Shape has no field 'dpeth'; did you mean 'depth'\? \(known: width, depth\)"
+    with pytest.raises(ValueError, match=message):
         from_known_fields(Shape, {"dpeth": 5})
