@@ -26,6 +26,8 @@ CONDITIONS = [
     (0.67, 24, 45, 0.1),
 ]
 MAGNITUDES = [18.0, 22.5]
+#: And those whose median S/N is kept, at the reference conditions.
+MEDIANS = [18.0, 20.0, 21.5, 22.0, 22.5]
 #: What is kept of the giant's spectrum, Å in air: the pixels of PFS MR and the reach of its line spread.
 GIANT_RANGE = 7080.0, 8880.0
 
@@ -59,6 +61,8 @@ def reference_snr(folder, every=32):
         "wave": model.wave[::every],
         "pixel": np.arange(0, model.wave.size, every),
         "snr": np.array(snr),
+        "median_magnitudes": np.array(MEDIANS),
+        "median_snr": np.array([np.median(model.snr(magnitude)) for magnitude in MEDIANS]),
     }
 
 
