@@ -34,7 +34,7 @@ print(f"{arguments.stars} stars a magnitude on {name}; figures of log g")
 print(
     f"{'mag':>5} {'expected':>9} {'±':>7} {'R2':>7} {'±':>7} {'achieved':>9} {'MAE':>7} {'RMSE':>7} ", end=""
 )
-print(f"{'RMSE':>7} {'cover':>6} {'all':>6} {'ESS':>6} {'least':>6} {'flagged':>8} {'s':>6}")
+print(f"{'cover':>6} {'all':>6} {'ESS':>6} {'least':>6} {'flagged':>8} {'s':>6}")
 survey = Survey("paper", seed=arguments.seed)
 prior = survey.prior.sample(400_000, np.random.default_rng(3))[:, 1].var()
 for magnitude in arguments.magnitudes:

@@ -36,8 +36,11 @@ def pixel_information(survey, labels, magnitude, *, label="logg", known=()):
     survey : Survey
         Without imperfections, with noise.
     labels : array-like, shape (5,)
+        Of the star: Teff [K], log g, [M/H], [alpha/M], [C/M].
     magnitude : float
+        Of the star, AB.
     label : str
+        Name of the label that the information is about.
     known : sequence of str
         Labels that are known from elsewhere; the others are marginalised.
 
@@ -83,15 +86,19 @@ def plot_information(survey, labels, magnitude, *, label="logg", known=(), lines
     Parameters
     ----------
     survey : Survey
+        Without imperfections, with noise.
     labels : array-like, shape (5,)
         Of the star.
     magnitude : float
+        Of the star, AB.
     label : str
+        Name of the label that the information is about.
     known : sequence of str
         As for `pixel_information`, where the definition is.
     lines : dict of str to sequence of float, optional
         Lines to mark: names and vacuum wavelengths in Å. By default strong ones of cool stars.
     ax : matplotlib Axes, optional
+        By default those of a new figure, two columns wide.
 
     Returns
     -------
