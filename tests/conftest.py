@@ -1,4 +1,4 @@
-"""Options and fixtures shared by every test, and a survey of which everything is known in closed form."""
+"""Options and data shared by every test, and a survey of which everything is known in closed form."""
 
 from pathlib import Path
 
@@ -13,7 +13,8 @@ except ImportError:  # the header is a convenience
     PYTEST_HEADER_MODULES, TESTED_VERSIONS = {}, {}
 
 
-SHARED = Path(__file__).parents[1].parent / "shared"
+#: Small extracts of larger data: their README says of which, and what made them.
+DATA = Path(__file__).parent / "data"
 
 
 def pytest_addoption(parser):
@@ -39,7 +40,14 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session")
+def test_data():
+    """Folder of the extracts."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
 def emulator():
+    """The one that ships."""
     from specvit.stars import Emulator
 
     return Emulator.load()
@@ -47,19 +55,10 @@ def emulator():
 
 @pytest.fixture(scope="session")
 def library():
-    """The library that the emulator was fitted on; it does not ship."""
+    """Spectra of the library that the emulator was fitted on, held out of the fit: every fourth of them."""
     from specvit.stars import read_library
 
-    if not (SHARED / "library").is_dir():
-        pytest.skip("the synthetic library is not here")
-    return read_library(SHARED / "library")
-
-
-@pytest.fixture(scope="session")
-def shared():
-    if not SHARED.is_dir():
-        pytest.skip("the shared data are not here")
-    return SHARED
+    return read_library(DATA / "library")
 
 
 class LinearGaussian:

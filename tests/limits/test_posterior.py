@@ -15,8 +15,7 @@ from specvit.stars import Emulator, regrid_emulator
 from specvit.survey import Augmentation, NoNoise, SNRNoise, Survey, TablePrior
 from specvit.survey.streams import LIMITS
 
-#: R² of log g of the paper survey by an independent float64 computation, error 0.01 at the faint end.
-EXPECTED = {20.0: 0.993, 20.5: 0.985, 21.0: 0.966, 21.5: 0.922, 22.0: 0.831, 22.5: 0.671}
+MAGNITUDES = [20.0, 20.5, 21.0, 21.5, 22.0, 22.5]
 
 
 @pytest.mark.parametrize("noise", [0.3, 5.0])
@@ -121,10 +120,46 @@ def test_compressed_spectra_are_the_emulators(survey):
     assert torch.isfinite(plain.coefficients(plain.prior.sample(10, np.random.default_rng(0)))).all()
 
 
+@pytest.fixture(scope="module")
+def reference(test_data):
+    """Posteriors of 96 stars by scripts/reference_posteriors.py, which uses nothing of `specvit.limits`."""
+    with np.load(test_data / "posteriors_paper.npz") as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+SLOW = [pytest.param(96, magnitude, marks=pytest.mark.slow) for magnitude in MAGNITUDES]
+
+
+@pytest.mark.parametrize(("n", "magnitude"), [(24, 20.0), (24, 22.5), *SLOW])
+def test_posteriors_are_those_of_plain_importance_sampling(survey, reference, n, magnitude):
+    """Star by star, on the same spectra: only the errors of the two samplings are left."""
+    k = MAGNITUDES.index(magnitude)
+    batch = survey.observe(reference["labels"], magnitude, stream=k)
+    flux, variance = batch.flux[:n], batch.noiseless_sigma[:n] ** 2
+    found = posterior(flux, variance, CompressedSpectra(survey, magnitude))
+    good = (reference["ess"][k][:n] > 200) & ~found.flagged
+    assert good.mean() > 0.9
+    mean, sigma, ess = (reference[name][k][:n][good] for name in ("mean", "sigma", "ess"))
+    error = np.sqrt(1 / ess + 1 / found.ess[good])[:, None]  # of the difference of means, in units of σ
+    assert np.sqrt(np.mean(((found.mean[good] - mean) / sigma / error) ** 2)) < 1.3
+    assert np.sqrt(np.mean((np.log(found.sigma[good] / sigma) / error) ** 2)) < 1.0
+    np.testing.assert_allclose(np.mean(found.sigma[good] ** 2, 0), np.mean(sigma**2, 0), rtol=0.05)
+
+
+def test_the_limit_is_the_mean_variance_of_the_posteriors(survey, reference):
+    """Of log g at the faint end, by the same stars: 1 − E[variance]/Var, and its error over the stars."""
+    batch = survey.observe(reference["labels"], 22.5, stream=5)
+    limit = bayes_limit(survey, 22.5, batch=batch)
+    prior = survey.prior.sample(400_000, np.random.default_rng(3)).var(0)
+    expected = 1 - np.mean(reference["sigma"][5] ** 2, 0) / prior
+    np.testing.assert_allclose(limit.r2, expected, atol=0.01)
+    spread = np.std(reference["sigma"][5] ** 2, 0, ddof=1) / prior / np.sqrt(96)
+    np.testing.assert_allclose(limit.r2_error, spread, rtol=0.1)
+
+
 def test_paper_survey_at_the_faint_end(survey):
     limit = bayes_limit(survey, 22.5, 96)
     k = limit.label_names.index("logg")
-    assert limit.r2[k] == pytest.approx(EXPECTED[22.5], abs=0.02 + 3 * limit.r2_err[k])
     assert limit.coverage.mean() == pytest.approx(0.683, abs=0.08)
     assert not limit.posterior.flagged.any()
     row = limit.rows()[k]
@@ -139,12 +174,9 @@ def test_same_seed_same_limit(survey):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("magnitude", EXPECTED)
-def test_paper_survey(survey, magnitude):
+@pytest.mark.parametrize("magnitude", MAGNITUDES)
+def test_coverage_of_the_paper_survey(survey, magnitude):
     limit = bayes_limit(survey, magnitude, 400)
-    k = limit.label_names.index("logg")
-    assert limit.r2[k] == pytest.approx(EXPECTED[magnitude], abs=0.005 + 3 * limit.r2_err[k])
-    assert abs(limit.r2[k] - EXPECTED[magnitude]) < 0.02 + 2 * limit.r2_err[k]
     assert limit.coverage.mean() == pytest.approx(0.683, abs=0.03)
     assert limit.posterior.flagged.mean() < 0.01
 

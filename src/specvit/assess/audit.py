@@ -56,18 +56,22 @@ def audit_leakage(
     Parameters
     ----------
     data : Survey, SpectrumDataset or FrozenBatches
+        Where spectra, errors and labels come from.
     n : int
         Spectra, at most as many as a data set has.
     label : str
+        Name of the label that must not be told.
     inputs : callable, optional
         From a batch (``flux``, ``ivar``, ``noiseless_sigma``, tensors of shape (n, n_pixels)) to an array
         (n, p) that is audited instead of the reported errors.
     tolerance : float
         Largest R² beyond what brightness alone tells.
     seed : int
+        Of the stars, the folds and the resamples.
     device : str or torch.device
         Where spectra are made and regressions solved.
     batch_size : int
+        Spectra made at once.
 
     Returns
     -------
@@ -137,6 +141,7 @@ def audit_predictor(
     predictor
         As for `evaluate`.
     data : Survey, SpectrumDataset or FrozenBatches
+        Where spectra, errors and labels come from.
     n, label, tolerance, seed, device, batch_size
         As for `audit_leakage`.
 

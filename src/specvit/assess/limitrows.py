@@ -43,8 +43,11 @@ class LimitSample:
     index : ndarray of int, shape (n,)
         Their rows among all spectra of the evaluation.
     magnitudes : ndarray, shape (n,)
+        Magnitude of each spectrum.
     flux, ivar, noiseless_sigma : tensor, shape (n, n_pixels)
+        Spectra, the inverse variance that is reported, and the σ that their noise was drawn with.
     labels : tensor, shape (n, n_labels)
+        True labels.
     """
 
     magnitude: float | None
@@ -76,13 +79,17 @@ def limit_rows(data, samples, bins, stars, labels, *, seed=0, device="cpu", **op
     Parameters
     ----------
     data : Survey
+        Where the spectra come from; its prior and model are those of the likelihood.
     samples : list of LimitSample
+        Spectra to find posteriors of, one sample for each magnitude.
     bins : list
         With ``by`` and ``member``.
     stars
         The evaluation's spectra: ``star``, int (n,); ``magnitude``, (n,); ``truth``, (n, n_labels).
     labels : sequence of str
+        Names of the labels that rows are wanted of.
     seed, device
+        Of the draws from the posteriors, and where they are made.
     **options
         Those of `bayes_limit`.
 

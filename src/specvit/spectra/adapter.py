@@ -89,6 +89,11 @@ def adapt(
     Without uncertainties the noise is estimated from the scatter between pixels, and pixels of
     flux exactly 0 are taken for lost.
 
+    See Also
+    --------
+    specvit.spectra.SpectrumBatch : What is returned, and its flags.
+    specvit.grid.Resampler : The sparse matrix that rebins and smooths.
+
     Examples
     --------
     >>> import numpy as np

@@ -17,7 +17,16 @@ class SpectrumError(ValueError):
 
 
 class Flag(enum.IntFlag):
-    """What a user should know of one spectrum. Flags add up."""
+    """What a user should know of one spectrum. Flags add up.
+
+    Examples
+    --------
+    >>> from specvit.spectra import Flag
+    >>> Flag.describe(17)
+    'NO_UNCERTAINTY, MEDIUM_ASSUMED'
+    >>> bool(17 & Flag.UNUSABLE)
+    False
+    """
 
     #: Nothing to report.
     OK = 0
@@ -70,6 +79,22 @@ class SpectrumBatch:
         Where the pixels are.
     covariance : numpy.ndarray of float64, shape (2, n, npix), or None
         Covariance of each pixel with the next and the next but one, when asked for.
+
+    See Also
+    --------
+    adapt : Makes a batch of spectra of any kind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from specvit.spectra import adapt
+    >>> flux = np.ones((2, 4096))
+    >>> flux[1] = np.nan
+    >>> batch = adapt(flux, ivar=np.full((2, 4096), 100.0), on_error="nan")
+    >>> len(batch), batch.usable.tolist(), batch.coverage.tolist()
+    (2, [True, False], [1.0, 0.0])
+    >>> batch.errors[1]
+    'flux must be finite somewhere, got NaN or infinity in all pixels'
     """
 
     flux: np.ndarray

@@ -28,6 +28,7 @@ def plot_information(
     Parameters
     ----------
     survey : Survey
+        Without imperfections, with noise.
     labels : array-like, shape (5,)
         Of the star.
     magnitude, snr : float, optional
@@ -39,6 +40,7 @@ def plot_information(
     lines : dict of str to sequence of float, optional
         Lines to mark: names and vacuum wavelengths in Å. By default strong ones of cool stars.
     ax : matplotlib Axes, optional
+        By default those of a new figure, two columns wide.
 
     Returns
     -------
