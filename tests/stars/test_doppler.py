@@ -131,13 +131,11 @@ class TestVelocities:
 class TestRegrid:
     def test_is_the_library_smoothed_at_once(self, library, emulator):
         """Against the library's own spectra on the other grid: as good as the emulator is on its own."""
-        rows = np.random.default_rng(0).choice(len(library), 60, replace=False)
-        part = library[rows[library.labels[rows, 4] - library.labels[rows, 3] < 0.1]]
-        truth = part.smoothed(COARSE.lsf_sigma, COARSE.wave)
+        truth = library.smoothed(COARSE.lsf_sigma, COARSE.wave)
         with torch.no_grad():
             made = (
                 regrid_emulator(emulator, COARSE)
-                .normalised(torch.as_tensor(part.labels, dtype=torch.float32))
+                .normalised(torch.as_tensor(library.labels, dtype=torch.float32))
                 .numpy()
             )
         rms = np.sqrt(np.mean((made - truth) ** 2, axis=1))

@@ -23,6 +23,7 @@ def draw_summary(table, *, label="logg"):
     table : DataFrame
         Of `evaluate`.
     label : str
+        Name of the label, as in the table.
 
     Returns
     -------

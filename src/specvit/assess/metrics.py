@@ -78,7 +78,22 @@ def figures_of_merit(truth, prediction, sigma=None):
 
 
 def bootstrap_weights(n, size, rng):
-    """How often each of n stars is drawn in `size` bootstrap resamples: int32 array (size, n)."""
+    """How often each star is drawn in each bootstrap resample.
+
+    Parameters
+    ----------
+    n : int
+        Number of stars, and of draws in a resample.
+    size : int
+        Number of resamples.
+    rng : numpy.random.Generator
+        Where the draws come from.
+
+    Returns
+    -------
+    ndarray of int32, shape (size, n)
+        Every row sums to n.
+    """
     if size == 0 or n == 0:
         return np.zeros((size, n), np.int32)
     return rng.multinomial(n, np.full(n, 1 / n), size=size).astype(np.int32)
@@ -140,7 +155,9 @@ def score_survey(
     Parameters
     ----------
     regressor : LabelRegressor
+        The network to be measured; anything with its ``predict`` will do.
     survey : Survey
+        Where the stars come from.
     n : int
         Stars per magnitude; the same stars at each.
     magnitudes : sequence of float, optional
@@ -150,6 +167,7 @@ def score_survey(
     stream : int
         Stream of the survey, to be one it was not trained on.
     batch_size : int
+        Stars drawn at once.
 
     Returns
     -------

@@ -2,8 +2,10 @@
 
 from specvit.survey.augmentation import Augmentation
 from specvit.survey.batches import SurveyBatch, SurveyStream
-from specvit.survey.noise import Noise, PhotonNoise
+from specvit.survey.forward import ForwardModel
+from specvit.survey.noise import Noise
 from specvit.survey.pfsnoise import PFSNoise
+from specvit.survey.photonnoise import PhotonNoise
 from specvit.survey.priors import LabelPrior, Prior
 from specvit.survey.sampleprior import SamplePrior, TablePrior
 from specvit.survey.snrnoise import NoNoise, SNRNoise
@@ -12,6 +14,7 @@ from specvit.survey.velocities import Velocities
 
 __all__ = [
     "Augmentation",
+    "ForwardModel",
     "LabelPrior",
     "NoNoise",
     "Noise",

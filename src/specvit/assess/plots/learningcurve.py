@@ -20,6 +20,7 @@ def plot_learning_curve(history, quantity="loss", *, ax=None):
         "loss": of training, thin, and of validation, with markers, the lowest ringed; else the name of
         an entry of validation, such as ``val_r2_logg`` or ``val_mae_teff``.
     ax : matplotlib Axes, optional
+        By default those of a new figure of one column.
 
     Returns
     -------

@@ -35,11 +35,13 @@ def plot_predictions(predictions, *, label="logg", predictor=None, colorbar=True
         Of ``specvit.assess.evaluate(..., return_predictions=True)``: columns predictor, label, truth,
         prediction. Rows without a finite prediction are left out.
     label : str
+        Name of the label, as in the table.
     predictor : str, optional
         May be left out if there is only one.
     colorbar : bool
         Draw one, taking room from `ax`.
     ax : matplotlib Axes, optional
+        By default those of a new figure of one column.
 
     Returns
     -------
