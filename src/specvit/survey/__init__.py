@@ -1,7 +1,9 @@
 """Starlight is observed: priors, noise, imperfections, and the surveys that they make (torch and numpy)."""
 
+from specvit.survey.anyinstrument import AnyInstrument
 from specvit.survey.augmentation import Augmentation
 from specvit.survey.batches import SurveyBatch, SurveyStream
+from specvit.survey.instrumentsurvey import InstrumentSurvey
 from specvit.survey.noise import Noise, PhotonNoise
 from specvit.survey.pfsnoise import PFSNoise
 from specvit.survey.priors import LabelPrior, Prior
@@ -11,7 +13,9 @@ from specvit.survey.survey import Survey
 from specvit.survey.velocities import Velocities
 
 __all__ = [
+    "AnyInstrument",
     "Augmentation",
+    "InstrumentSurvey",
     "LabelPrior",
     "NoNoise",
     "Noise",

@@ -75,6 +75,18 @@ class Survey:
     generator, seeded by (seed, stream): reproducible there, but different on a CPU and a GPU.
     """
 
+    #: Surveys that are made in another way, by name: a subclass names itself, ``class Other(Survey, survey="x")``.
+    kinds = {}
+
+    def __init_subclass__(cls, survey=None, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if survey is not None:
+            Survey.kinds[survey] = cls
+
+    def __new__(cls, name=None, *args, **kwargs):
+        """``Survey("any")`` is one of the class that has this name."""
+        return super().__new__(Survey.kinds.get(name, cls) if cls is Survey else cls)
+
     def __init__(
         self,
         name=None,
