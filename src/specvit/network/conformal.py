@@ -13,7 +13,7 @@ __all__ = ["calibrate", "predict_batches"]
 
 @torch.no_grad()
 def predict_batches(regressor, batches):
-    """Predictions for batches (flux, ivar, labels), on the CPU in float64.
+    """Predictions for batches (flux, ivar, labels) or (flux, ivar, labels, lsf, sampling), on the CPU in float64.
 
     Returns
     -------
@@ -23,9 +23,9 @@ def predict_batches(regressor, batches):
     """
     device = regressor.label_scale.device
     rows = []
-    for flux, ivar, labels in batches:
-        flux, ivar = flux.to(device), ivar.to(device)
-        rows.append((*regressor.predict(flux, ivar), labels, median_snr(flux, ivar)))
+    for flux, ivar, labels, *instrument in batches:
+        flux, ivar, *instrument = (one.to(device) for one in (flux, ivar, *instrument))
+        rows.append((*regressor.predict(flux, ivar, *instrument), labels, median_snr(flux, ivar)))
     return tuple(torch.cat(column).double().cpu().numpy() for column in map(list, zip(*rows, strict=True)))
 
 

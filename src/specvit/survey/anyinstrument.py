@@ -316,14 +316,18 @@ class AnyInstrument:
         bands = np.asarray(list(TELLURIC.values()))
         cut = (rng.random((n, 1)) < self.telluric[0]) | (rng.random((n, len(bands))) < self.telluric[1])
         bands = (bands + 20 * rng.standard_normal((n, *bands.shape))) * cut[..., None]
-        centre, half = low + span * rng.random((n, _N_CHUNKS)), 0.5 * self.chunks * rng.random((n, _N_CHUNKS)) ** 2
+        centre, half = (
+            low + span * rng.random((n, _N_CHUNKS)),
+            0.5 * self.chunks * rng.random((n, _N_CHUNKS)) ** 2,
+        )
         half *= rng.random((n, _N_CHUNKS)) < 0.5
         chunks = np.stack([centre - half, centre + half], -1) * (half > 0)[..., None]
         most = np.where(rng.random(n) < 0.1, self.bad_pixels[1], self.bad_pixels[0])
         return {
             "seen": seen,
             "cut": np.concatenate([bands, chunks], 1),
-            "bad_fraction": most * rng.random(n),
+            # Of fine pixels several make one of the grid's, which one lost is enough to lose.
+            "bad_fraction": 1 - (1 - most * rng.random(n)) ** np.minimum(numbers["width"] / grid.width[0], 1),
         }
 
 

@@ -75,7 +75,10 @@ class InstrumentObservation:
         order = np.arange(1, len(sizes.calibration) + 1)
         self.chebyshev = self._tensor(np.cos(order[:, None] * np.arccos(x)))
         self.reddening = self._tensor(-0.4 * math.log(10) * reddening_curve(grid.wave))
-        self.log2_lsf, self.log2_width = self._tensor(np.log2(grid.lsf_sigma)), self._tensor(np.log2(grid.width))
+        self.log2_lsf, self.log2_width = (
+            self._tensor(np.log2(grid.lsf_sigma)),
+            self._tensor(np.log2(grid.width)),
+        )
         self.sky = self._tensor(_sky_patterns(grid))
         bands = [(grid.wave > low) & (grid.wave < high) for low, high in TELLURIC.values()]
         self.telluric = self._tensor(np.any(bands, axis=0))
@@ -111,7 +114,8 @@ class InstrumentObservation:
         }
         flux = self._starlight(labels, t)
         fine = self._smoothed(flux, t, rows["pseudo"])
-        finest = float(numbers["width"].min())
+        # Sizes of arrays in steps, for the sake of the allocator.
+        finest = self.pixel * 2 ** (math.floor(2 * math.log2(numbers["width"].min() / self.pixel)) / 2)
         native = NativePixels(self.edges, t["width"], t["phase"], t["logarithmic"], finest)
         centres = native.centres  # (n, n_native)
         signal = self._sampled(fine, centres, t)
@@ -159,9 +163,7 @@ class InstrumentObservation:
 
     def _line_errors(self, keys):
         """ln of the factor on optical depths, (n, n_pixels)."""
-        counts = [
-            math.ceil(self.n_pixels * self.pixel / length) + 2 for length, _ in self.sizes.line_err
-        ]
+        counts = [math.ceil(self.n_pixels * self.pixel / length) + 2 for length, _ in self.sizes.line_err]
         knots = counter_normal(keys, sum(counts)).split(counts, 1)
         return sum(
             upsample(one, self.n_pixels) * (rms * KNOT_GAIN)

@@ -54,9 +54,7 @@ class NativePixels:
     def edge(self, index):
         """Wavelength in Å of the edges of a number, tensor of float64: (k,) or (n, k) → (n, k)."""
         coordinate = self._first + self._width * index
-        return torch.where(
-            self._logarithmic, self._middle * torch.exp(coordinate / self._middle), coordinate
-        )
+        return torch.where(self._logarithmic, self._middle * torch.exp(coordinate / self._middle), coordinate)
 
     @property
     def centres(self):

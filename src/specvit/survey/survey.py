@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 
@@ -75,8 +77,8 @@ class Survey:
     generator, seeded by (seed, stream): reproducible there, but different on a CPU and a GPU.
     """
 
-    #: Surveys that are made in another way, by name: a subclass names itself, ``class Other(Survey, survey="x")``.
-    kinds = {}
+    #: Surveys that are made in another way, by name: ``class Other(Survey, survey="other")`` adds itself.
+    kinds: ClassVar[dict[str, type]] = {}
 
     def __init_subclass__(cls, survey=None, **kwargs):
         super().__init_subclass__(**kwargs)
