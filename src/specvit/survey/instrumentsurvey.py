@@ -196,7 +196,6 @@ class InstrumentSurvey(Survey, survey="any"):
                 self.emulator, self.observed, self.line_correction, device
             )
         numbers = self.observed.draw(len(labels), rng, self.grid)
-        labels = torch.tensor(labels, dtype=torch.float32, device=device)
         with torch.no_grad(), full_float32():
             return self._on_device[device].expose(labels, numbers, generator)
 

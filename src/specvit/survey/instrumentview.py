@@ -20,9 +20,12 @@ from specvit.survey.imperfections import KNOT_GAIN, upsample
 from specvit.survey.kernels import Smoother
 from specvit.survey.nativepixels import NativePixels
 from specvit.survey.pfsnoise import PFSNoise
+from specvit.survey.transfer import to_device
 
 __all__ = ["InstrumentObservation", "reddening_curve"]
 
+#: Numbers that wavelengths follow from, which float32 has not the digits for.
+_EXACT = ("width", "phase", "seen", "cut", "velocity", "wavelength_err")
 #: Blocks of the grid in which a running mean is taken, for spectra divided by one.
 _BLOCKS = 64
 #: Widths of line spread functions, as log2 of the grid's, for which the sky's pattern is kept.
@@ -91,7 +94,7 @@ class InstrumentObservation:
 
         Parameters
         ----------
-        labels : tensor, shape (n, 5)
+        labels : ndarray, shape (n, 5)
         numbers : dict of str to ndarray
             From `AnyInstrument.draw`.
         generator : torch.Generator
@@ -102,18 +105,11 @@ class InstrumentObservation:
         SurveyBatch
             In units of the median flux; with `lsf` and `sampling`.
         """
-        exact = ("width", "phase", "seen", "cut", "velocity", "wavelength_err")  # wavelengths need float64
-        rows = {name: torch.as_tensor(numbers[name], device=self.device) for name in ("sharp", "pseudo")}
-        t = {
-            name: torch.as_tensor(
-                value if name in exact or value.dtype.kind in "bi" else value.astype(np.float32),
-                device=self.device,
-            )
-            for name, value in numbers.items()
-            if name not in ("sharp", "pseudo", "preset")
-        }
+        known = {name: value for name, value in numbers.items() if name != "preset"}
+        t = to_device(known | {"labels": labels}, self.device, exact=_EXACT)
+        labels = t.pop("labels")
         flux = self._starlight(labels, t)
-        fine = self._smoothed(flux, t, rows["pseudo"])
+        fine = self._smoothed(flux, t)
         # Sizes of arrays in steps, for the sake of the allocator.
         finest = self.pixel * 2 ** (math.floor(2 * math.log2(numbers["width"].min() / self.pixel)) / 2)
         native = NativePixels(self.edges, t["width"], t["phase"], t["logarithmic"], finest)
@@ -128,9 +124,9 @@ class InstrumentObservation:
         noise = native_sigma * _correlated(white, t["wing"][:, None])
         noise = noise + self._sky_error(sigma, t).gather(1, index)
         (signal, noise), variance, _ = native.to_grid(valid, (signal, noise), native_sigma.square())
-        if len(numbers["sharp"]):
+        sharp = t["sharp"]
+        if len(sharp):
             # Spectra that were smoothed to the grid: their noise is, too, and shared by many pixels.
-            sharp = rows["sharp"]
             own = sigma[sharp] * t["noise_gain"][sharp, None]
             white = torch.randn(own.shape, generator=generator, device=self.device)
             lost = variance[sharp].isinf()
@@ -170,7 +166,7 @@ class InstrumentObservation:
             for one, (_, rms) in zip(knots, self.sizes.line_err, strict=True)
         )
 
-    def _smoothed(self, flux, t, pseudo):
+    def _smoothed(self, flux, t):
         """What the telescope delivers, two samples a pixel."""
         velocity = t["macroturbulence"][:, None] * self.velocity_pixels
         variance = (t["excess_nodes"] * self.per_pixel).square() + velocity.square()
@@ -178,6 +174,7 @@ class InstrumentObservation:
         factor = torch.exp(t["calibration"] @ self.chebyshev)
         knots = counter_normal(t["telluric_key"], math.ceil(self.n_pixels / 4) + 2)
         factor = factor * torch.exp(t["telluric"][:, None] * self.telluric * upsample(knots, self.n_pixels))
+        pseudo = t["pseudo"]
         if len(pseudo):
             begin = 2 * self.smoother.margin
             at = fine[pseudo][:, begin::2][:, : self.n_pixels]
