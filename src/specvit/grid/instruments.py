@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -250,8 +251,7 @@ INSTRUMENTS = {
 
 
 def find_instrument(name):
-    """The preset called `name`: capitals, spaces and signs do not matter, nor what is after a slash or space
-    where the rest is unique.
+    """The preset called `name`; capitals, spaces and signs do not matter, and a beginning is enough.
 
     Parameters
     ----------
@@ -274,7 +274,9 @@ def find_instrument(name):
     begins = [one for known, one in INSTRUMENTS.items() if wanted and _plain(known).startswith(wanted)]
     found = exact or begins
     if len(found) != 1:
-        check_choice("instrument", name, INSTRUMENTS)
+        near = difflib.get_close_matches(wanted, known := {_plain(one): one for one in INSTRUMENTS}, n=1)
+        hint = f" (did you mean {known[near[0]]!r}?)" if near else ""
+        raise ValueError(f"instrument must be one of {sorted(INSTRUMENTS)}, got {name!r}{hint}")
     return found[0]
 
 

@@ -59,6 +59,8 @@ class AnyInstrument:
         Windows in Å in which all are seen, instead of those at random.
     shortest : float
         Å, of a single window at random; arms together have at least as much.
+    least : float
+        Share of the grid that cuts and lost pixels leave: where cuts would leave less there are none.
     usual_windows : tuple of (float, float)
         Windows (Å) of which one is taken, to ±10 Å, in `usual_share` of the spectra with windows.
     usual_share : float
@@ -132,6 +134,7 @@ class AnyInstrument:
     whole_share: float = 0.45
     windows: tuple[tuple[float, float], ...] = ()
     shortest: float = 110.0
+    least: float = 0.05
     usual_windows: tuple[tuple[float, float], ...] = ((8400.0, 8850.0), (8460.0, 8700.0), (7100.0, 8100.0))
     usual_share: float = 0.25
     telluric: tuple[float, float] = (0.35, 0.2)
@@ -322,12 +325,21 @@ class AnyInstrument:
         )
         half *= rng.random((n, _N_CHUNKS)) < 0.5
         chunks = np.stack([centre - half, centre + half], -1) * (half > 0)[..., None]
-        most = np.where(rng.random(n) < 0.1, self.bad_pixels[1], self.bad_pixels[0])
+        cut = np.concatenate([bands, chunks], 1)
+        overlap = np.minimum(cut[:, :, None, 1], seen[:, None, :, 1]) - np.maximum(
+            cut[:, :, None, 0], seen[:, None, :, 0]
+        )
+        length = (seen[..., 1] - seen[..., 0]).clip(min=0).sum(1)
+        left = length - overlap.clip(min=0).sum((1, 2))
+        cut[left < self.least * span] = 0
+        left = np.where(left < self.least * span, length, left)
+        lost = np.where(rng.random(n) < 0.1, self.bad_pixels[1], self.bad_pixels[0]) * rng.random(n)
+        lost = np.minimum(lost, (1 - self.least * span / np.maximum(left, 1e-9)).clip(min=0))
         return {
             "seen": seen,
-            "cut": np.concatenate([bands, chunks], 1),
+            "cut": cut,
             # Of fine pixels several make one of the grid's, which one lost is enough to lose.
-            "bad_fraction": 1 - (1 - most * rng.random(n)) ** np.minimum(numbers["width"] / grid.width[0], 1),
+            "bad_fraction": 1 - (1 - lost) ** np.minimum(numbers["width"] / grid.width[0], 1),
         }
 
 
