@@ -1,6 +1,6 @@
-"""Score weights for any instrument on the frozen test: R² of log g, MAE, share within 1 σ in 24 cells.
+"""Score weights for any instrument on the frozen test: R² of log g, MAE, bias, share within 1 σ in 24 cells.
 
-usage: python scripts/score_any.py WEIGHTS [--n 4000] [--device cuda] [--line-correction FILE.npy] [--json OUT]
+usage: python scripts/score_any.py WEIGHTS [--n N] [--device cuda] [--line-correction FILE.npy] [--json OUT]
 """
 
 import argparse

@@ -96,7 +96,7 @@ def test_what_makes_no_instrument_is_refused(change, message):
 
 
 def test_telluric_windows_hold_the_bands():
-    """Oxygen's A band from its head at 7593.7 Å (air) on; water lines of 7186.5, 8227.0 and 8289.3 Å (air)."""
+    """Oxygen's A band from its head at 7593.7 Å (air) on; water lines of 7186.5, 8227.0, 8289.3 Å (air)."""
     windows = list(TELLURIC.values())
     for line in (7593.7, 7621.0, 7186.5, 7304.2, 8227.0, 8289.3):
         line = float(air_to_vacuum(line))

@@ -28,7 +28,7 @@ def native_pixels(grid, width, phase, logarithmic):
 @pytest.mark.parametrize("lost", [0.0, 0.02, 0.4])
 @pytest.mark.parametrize("name", GRIDS)
 def test_the_same_as_the_adapter(name, lost, rng=np.random.default_rng(3)):  # noqa: B008
-    """Flux, variance, weight and mask, for pixels from half to five times the grid's, equal in λ and in ln λ."""
+    """Flux, variance, weight and mask, for pixels of half to five times the grid's, equal in λ or ln λ."""
     grid = GRIDS[name]
     step = float(np.median(grid.width))
     native = native_pixels(

@@ -162,7 +162,7 @@ INSTRUMENTS = {
             ((3600.0, 9824.0),),
             0.8,
             resolving_power=((5760.0, 3200.0), (7570.0, 4100.0), (9824.0, 5100.0)),
-            source="DESI Collaboration 2022, AJ 164, 207 (R by arm); Guy et al. 2023, AJ 165, 144 (0.8 Å bins)",
+            source="DESI Collaboration 2022, AJ 164, 207 (R by arm); Guy et al. 2023, AJ 165, 144 (bins)",
         ),
         Instrument(
             "MUSE",
@@ -170,7 +170,7 @@ INSTRUMENTS = {
             1.25,
             fwhm=((7000.0, 2.48), (8000.0, 2.44), (9000.0, 2.52)),
             medium="air",
-            source="Bacon et al. 2017, A&A 608, A1, eq. 8 (LSF); Weilbacher et al. 2020, A&A 641, A28 (pixels)",
+            source="Bacon et al. 2017, A&A 608, A1, eq. 8 (LSF); Weilbacher et al. 2020, A&A 641, A28",
         ),
         Instrument(
             "X-shooter VIS",

@@ -24,9 +24,9 @@ def calibrate_cells(regressor, batches, *, rounds=2):
     """Set the factors on σ of an ``instrument`` regressor, from spectra it has not been trained on.
 
     At each node of line spread function × coverage × S/N the factor is the 68.27 % quantile of
-    |truth − prediction|/σ over the spectra about it, weighted with a Gaussian of half the distance to the next
-    node, wider where these are few: conformal prediction, localised (Guan 2023, Biometrika 110, 33). Between
-    nodes factors are linear. A second round corrects for what smoothing has left.
+    |truth − prediction|/σ over the spectra about it, weighted with a Gaussian of half the distance to the
+    next node, wider where these are few: conformal prediction, localised (Guan 2023, Biometrika 110, 33).
+    Between nodes factors are linear. A second round corrects for what smoothing has left.
 
     Advantage over `~specvit.network.conformal.calibrate`: σ is right for each kind of instrument, not over
     all together. Disadvantage: needs 10⁵ spectra.

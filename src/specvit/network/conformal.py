@@ -13,7 +13,7 @@ __all__ = ["calibrate", "predict_batches"]
 
 @torch.no_grad()
 def predict_batches(regressor, batches):
-    """Predictions for batches (flux, ivar, labels) or (flux, ivar, labels, lsf, sampling), on the CPU in float64.
+    """Predictions for batches (flux, ivar, labels), lsf and sampling with them or not, on the CPU in float64.
 
     Returns
     -------

@@ -110,7 +110,7 @@ def _instrument(flux, ivar, lsf, sampling):
 
 
 def per_pixel(values, like):
-    """Values of each spectrum (n,), or of each of its pixels (n, n_pixels), as the latter in the type of `like`."""
+    """Values of each spectrum (n,) or of each pixel, as the latter: (n, n_pixels), of the type of `like`."""
     values = values.to(like.dtype)
     return (values[:, None] if values.ndim == 1 else values).expand_as(like)
 
@@ -188,7 +188,8 @@ def encode(flux, ivar, encoding="weighted", lsf=None, sampling=None):
         for name, value in (("lsf", lsf), ("sampling", sampling)):
             if value is not None and value.shape not in (flux.shape, flux.shape[:1]):
                 raise ValueError(
-                    f"{name} must have shape (n,) or that of flux {tuple(flux.shape)}, got {tuple(value.shape)}"
+                    f"{name} must have shape (n,) or that of flux, {tuple(flux.shape)}, got "
+                    f"{tuple(value.shape)}"
                 )
         return _instrument(flux, ivar, lsf, sampling)
     return ENCODINGS[encoding][0](flux, ivar)

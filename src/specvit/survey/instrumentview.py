@@ -59,7 +59,7 @@ class InstrumentObservation:
         self.edges = torch.as_tensor(grid.edges.copy(), device=device)
         self.wave = torch.as_tensor(grid.wave.copy(), device=device)
         self.pixel = float(grid.width[self.n_pixels // 2])
-        # The index of a wavelength: a table of 4 nodes a pixel is exact for uniform pixels, 1e-6 for smooth ones.
+        # The index of a wavelength, from a table: exact for uniform pixels, to 1e-6 for slowly growing ones.
         margin = 12 * grid.width.max()
         nodes = np.linspace(grid.wave[0] - margin, grid.wave[-1] + margin, 4 * self.n_pixels)
         outside = [np.arange(-20, 0) * grid.width[0], np.arange(1, 21) * grid.width[-1]]
