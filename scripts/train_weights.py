@@ -80,6 +80,7 @@ parser.add_argument("--checkpoints")
 parser.add_argument("--max-minutes", type=float, help="of training in this call")
 parser.add_argument("--finish-now", action="store_true", help="write weights whatever step is reached")
 parser.add_argument("--no-compile", action="store_true")
+parser.add_argument("--validation-size", type=int, default=8192)
 parser.add_argument("--score-size", type=int, default=20_000)
 parser.add_argument(
     "--calibration-size", type=int, help="spectra; default: 4 times the score size, any: 200 000"
@@ -135,7 +136,11 @@ regressor.to(device)
 
 # Streams from 2**41 on are never trained on.
 held_out = survey_of(arguments.seed + 1)
-validation = [held_out.draw(1024, stream=2**41 + i, device=device).training for i in range(8)]
+n_validation = max(1, arguments.validation_size // 1024)
+validation = [
+    held_out.draw(min(1024, arguments.validation_size), stream=2**41 + i, device=device).training
+    for i in range(n_validation)
+]
 history = train(
     regressor,
     survey.stream(arguments.batch_size, device=device),

@@ -66,7 +66,7 @@ class Smoother:
     margin = 8
 
     def __call__(self, flux, variance, rotation):
-        """Smoothed spectra, two samples a pixel, from `margin` pixels before the first to `margin` after the last.
+        """Smoothed spectra, two samples a pixel and `margin` pixels more at either end.
 
         Parameters
         ----------
