@@ -311,7 +311,7 @@ def test_every_label_of_every_predictor_is_measured():
     assert (overall["unusable"] == 0).all() and overall["coverage68"].between(0.3, 1).all()
     assert (overall.loc["net", "r2"] > 0.9).all() and overall.loc[("ridge", "teff"), "r2"] > 0.8
     # The numbers are those that the predictors give by themselves.
-    batch = Survey("paper").draw(60, stream=2**44, magnitude=19.0)
+    batch = Survey("paper").draw(60, stream=EVALUATION, magnitude=19.0)
     own = predictors["net"].predict_table(batch.flux, ivar=batch.ivar)["teff"].value
     seen = predictions[(predictions["predictor"] == "net") & (predictions["label"] == "teff")]
     np.testing.assert_allclose(seen["prediction"], own, rtol=1e-6)
