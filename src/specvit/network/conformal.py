@@ -18,7 +18,7 @@ __all__ = ["binned_quantiles", "calibrate", "one_sigma_quantile", "predict_batch
 
 @torch.no_grad()
 def predict_batches(regressor, batches):
-    """Predictions for batches (flux, ivar, labels), on the CPU in float64.
+    """Predictions for batches (flux, ivar, labels), lsf and sampling with them or not, on the CPU in float64.
 
     Returns
     -------
@@ -28,9 +28,9 @@ def predict_batches(regressor, batches):
     """
     device = regressor.label_scale.device
     rows = []
-    for flux, ivar, labels in batches:
-        flux, ivar = flux.to(device), ivar.to(device)
-        rows.append((*regressor.predict(flux, ivar), labels, median_snr(flux, ivar)))
+    for flux, ivar, labels, *instrument in batches:
+        flux, ivar, *instrument = (one.to(device) for one in (flux, ivar, *instrument))
+        rows.append((*regressor.predict(flux, ivar, *instrument), labels, median_snr(flux, ivar)))
     return tuple(torch.cat(column).double().cpu().numpy() for column in map(list, zip(*rows, strict=True)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 
@@ -87,6 +89,18 @@ class Survey:
     >>> tuple(batch.flux.shape), survey.label_range["logg"]
     ((4, 4096), (1, 5))
     """
+
+    #: Surveys that are made in another way, by name: ``class Other(Survey, survey="other")`` adds itself.
+    kinds: ClassVar[dict[str, type]] = {}
+
+    def __init_subclass__(cls, survey=None, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if survey is not None:
+            Survey.kinds[survey] = cls
+
+    def __new__(cls, name=None, *args, **kwargs):
+        """``Survey("any")`` is one of the class that has this name."""
+        return super().__new__(Survey.kinds.get(name, cls) if cls is Survey else cls)
 
     def __init__(
         self,
