@@ -136,10 +136,10 @@ regressor.to(device)
 
 # Streams from 2**41 on are never trained on.
 held_out = survey_of(arguments.seed + 1)
-n_validation = max(1, arguments.validation_size // 1024)
+size = min(1024, arguments.validation_size)
 validation = [
-    held_out.draw(min(1024, arguments.validation_size), stream=2**41 + i, device=device).training
-    for i in range(n_validation)
+    held_out.draw(size, stream=2**41 + i, device=device).training
+    for i in range(arguments.validation_size // size)
 ]
 history = train(
     regressor,
