@@ -36,6 +36,7 @@ from specvit.network.cellcalibration import calibrate_cells
 from specvit.network.conformal import calibrate
 from specvit.network.extension import extend_regressor
 from specvit.network.processes import leave, own_device, process_rank
+from specvit.stars import Emulator
 from specvit.survey import Survey
 from specvit.weights import load_weights, save_weights
 
@@ -86,6 +87,7 @@ parser.add_argument(
     "--calibration-size", type=int, help="spectra; default: 4 times the score size, any: 200 000"
 )
 parser.add_argument("--line-correction", help="any: .npy of ratios by which optical depths are multiplied")
+parser.add_argument("--calibrated", action="store_true", help="the library calibrated on real stars")
 parser.add_argument("--revision", default="unknown", help="git revision, for the record")
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 arguments = parser.parse_args()
@@ -95,7 +97,8 @@ if arguments.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
 begun = time.time()
 rank, device = process_rank(arguments.devices), own_device(arguments.device)
 any_instrument = arguments.survey == "any"
-library = {}
+library = {"emulator": Emulator.load(calibrated=True)} if arguments.calibrated else {}
+home = dict(library)
 if arguments.line_correction:
     library["line_correction"] = np.load(arguments.line_correction)
 
@@ -104,7 +107,7 @@ def survey_of(seed):
     """The survey to train on; another seed, other stars."""
     if any_instrument:
         return Survey("any", seed=seed, **library)
-    return Survey(arguments.survey, seed=seed, magnitude=arguments.magnitude)
+    return Survey(arguments.survey, seed=seed, magnitude=arguments.magnitude, **library)
 
 
 survey = survey_of(arguments.seed)
@@ -173,7 +176,7 @@ fresh = (held_out.draw(1000, stream=2**42 + i, device=device).training for i in 
 (calibrate_cells if any_instrument else calibrate)(regressor, fresh)
 figures = {
     name: score_survey(
-        regressor, Survey(name, seed=arguments.seed + 2), n=arguments.score_size, device=device
+        regressor, Survey(name, seed=arguments.seed + 2, **home), n=arguments.score_size, device=device
     )
     for name in ("paper", "pfs-mr")
 }

@@ -49,7 +49,10 @@ class InstrumentObservation:
         self.n_pixels = len(grid)
         self.lines = moving_lines(emulator, 0, 0, (0.9, 1.0)).to(device)
         self.emulator = copy.deepcopy(emulator).to(device)
-        self.correction = line_correction
+        # An emulator that is calibrated on real stars corrects its lines itself.
+        self.correction = (
+            getattr(self.emulator, "correct", None) if line_correction is None else line_correction
+        )
         if isinstance(line_correction, torch.nn.Module):
             self.correction = copy.deepcopy(line_correction).to(device)
         elif line_correction is not None and not callable(line_correction):
