@@ -38,6 +38,7 @@ from specvit.network.extension import extend_regressor
 from specvit.network.processes import leave, own_device, process_rank
 from specvit.stars import Emulator
 from specvit.survey import Survey
+from specvit.survey.mixture import MixedStream
 from specvit.weights import load_weights, save_weights
 
 UNFINISHED = 3  # exit status
@@ -87,6 +88,7 @@ parser.add_argument(
     "--calibration-size", type=int, help="spectra; default: 4 times the score size, any: 200 000"
 )
 parser.add_argument("--line-correction", help="any: .npy of ratios by which optical depths are multiplied")
+parser.add_argument("--home-share", type=float, default=0.2, help="any: share of a batch that is of pfs-mr")
 parser.add_argument("--calibrated", action="store_true", help="the library calibrated on real stars")
 parser.add_argument("--revision", default="unknown", help="git revision, for the record")
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -144,9 +146,16 @@ validation = [
     held_out.draw(size, stream=2**41 + i, device=device).training
     for i in range(arguments.validation_size // size)
 ]
+stream = survey.stream(arguments.batch_size, device=device)
+n_home = round(arguments.home_share * arguments.batch_size) if any_instrument else 0
+if n_home:
+    pfs = Survey("pfs-mr", seed=arguments.seed, **home)
+    stream = MixedStream(
+        survey.stream(arguments.batch_size - n_home, device=device), pfs.stream(n_home, device=device)
+    )
 history = train(
     regressor,
-    survey.stream(arguments.batch_size, device=device),
+    stream,
     config,
     val_batches=validation,
     checkpoint_dir=arguments.checkpoints,
