@@ -18,7 +18,7 @@ from specvit.survey.batches import SurveyBatch
 from specvit.survey.counter import counter_normal
 from specvit.survey.imperfections import KNOT_GAIN, upsample
 from specvit.survey.kernels import Smoother
-from specvit.survey.nativepixels import NativePixels
+from specvit.survey.nativepixels import GridEdges, NativePixels
 from specvit.survey.pfsnoise import PFSNoise
 from specvit.survey.transfer import to_device
 
@@ -59,7 +59,7 @@ class InstrumentObservation:
             ratio = torch.as_tensor(np.asarray(line_correction), dtype=torch.float32, device=device)
             self.correction = lambda lines, labels: lines.clamp_min(1e-3).pow(ratio)
         self.smoother = Smoother(self.n_pixels, device)
-        self.edges = torch.as_tensor(grid.edges.copy(), device=device)
+        self.edges = GridEdges.of(grid, device)
         self.wave = torch.as_tensor(grid.wave.copy(), device=device)
         self.pixel = float(grid.width[self.n_pixels // 2])
         # The index of a wavelength where pixels are not uniform: a table, to 1e-6 for slowly growing ones.
@@ -202,8 +202,8 @@ class InstrumentObservation:
 
     def _sampled(self, fine, centres, t):
         """Flux in native pixels: the smoothed spectrum at their centres, (n, n_native)."""
-        middle = 0.5 * (self.edges[0] + self.edges[-1])
-        x = ((centres - middle) / (0.5 * (self.edges[-1] - self.edges[0]))).float()
+        middle, half = 0.5 * (self.edges.low + self.edges.high), 0.5 * (self.edges.high - self.edges.low)
+        x = ((centres - middle) / half).float()
         zero, linear, quadratic = t["wavelength_err"].unsqueeze(2).unbind(1)
         shift = (zero - quadratic) + x * (linear + (2 * quadratic) * x)  # Å, small: float32 is enough
         rest = (centres + shift) / (1 + t["velocity"][:, None] / SPEED_OF_LIGHT)
@@ -253,7 +253,7 @@ class InstrumentObservation:
         sigma = t["told_sigma_nodes"] @ self.nodes
         lsf = (sigma.log2() - self.log2_lsf).clamp_min(0)
         log_width = t["told_width"].log2()[:, None]
-        stretch = (self.wave / (0.5 * (self.edges[0] + self.edges[-1]))).log2().float()
+        stretch = (self.wave / (0.5 * (self.edges.low + self.edges.high))).log2().float()
         log_width = log_width + torch.where(t["logarithmic"][:, None], stretch, 0.0)
         return lsf, (log_width - self.log2_width).clamp_min(FINEST_SAMPLING)
 
