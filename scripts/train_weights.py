@@ -36,7 +36,9 @@ from specvit.network.cellcalibration import calibrate_cells
 from specvit.network.conformal import calibrate
 from specvit.network.extension import extend_regressor
 from specvit.network.processes import leave, own_device, process_rank
+from specvit.stars import Emulator
 from specvit.survey import Survey
+from specvit.survey.mixture import MixedStream
 from specvit.survey.streams import CALIBRATION, SCALING, VALIDATION
 from specvit.weights import load_weights, save_weights
 
@@ -87,6 +89,8 @@ parser.add_argument(
     "--calibration-size", type=int, help="spectra; default: 4 times the score size, any: 200 000"
 )
 parser.add_argument("--line-correction", help="any: .npy of ratios by which optical depths are multiplied")
+parser.add_argument("--home-share", type=float, default=0.2, help="any: share of a batch that is of pfs-mr")
+parser.add_argument("--calibrated", action="store_true", help="the library calibrated on real stars")
 parser.add_argument("--revision", default="unknown", help="git revision, for the record")
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 arguments = parser.parse_args()
@@ -96,7 +100,8 @@ if arguments.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
 begun = time.time()
 rank, device = process_rank(arguments.devices), own_device(arguments.device)
 any_instrument = arguments.survey == "any"
-library = {}
+library = {"emulator": Emulator.load(calibrated=True)} if arguments.calibrated else {}
+home = dict(library)
 if arguments.line_correction:
     library["line_correction"] = np.load(arguments.line_correction)
 
@@ -105,7 +110,7 @@ def survey_of(seed):
     """The survey to train on; another seed, other stars."""
     if any_instrument:
         return Survey("any", seed=seed, **library)
-    return Survey(arguments.survey, seed=seed, magnitude=arguments.magnitude)
+    return Survey(arguments.survey, seed=seed, magnitude=arguments.magnitude, **library)
 
 
 survey = survey_of(arguments.seed)
@@ -137,14 +142,21 @@ regressor.to(device)
 
 # Streams that are never trained on.
 held_out = survey_of(arguments.seed + 1)
-n_validation = max(1, arguments.validation_size // 1024)
+size = min(1024, arguments.validation_size)
 validation = [
-    held_out.draw(min(1024, arguments.validation_size), stream=VALIDATION + i, device=device).training
-    for i in range(n_validation)
+    held_out.draw(size, stream=VALIDATION + i, device=device).training
+    for i in range(arguments.validation_size // size)
 ]
+stream = survey.stream(arguments.batch_size, device=device)
+n_home = round(arguments.home_share * arguments.batch_size) if any_instrument else 0
+if n_home:
+    pfs = Survey("pfs-mr", seed=arguments.seed, **home)
+    stream = MixedStream(
+        survey.stream(arguments.batch_size - n_home, device=device), pfs.stream(n_home, device=device)
+    )
 history = train(
     regressor,
-    survey.stream(arguments.batch_size, device=device),
+    stream,
     config,
     val_batches=validation,
     checkpoint_dir=arguments.checkpoints,
@@ -176,7 +188,7 @@ fresh = (
 (calibrate_cells if any_instrument else calibrate)(regressor, fresh)
 figures = {
     name: score_survey(
-        regressor, Survey(name, seed=arguments.seed + 2), n=arguments.score_size, device=device
+        regressor, Survey(name, seed=arguments.seed + 2, **home), n=arguments.score_size, device=device
     )
     for name in ("paper", "pfs-mr")
 }

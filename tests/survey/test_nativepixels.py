@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from specvit.grid import PFS_MR, PixelGrid, Resampler
-from specvit.survey.nativepixels import NativePixels
+from specvit.survey.nativepixels import GridEdges, NativePixels
 
 GRIDS = {
     "PFS MR": PFS_MR,
@@ -17,7 +17,7 @@ def native_pixels(grid, width, phase, logarithmic):
     """`NativePixels` of some stars, and the finest of their widths."""
     width = torch.tensor(width, dtype=torch.float64)
     return NativePixels(
-        torch.tensor(grid.edges),
+        GridEdges.of(grid, torch.device("cpu")),
         width,
         torch.tensor(phase, dtype=torch.float64),
         torch.tensor(logarithmic),

@@ -78,12 +78,8 @@ def test_streams_are_reproducible_and_differ(paper):
         paper.draw(8, stream=4),
     )
     for field in dataclasses.fields(one):
-        value = getattr(one, field.name)
-        assert (
-            (value is None)
-            if field.name in ("lsf", "sampling")
-            else torch.equal(value, getattr(again, field.name))
-        )
+        pair = getattr(one, field.name), getattr(again, field.name)
+        assert pair == (None, None) if field.name in ("lsf", "sampling") else torch.equal(*pair)
     assert not (one.labels == other.labels).any()
     assert not torch.equal(one.flux, Survey("paper", seed=6).draw(8, stream=3).flux)
 

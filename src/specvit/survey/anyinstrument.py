@@ -8,13 +8,13 @@ import numpy as np
 
 from specvit.constants import FWHM_PER_SIGMA
 from specvit.grid.instruments import INSTRUMENTS, TELLURIC, Instrument
-from specvit.grid.native import FINEST_SAMPLING
 
 __all__ = ["AnyInstrument"]
 
 _N_WINDOWS, _N_CHUNKS = 3, 3
-#: Native pixels are at least this many of the grid's: finer ones have lost their identity on the grid.
-_FINEST = 2.0**FINEST_SAMPLING
+#: Native pixels that are simulated have at least so many of the grid's, 4.4 to its FWHM: the noise of finer
+#: ones, averaged within a pixel of the grid, is no different but for its size, which is drawn anyway.
+_FINEST = 2**-0.5
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,23 @@ from specvit.digests import digest
 from specvit.grid.instruments import find_instrument
 from specvit.stars.emulator import Emulator
 from specvit.survey.anyinstrument import AnyInstrument
+from specvit.survey.augmentation import Augmentation
 from specvit.survey.instrumentview import InstrumentObservation
+from specvit.survey.noise import Noise
 from specvit.survey.observation import full_float32
 from specvit.survey.priors import PRIORS
 from specvit.survey.provenance import emulator_digest
 from specvit.survey.survey import Survey
+from specvit.survey.velocities import Velocities
 
-__all__ = ["InstrumentSurvey"]
+__all__ = ["InstrumentSurvey", "NativeNoise"]
+
+
+class NativeNoise(Noise):
+    """Noise that is drawn on native pixels, before there is a grid: the survey itself observes."""
+
+    def describe(self):
+        return {}
 
 
 class InstrumentSurvey(Survey, survey="any"):
@@ -97,7 +107,9 @@ class InstrumentSurvey(Survey, survey="any"):
         self.name, self.n, self.seed, self.observed = name, n, seed, observed
         self.prior = PRIORS["pfs-mr"] if prior is None else prior
         self.line_correction = line_correction
-        self.magnitude = None
+        # What other surveys have, so that whoever asks is told there is nothing of the kind.
+        self.magnitude, self.masked = None, ()
+        self.noise, self.augmentation, self.velocity = NativeNoise(), Augmentation(), Velocities()
         self._on_device = {}
         self.own_emulator = emulator is not None
         self._emulator = self._checked(emulator) if self.own_emulator else None
@@ -184,7 +196,6 @@ class InstrumentSurvey(Survey, survey="any"):
         """The emulator, if it is for vacuum and the prior's labels."""
         if emulator.grid.medium != "vacuum":
             raise ValueError(f"emulator must be on a grid in vacuum, got {emulator.grid.medium}")
-        self.noise = _AnyGrid
         return super()._checked(emulator)
 
     def _observe(self, labels, rng, stream, device):
@@ -198,12 +209,6 @@ class InstrumentSurvey(Survey, survey="any"):
         numbers = self.observed.draw(len(labels), rng, self.grid)
         with torch.no_grad(), full_float32():
             return self._on_device[device].expose(labels, numbers, generator)
-
-
-class _AnyGrid:
-    """Noise of any grid, for what `Survey` asks of its noise model."""
-
-    grid = None
 
 
 def _bytes(correction):

@@ -18,14 +18,14 @@ from specvit.survey.batches import SurveyBatch
 from specvit.survey.counterrandom import counter_normal
 from specvit.survey.imperfections import KNOT_GAIN, upsample
 from specvit.survey.kernels import Smoother
-from specvit.survey.nativepixels import NativePixels
+from specvit.survey.nativepixels import GridEdges, NativePixels
 from specvit.survey.pfsnoise import PFSNoise
 from specvit.survey.transfer import to_device
 
 __all__ = ["InstrumentObservation", "reddening_curve"]
 
 #: Numbers that wavelengths follow from, which float32 has not the digits for.
-_EXACT = ("width", "phase", "seen", "cut", "velocity", "wavelength_err")
+_EXACT = ("width", "phase", "velocity")
 #: Blocks of the grid in which a running mean is taken, for spectra divided by one.
 _BLOCKS = 64
 #: Widths of line spread functions, as log2 of the grid's, for which the sky's pattern is kept.
@@ -49,24 +49,29 @@ class InstrumentObservation:
         self.n_pixels = len(grid)
         self.lines = moving_lines(emulator, 0, 0, (0.9, 1.0)).to(device)
         self.emulator = copy.deepcopy(emulator).to(device)
-        self.correction = line_correction
+        # An emulator that is calibrated on real stars corrects its lines itself.
+        self.correction = (
+            getattr(self.emulator, "correct", None) if line_correction is None else line_correction
+        )
         if isinstance(line_correction, torch.nn.Module):
             self.correction = copy.deepcopy(line_correction).to(device)
         elif line_correction is not None and not callable(line_correction):
             ratio = torch.as_tensor(np.asarray(line_correction), dtype=torch.float32, device=device)
             self.correction = lambda lines, labels: lines.clamp_min(1e-3).pow(ratio)
         self.smoother = Smoother(self.n_pixels, device)
-        self.edges = torch.as_tensor(grid.edges.copy(), device=device)
+        self.edges = GridEdges.of(grid, device)
         self.wave = torch.as_tensor(grid.wave.copy(), device=device)
         self.pixel = float(grid.width[self.n_pixels // 2])
-        # The index of a wavelength, from a table: exact for uniform pixels, to 1e-6 for slowly growing ones.
+        # The index of a wavelength where pixels are not uniform: a table, to 1e-6 for slowly growing ones.
         margin = 12 * grid.width.max()
         nodes = np.linspace(grid.wave[0] - margin, grid.wave[-1] + margin, 4 * self.n_pixels)
         outside = [np.arange(-20, 0) * grid.width[0], np.arange(1, 21) * grid.width[-1]]
         wave = np.concatenate([grid.wave[0] + outside[0], grid.wave, grid.wave[-1] + outside[1]])
         index = np.interp(nodes, wave, np.arange(wave.size) - 20.0)
         self._first_node, self._node_step = float(nodes[0]), float(nodes[1] - nodes[0])
-        self._index = torch.as_tensor(index, device=device)
+        uniform = np.allclose(grid.width, grid.width[0], rtol=1e-9)
+        self._index = None if uniform else torch.as_tensor(index, device=device)
+        self._first = float(grid.wave[0])
 
         at = grid.wave[[0, self.n_pixels // 2, -1]]
         scale = 1 / grid.width[[0, self.n_pixels // 2, -1]]
@@ -111,7 +116,8 @@ class InstrumentObservation:
         flux = self._starlight(labels, t)
         fine = self._smoothed(flux, t)
         # Sizes of arrays in steps, for the sake of the allocator.
-        finest = self.pixel * 2 ** (math.floor(2 * math.log2(numbers["width"].min() / self.pixel)) / 2)
+        finest = math.floor(2 * math.log2(numbers["width"].min() / self.pixel) + 1e-6) / 2
+        finest = self.pixel * 2**finest * (1 - 1e-6)
         native = NativePixels(self.edges, t["width"], t["phase"], t["logarithmic"], finest)
         centres = native.centres  # (n, n_native)
         signal = self._sampled(fine, centres, t)
@@ -187,6 +193,8 @@ class InstrumentObservation:
 
     def _position(self, wave):
         """Index, as float64, of wavelengths (n, k) in the grid's pixels: 0 at the centre of the first."""
+        if self._index is None:
+            return (wave - self._first) / self.pixel
         node = (wave - self._first_node) / self._node_step
         low = node.floor().clamp(0, len(self._index) - 2)
         at = low.long()
@@ -194,11 +202,11 @@ class InstrumentObservation:
 
     def _sampled(self, fine, centres, t):
         """Flux in native pixels: the smoothed spectrum at their centres, (n, n_native)."""
-        middle = 0.5 * (self.edges[0] + self.edges[-1])
-        x = (centres - middle) / (0.5 * (self.edges[-1] - self.edges[0]))
+        middle, half = 0.5 * (self.edges.low + self.edges.high), 0.5 * (self.edges.high - self.edges.low)
+        x = ((centres - middle) / half).float()
         zero, linear, quadratic = t["wavelength_err"].unsqueeze(2).unbind(1)
-        true = centres + zero + linear * x + quadratic * (2 * x * x - 1)
-        rest = true / (1 + t["velocity"][:, None] / SPEED_OF_LIGHT)
+        shift = (zero - quadratic) + x * (linear + (2 * quadratic) * x)  # Å, small: float32 is enough
+        rest = (centres + shift) / (1 + t["velocity"][:, None] / SPEED_OF_LIGHT)
         position = 2 * (self._position(rest) + self.smoother.margin)
         low = position.floor()
         u = (position - low).float()
@@ -212,9 +220,9 @@ class InstrumentObservation:
         """False where a native pixel is not seen, cut out or lost."""
         wave = centres.float()
         seen = torch.zeros_like(wave, dtype=torch.bool)
-        for low, high in t["seen"].float()[..., None].permute(1, 2, 0, 3):
+        for low, high in t["seen"][..., None].permute(1, 2, 0, 3):
             seen |= (wave > low) & (wave < high)
-        for low, high in t["cut"].float()[..., None].permute(1, 2, 0, 3):
+        for low, high in t["cut"][..., None].permute(1, 2, 0, 3):
             seen &= ~((wave > low) & (wave < high))
         lost = torch.rand(wave.shape, generator=generator, device=self.device) < t["bad_fraction"][:, None]
         return seen & ~lost
@@ -229,7 +237,7 @@ class InstrumentObservation:
         shape = shape * torch.lerp(torch.ones_like(pattern), pattern, t["sky"][:, None])
         wave = self.wave.float()
         seen = torch.zeros_like(flux, dtype=torch.bool)
-        for low, high in t["seen"].float()[..., None].permute(1, 2, 0, 3):
+        for low, high in t["seen"][..., None].permute(1, 2, 0, 3):
             seen |= (wave > low) & (wave < high)
         median = (flux / shape).masked_fill(~seen, torch.nan).nanmedian(1, keepdim=True).values
         # A window between two pixels has no median; nothing of it will be seen either.
@@ -245,7 +253,7 @@ class InstrumentObservation:
         sigma = t["told_sigma_nodes"] @ self.nodes
         lsf = (sigma.log2() - self.log2_lsf).clamp_min(0)
         log_width = t["told_width"].log2()[:, None]
-        stretch = (self.wave / (0.5 * (self.edges[0] + self.edges[-1]))).log2().float()
+        stretch = (self.wave / (0.5 * (self.edges.low + self.edges.high))).log2().float()
         log_width = log_width + torch.where(t["logarithmic"][:, None], stretch, 0.0)
         return lsf, (log_width - self.log2_width).clamp_min(FINEST_SAMPLING)
 

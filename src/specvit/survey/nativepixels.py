@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 
 from specvit.grid.native import MIN_WEIGHT
 
-__all__ = ["NativePixels"]
+__all__ = ["GridEdges", "NativePixels"]
+
+
+class GridEdges(NamedTuple):
+    """Edges of a grid on a device, and what the host must know of them without asking the device.
+
+    Attributes
+    ----------
+    edges : tensor of float64, shape (n_pixels + 1,)
+        Å.
+    low, high, widest : float
+        First edge, last edge, and width of the widest pixel, Å.
+    """
+
+    edges: torch.Tensor
+    low: float
+    high: float
+    widest: float
+
+    @classmethod
+    def of(cls, grid, device):
+        """Of a `PixelGrid`."""
+        edges = torch.as_tensor(grid.edges.copy(), device=device)
+        return cls(edges, float(grid.edges[0]), float(grid.edges[-1]), float(grid.width.max()))
 
 
 class NativePixels:
@@ -19,8 +43,7 @@ class NativePixels:
 
     Parameters
     ----------
-    edges : tensor of float64, shape (n_pixels + 1,)
-        Edges of the grid's pixels in Å.
+    grid : GridEdges
     width : tensor of float64, shape (n,)
         Width in Å of each star's native pixels at the middle of the grid.
     phase : tensor of float64, shape (n,)
@@ -36,8 +59,8 @@ class NativePixels:
         Native pixels held for each star; those beyond the grid overlap nothing.
     """
 
-    def __init__(self, edges, width, phase, logarithmic, finest):
-        low, high = float(edges[0]), float(edges[-1])
+    def __init__(self, grid, width, phase, logarithmic, finest):
+        edges, low, high, widest = grid
         self._middle = 0.5 * (low + high)
         self._edges, self._width, self._logarithmic = edges, width[:, None], logarithmic[:, None]
         # A coordinate, in Å at the middle of the grid, in which either kind of pixel has steps of `width`.
@@ -49,7 +72,7 @@ class NativePixels:
         span = max(high - low, self._middle * math.log(high / low))
         self.n_native = math.ceil(span / finest) + 2
         narrowest = finest * low / self._middle
-        self._n_over = math.ceil(float(edges.diff().max()) / narrowest) + 1
+        self._n_over = math.ceil(widest / narrowest) + 1
 
     def edge(self, index):
         """Wavelength in Å of the edges of a number, tensor of float64: (k,) or (n, k) → (n, k)."""
