@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from importlib import resources
 from itertools import pairwise
@@ -73,6 +74,7 @@ class Emulator(nn.Module):
         super().__init__()
         self.grid = grid
         self.record = {}
+        self.correction = None
         self.wave = np.asarray(wave, np.float64)
         self.mean, self.components = np.asarray(mean, np.float32), np.asarray(components, np.float32)
         self.continuum_wave = np.asarray(continuum_wave, np.float64)
@@ -113,7 +115,30 @@ class Emulator(nn.Module):
 
     def normalised(self, labels):
         """Continuum-normalised flux, tensor (n, n_pixels), for labels (n, 5)."""
-        return self.lines(self.coefficients(labels)[0])
+        return self.correct(self.lines(self.coefficients(labels)[0]), labels)
+
+    def calibrated(self, calibration=None):
+        """A copy whose optical depths are corrected by a `~specvit.stars.LineCalibration`.
+
+        Parameters
+        ----------
+        calibration : LineCalibration, optional
+            Default: the one that ships, measured on real stars.
+        """
+        from specvit.stars.calibration import LineCalibration
+
+        calibration = LineCalibration.load() if calibration is None else calibration
+        corrected = copy.deepcopy(self)
+        corrected.correction = calibration.on(self.grid).to(self.label_range)
+        corrected.record = self.record | {"calibration": calibration.record}
+        return corrected
+
+    def correct(self, lines, labels, velocity=None):
+        """Normalised flux with the correction of `calibrated`, if there is one; tensor (n, n_pixels).
+
+        For flux that was not made by `normalised`: that of a moving star, ``velocity`` (n,) in km/s.
+        """
+        return lines if self.correction is None else self.correction(lines, labels, velocity)
 
     def continuum(self, labels):
         """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5)."""
@@ -231,8 +256,10 @@ class Emulator(nn.Module):
         save_file(tensors, str(path), metadata=header)
 
     @classmethod
-    def load(cls, path=None):
+    def load(cls, path=None, *, calibrated=False):
         """Read an emulator; without `path`, the one that ships with the package (PFS MR).
+
+        With `calibrated`, its lines are corrected as real stars ask for (`calibrated`).
 
         Raises
         ------
@@ -267,7 +294,8 @@ class Emulator(nn.Module):
         )
         emulator.load_state_dict(module)
         emulator.record = json.loads(header["record"])
-        return emulator.eval().requires_grad_(False)
+        emulator = emulator.eval().requires_grad_(False)
+        return emulator.calibrated() if calibrated else emulator
 
 
 def _mlp(*widths):

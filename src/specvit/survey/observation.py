@@ -71,6 +71,7 @@ class Observation:
             flux = self.emulator.lines(coefficients)
         else:
             flux = self.lines.normalised(coefficients, velocity, imperfections.numbers["lsf_scale"])
+        flux = self.emulator.correct(flux, labels, None if self.lines is None else velocity)
         flux = imperfections.distort_lines(flux)
         log_continuum = self.emulator.log_continuum(continuum)
         if self.moving:  # to first order in v/c, for the continuum is smooth
