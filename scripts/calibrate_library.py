@@ -4,15 +4,16 @@ usage: python scripts/calibrate_library.py DATA [--exclude NAME ...] [--folds K]
 
 DATA holds sun_sao2010.npz (the solar irradiance atlas of Chance & Kurucz 2010: wave_A, flux, good) and
 stelib.npz with stelib.csv (STELIB, Le Borgne et al. 2003: wave_i in air, flux_i; index, name, teff, logg, mh,
-velocity_kms, note). The Sun gives the correction at its labels, pixel by pixel; giants against dwarfs of
-STELIB give the term with gravity, after the pattern common to all stars, the instrument's, has been taken
-out. Stars with a note are left out. --folds K judges this by cross-validation and writes the K tables that
-leave a fold out beside FILE. Without --folds only the table is made.
+velocity_kms, note). The Sun gives the correction, pixel by pixel. With --terms gravity, giants against
+dwarfs of STELIB give a term with gravity, after the pattern common to all stars, the instrument's, has been
+taken out; with --exclude sun the whole correction is theirs. Stars with a note are left out. --folds K
+judges this by cross-validation and writes the K tables that leave a fold out beside FILE.
 """
 
 import argparse
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,9 @@ from specvit.grid import Resampler, air_to_vacuum, matching_sigma
 from specvit.grid.edges import edges_from_centres
 from specvit.stars import Emulator, LineCalibration
 from specvit.stars.calibration import COORDINATES, TELLURIC_BANDS, solar_log_ratio
+from specvit.stars.lowresolution import LowResolution
 from specvit.stars.residuals import (
-    LowResolution,
+    LABEL_ERR,
     StarResidual,
     expected_labels,
     fit_labels,
@@ -107,10 +109,11 @@ def lsf_fwhm(grid):
     return float(FWHM_PER_SIGMA * grid.lsf_sigma.mean())
 
 
-def linearise(stars, model):
-    """Each star's `Linearised` at its literature labels; cells far off are cut once."""
-    for star in stars:
-        star["linear"] = linear = model.linearise(expected_labels(star["labels"]))
+def linearise(stars, model, shifts=None):
+    """Each star's `Linearised` at its literature labels, or `shifts` (stars, 5) errors off."""
+    shifts = np.zeros((len(stars), 5)) if shifts is None else np.clip(shifts, -3, 3) * LABEL_ERR
+    for star, shift in zip(stars, shifts, strict=True):
+        star["linear"] = linear = model.linearise(expected_labels(star["labels"]) + shift)
         if "kept" not in star:
             kept = star["valid"]
             for _ in range(4):
@@ -126,9 +129,11 @@ def residuals(stars, terms):
     """`StarResidual` of each star, with the coordinates of `terms` ("sun": 1)."""
     made = []
     for star in stars:
-        labels = torch.as_tensor(expected_labels(star["labels"]))[None]
+        literature = expected_labels(star["labels"])
+        labels = torch.as_tensor(literature)[None]
         x = [1.0 if term == "sun" else float(COORDINATES[term](labels)) for term in terms]
-        made.append(StarResidual.of(star["linear"], star["flux"], star["kept"], x, star["noise"]))
+        spectrum = star["flux"], star["kept"], x, star["noise"]
+        made.append(StarResidual.of(star["linear"], *spectrum, literature))
     return made
 
 
@@ -140,7 +145,7 @@ def measure(stars, terms):
 
 def set_noise(stars, terms):
     """Give every star the noise with which its χ² per cell is one."""
-    for _ in range(4):
+    for _ in range(3):
         for star, chi2 in zip(stars, measure(stars, terms).chi2, strict=True):
             star["noise"] *= float(np.clip(chi2**0.7, 0.3, 3))
 
@@ -200,7 +205,7 @@ def residual_rms(stars, fits, terms):
 class Measurement:
     """All that is read once: the Sun, the stars in cells with their noise, and the Sun's correction."""
 
-    def __init__(self, data, exclude, terms):
+    def __init__(self, data, exclude, terms, judged):
         self.emulator = Emulator.load()
         self.known = ~in_bands(self.emulator.grid.wave)
         wave = LineCalibration.sampling(7096.0, 8854.0)
@@ -213,11 +218,18 @@ class Measurement:
         self.grid = model.grid
         self.stars = [star for star in read_stars(data, self.grid) if star["name"] not in exclude]
         linearise(self.stars, model)
+        if not self.terms and not judged:
+            return
+        set_noise(self.stars, self.terms)
+        self.shifts = measure(self.stars, self.terms).label_shift
+        linearise(self.stars, model, self.shifts)
         set_noise(self.stars, self.terms)
 
     def calibration(self, stars):
         """`LineCalibration` from `stars` (and the Sun, if it is in)."""
-        made = with_terms(self.base, measure(stars, self.terms), self.terms, stars, self.grid)
+        made = replace(self.base, record={"stars": []})
+        if self.terms:
+            made = with_terms(self.base, measure(stars, self.terms), self.terms, stars, self.grid)
         made.record["stars"] = (["sun"] if self.with_sun else []) + made.record["stars"]
         made.record["command"] = "calibrate_library.py DATA " + " ".join(sys.argv[2:])
         made.record["source"] = "SAO2010 solar atlas (Chance & Kurucz 2010), STELIB (Le Borgne et al. 2003)"
@@ -252,12 +264,12 @@ def main():
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("--exclude", nargs="*", default=[], help='stars left out; "sun" is one')
-    parser.add_argument("--terms", nargs="*", default=["gravity"], choices=list(COORDINATES))
+    parser.add_argument("--terms", nargs="*", default=[], choices=list(COORDINATES))
     parser.add_argument("--folds", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("src/specvit/data/line_calibration.npz"))
     parser.add_argument("--extract", type=Path, help="write a tenth of the Sun's pixels, for the tests")
     arguments = parser.parse_args()
-    measurement = Measurement(arguments.data, arguments.exclude, tuple(arguments.terms))
+    measurement = Measurement(arguments.data, arguments.exclude, tuple(arguments.terms), arguments.folds)
     calibration = measurement.calibration(measurement.stars)
     calibration.save(arguments.out)
     measurement.report_sun(calibration)
@@ -285,15 +297,6 @@ def cross_validate(measurement, k, out):
         made.append(measurement.calibration([s for s, f in zip(stars, fold, strict=True) if f != i]))
         made[-1].record["left_out"] = [s["name"] for s, f in zip(stars, fold, strict=True) if f == i]
         made[-1].save(out.with_name(f"{out.stem}_fold{i}{out.suffix}"))
-    n = len(stars)
-    for title, calibrations in (
-        ("none", [None] * n),
-        ("the Sun's", [measurement.base] * n),
-        ("Sun and terms", [made[f] for f in fold]),
-    ):
-        plain, weighted = judge(stars, calibrations, emulator, measurement.known)
-        print_judgement(f"{title}, χ²", stars, plain)
-        print_judgement(f"{title}, χ² with line errors", stars, weighted)
     for title, terms, seen in (
         ("none", (), LowResolution(emulator, STELIB_FWHM, measurement.known)),
         (
@@ -304,18 +307,29 @@ def cross_validate(measurement, k, out):
         ("Sun and terms", measurement.terms, None),
     ):
         if seen is not None:
-            linearise(stars, seen)
+            linearise(stars, seen, measurement.shifts)
         fits = [measure([s for s, f in zip(stars, fold, strict=True) if f != i], terms) for i in range(k)]
         fits = [fits[f] for f in fold]
-        err, err_err, _ = line_errors(
-            residuals(stars, terms), [f.instrument for f in fits], [f.terms for f in fits], LINE_ERR
-        )
-        rms = residual_rms(stars, fits, terms)
-        print(
-            f"{title:14s} rms {rms[0]:.4f} giants, {rms[1]:.4f} dwarfs; line errors at 1.7, 14, 110 Å, all:",
-            end=" ",
-        )
-        print(", ".join(f"{a:.3f} ± {b:.3f}" for a, b in zip(err, err_err, strict=True)), flush=True)
+        rms, made = residual_rms(stars, fits, terms), residuals(stars, terms)
+        giant = np.array([star["labels"][1] < GIANT for star in stars])
+        for name, chosen, own_rms in (("giants", giant, rms[0]), ("dwarfs", ~giant, rms[1])):
+            group = np.flatnonzero(chosen)
+            common = [fits[i].instrument for i in group], [fits[i].terms for i in group]
+            err, err_err, _ = line_errors([made[i] for i in group], *common, LINE_ERR, iterations=5)
+            errors = ", ".join(f"{a:.3f} ± {b:.3f}" for a, b in zip(err, err_err, strict=True))
+            print(
+                f"{title:14s} {name}: rms {own_rms:.4f}; line errors at 1.7, 14, 110 Å, all: {errors}",
+                flush=True,
+            )
+    n = len(stars)
+    for title, calibrations in (
+        ("none", [None] * n),
+        ("the Sun's", [measurement.base] * n),
+        ("Sun and terms", [made[f] for f in fold]),
+    ):
+        plain, weighted = judge(stars, calibrations, emulator, measurement.known)
+        print_judgement(f"{title}, χ²", stars, plain)
+        print_judgement(f"{title}, χ² with line errors", stars, weighted)
 
 
 if __name__ == "__main__":
