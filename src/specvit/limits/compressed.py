@@ -18,8 +18,11 @@ _CHUNK = 8192  # spectra at once: the products of line and continuum coefficient
 def require_plain(survey):
     """Raise ValueError if no likelihood here describes the survey.
 
-    That is if it has imperfections, radial velocities, or another noise than that of counted photons.
+    That is if it has imperfections, radial velocities, another noise than that of counted photons, or a
+    calibrated emulator, whose spectra are not linear in its components.
     """
+    if survey.emulator.correction is not None:
+        raise ValueError("survey must have an emulator that is not calibrated for its limits to be known")
     if survey.augmentation != type(survey.augmentation)():
         raise ValueError(
             f"survey must have no imperfections, {survey.name!r} has: its limits are known only for "

@@ -122,6 +122,8 @@ class TemplateModel:
     """
 
     def __init__(self, emulator, domain, continuum=0, max_velocity=None, gaussian=None, device="cpu"):
+        if emulator.correction is not None:
+            raise ValueError("emulator must not be calibrated: templates are linear in its components")
         self.domain, self.device = domain, torch.device(device)
         bank = None
         if max_velocity is not None:
