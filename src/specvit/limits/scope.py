@@ -15,14 +15,16 @@ def require_plain(survey):
     Raises
     ------
     ValueError
-        If the survey has imperfections or radial velocities, which a likelihood would have to describe, or a
-        noise under which limits do not exist.
+        If the survey has imperfections or radial velocities, which a likelihood would have to describe, a
+        calibrated emulator, whose lines are not linear in components, or a noise under which limits do not exist.
     """
     if survey.augmentation != type(survey.augmentation)():
         raise ValueError(
             f"survey must have no imperfections, {survey.name!r} has: its limits are known only for "
             f"Survey({survey.name!r}, augmentation=Augmentation())"
         )
+    if survey.emulator.correction is not None:
+        raise ValueError("survey must have an emulator that is not calibrated for its limits to be known")
     if survey.velocity:
         raise ValueError(
             f"survey must have stars at rest for its limits to be known, got {survey.velocity!r}"

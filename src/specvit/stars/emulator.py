@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from importlib import resources
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from specvit.archive import read_archive, write_archive
 from specvit.grid import PixelGrid
 from specvit.grid.gaussian import smoothing_matrix
 from specvit.labels import LABELS
+from specvit.stars.calibration import LineCalibration
 from specvit.stars.emulatorcheck import validation_report
 from specvit.stars.emulatorfit import spectral_basis, split_library, train_networks
 from specvit.stars.library import SyntheticLibrary
@@ -88,6 +90,7 @@ class Emulator(nn.Module):
         super().__init__()
         self.grid = grid
         self.record = {}
+        self.correction = None
         self.wave = np.asarray(wave, np.float64)
         self.mean, self.components = np.asarray(mean, np.float32), np.asarray(components, np.float32)
         self.continuum_wave = np.asarray(continuum_wave, np.float64)
@@ -128,7 +131,19 @@ class Emulator(nn.Module):
 
     def normalised(self, labels):
         """Continuum-normalised flux, tensor (n, n_pixels), for labels (n, 5)."""
-        return self.lines(self.coefficients(labels)[0])
+        return self.correct(self.lines(self.coefficients(labels)[0]), labels)
+
+    def calibrated(self, calibration=None):
+        """A copy whose lines a `~specvit.stars.LineCalibration` corrects; by default the one that ships."""
+        calibration = LineCalibration.load() if calibration is None else calibration
+        corrected = copy.deepcopy(self)
+        corrected.correction = calibration.on(self.grid).to(self.label_range)
+        corrected.record = self.record | {"calibration": calibration.record}
+        return corrected
+
+    def correct(self, lines, labels, velocity=None):
+        """Normalised flux (n, n_pixels) of stars of ``velocity`` (n,) km/s with the correction of `calibrated`."""
+        return lines if self.correction is None else self.correction(lines, labels, velocity)
 
     def continuum(self, labels):
         """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5)."""
@@ -280,19 +295,9 @@ class Emulator(nn.Module):
                 width,
                 members,
             )
-            lines = (emulator._scale, basis.coefficients, basis.wave.size)
-            continuum = (emulator._continuum_scale, basis.continuum_coefficients, basis.continuum_wave.size)
-            train_networks(
-                [
-                    *((network, *lines) for network in emulator.networks),
-                    (emulator.continuum_network, *continuum),
-                ],
-                emulator.scaled(torch.as_tensor(stars.labels, dtype=torch.float32)).to(device),
-                steps=steps,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                progress=progress,
-            )
+            x = emulator.scaled(torch.as_tensor(stars.labels, dtype=torch.float32)).to(device)
+            options = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+            train_networks(emulator, basis, x, **options, progress=progress)
         emulator.eval().requires_grad_(False)
         emulator.record = {
             "labels": LABELS,
@@ -316,8 +321,8 @@ class Emulator(nn.Module):
         write_archive(path, _FORMAT, tensors, {"labels": LABELS, "record": self.record}, self.grid)
 
     @classmethod
-    def load(cls, path=None):
-        """Read an emulator; without `path`, the one that ships with the package (PFS MR).
+    def load(cls, path=None, *, calibrated=False):
+        """Read an emulator; without `path`, the one that ships (PFS MR); `calibrated`, if real stars are meant.
 
         Raises
         ------
@@ -342,7 +347,8 @@ class Emulator(nn.Module):
             emulator.record = archive.fields["record"]
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             raise ValueError(f"emulator: {path} lacks a part of an emulator ({error})") from error
-        return emulator.eval().requires_grad_(False)
+        emulator = emulator.eval().requires_grad_(False)
+        return emulator.calibrated() if calibrated else emulator
 
 
 def _mlp(*widths):

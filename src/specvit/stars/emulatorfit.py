@@ -119,7 +119,7 @@ def spectral_basis(library, grid, lsf_fraction, *, n_components=120, n_continuum
     )
 
 
-def train_networks(jobs, x, *, steps=8_000, batch_size=512, learning_rate=5e-3, progress=None):
+def train_networks(emulator, basis, x, *, steps=8_000, batch_size=512, learning_rate=5e-3, progress=None):
     """Regress coefficients of components on labels, by torch's global generator.
 
     The loss is the mean over stars of the *root* mean square flux error (not its square): a few odd cool
@@ -127,9 +127,11 @@ def train_networks(jobs, x, *, steps=8_000, batch_size=512, learning_rate=5e-3, 
 
     Parameters
     ----------
-    jobs : iterable of (network, scale, coefficients, n_samples)
-        ``network(x) * scale`` is to give the coefficients (n, k) of spectra of `n_samples` points. The scale,
-        a tensor (k,), is set to their standard deviation. The network comes back on the CPU.
+    emulator : Emulator
+        Its networks and their scales, which become the standard deviations of the coefficients, are set. They
+        stay on the CPU.
+    basis : SpectralBasis
+        What its components are from, with the coefficients that the networks are to give.
     x : tensor, shape (n, 5)
         What networks are given, see `Emulator.scaled`; on the device on which they are trained.
     steps, batch_size, learning_rate
@@ -137,6 +139,9 @@ def train_networks(jobs, x, *, steps=8_000, batch_size=512, learning_rate=5e-3, 
     progress : callable, optional
         Called with (step, loss) every 500 steps of each network.
     """
+    lines = (emulator._scale, basis.coefficients, basis.wave.size)
+    continuum = (emulator._continuum_scale, basis.continuum_coefficients, basis.continuum_wave.size)
+    jobs = [(network, *lines) for network in emulator.networks] + [(emulator.continuum_network, *continuum)]
     for network, scale, coefficients, n_samples in jobs:
         scale.copy_(torch.as_tensor(coefficients.std(0)))
         y = torch.as_tensor(coefficients, dtype=torch.float32, device=x.device)

@@ -34,7 +34,8 @@ def regrid_emulator(emulator: Emulator, grid: PixelGrid):
     Raises
     ------
     ValueError
-        If the grid is sharper than the emulator's, reaches beyond its wavelengths or is in another medium.
+        If the grid is sharper than the emulator's, reaches beyond its wavelengths or is in another medium,
+        or the emulator is calibrated, for optical depths do not average.
 
     Notes
     -----
@@ -43,6 +44,8 @@ def regrid_emulator(emulator: Emulator, grid: PixelGrid):
     the last few pixels. To be exact to the last pixel, fit an emulator to the library (`Emulator.fit`).
     """
     wave = emulator.wave
+    if emulator.correction is not None:
+        raise ValueError("emulator must not be calibrated: its correction belongs to its own resolution")
     if grid.medium != emulator.grid.medium:
         raise ValueError(f"grid must be in {emulator.grid.medium}, as the emulator is, got {grid.medium}")
     start, stop = grid.wave[0] - _NEEDED * grid.lsf_sigma[0], grid.wave[-1] + _NEEDED * grid.lsf_sigma[-1]

@@ -73,6 +73,11 @@ class Starlight:
         Labels of q_0; by default the middle of the emulator's range.
     device : str or torch.device
 
+    Raises
+    ------
+    ValueError
+        If the emulator is calibrated (`Emulator.calibrated`): corrected lines are not linear.
+
     Attributes
     ----------
     emulator : Emulator
@@ -86,6 +91,10 @@ class Starlight:
     """
 
     def __init__(self, emulator, *, max_velocity=None, centre=None, device="cpu"):
+        if emulator.correction is not None:
+            raise ValueError(
+                "emulator must not be calibrated: derivatives here are of lines linear in components"
+            )
         self.device, self.max_velocity = torch.device(device), max_velocity
         self._bank = None
         if max_velocity is not None:

@@ -59,6 +59,7 @@ class Observation:
             lines = emulator.lines(coefficients)
         else:
             lines = self.lines.normalised(coefficients, velocity, imperfections.numbers["lsf_scale"])
+        lines = emulator.correct(lines, labels, None if self.lines is None else velocity)
         lines = imperfections.distort_lines(lines)
         log_continuum = emulator.log_continuum(continuum)
         if self.moving:  # to first order in v/c, for the continuum is smooth
