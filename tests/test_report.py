@@ -14,6 +14,7 @@ from specvit.cli import evaluate as command
 from specvit.dataset import write_dataset
 from specvit.labels import LABELS
 from specvit.network import LabelRegressor, ViTConfig
+from specvit.predictors import Predictions
 from specvit.survey import Survey
 from specvit.weights import save_weights
 
@@ -28,12 +29,10 @@ def survey():
 class Slope:
     """Log g from the depth of the calcium triplet, roughly."""
 
-    label_names = ("logg",)
-
-    def predict(self, flux, return_std=False):
+    def predict_labels(self, flux, *, ivar=None, on_error="raise"):
         depth = np.median(flux[:, 3260:3280], 1) / np.median(flux, 1)
         mean = 3 + 10 * (depth - depth.mean())
-        return (mean, np.full(len(mean), 1.5)) if return_std else mean
+        return Predictions(("logg",), mean[:, None], np.full((len(mean), 1), 1.5), mean.shape)
 
 
 @pytest.fixture(scope="module")
