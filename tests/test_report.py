@@ -200,7 +200,7 @@ def test_evaluate_a_data_set(run, weights, survey, tmp_path, capsys):
     data = tmp_path / "data"
     write_dataset(survey, data, 60, progress=False)
     out = tmp_path / "report"
-    labels = ("--labels", "logg", "teff")
+    labels = ("--labels", "log g", "T_eff")
     assert run("--weights", weights, "--dataset", data, "--n", 4000, *labels, "--out", out) == 0
     table = pd.read_csv(out / "table.csv")
     assert set(table["label"]) == {"logg", "teff"} and set(table["kind"]) == {"predictor"}
