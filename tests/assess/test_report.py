@@ -10,6 +10,7 @@ from astropy.table import Table
 
 from specvit.assess import evaluate
 from specvit.assess.report import magnitude_cells, overall_cells, software_versions, write_report
+from specvit.predictors import Predictions
 from specvit.survey import Survey
 
 mpl.use("agg")
@@ -23,12 +24,10 @@ def survey():
 class Slope:
     """Log g from the depth of the calcium triplet, roughly."""
 
-    label_names = ("logg",)
-
-    def predict(self, flux, return_std=False):
+    def predict_labels(self, flux, *, ivar=None, on_error="raise"):
         depth = np.median(flux[:, 3260:3280], 1) / np.median(flux, 1)
         mean = 3 + 10 * (depth - depth.mean())
-        return (mean, np.full(len(mean), 1.5)) if return_std else mean
+        return Predictions(("logg",), mean[:, None], np.full((len(mean), 1), 1.5), mean.shape)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ def require_plain(survey):
     ------
     ValueError
         If the survey has imperfections or radial velocities, which a likelihood would have to describe, a
-        calibrated emulator, whose lines are not linear in components, or a noise under which limits do not exist.
+        calibrated emulator, whose lines are not linear in components, or a noise without limits.
     """
     if survey.augmentation != type(survey.augmentation)():
         raise ValueError(

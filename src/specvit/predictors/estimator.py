@@ -130,9 +130,9 @@ class LoggEstimator(Predictor):
     `~specvit.spectra.Flag`, in words by ``Flag.describe``: what was assumed of a spectrum, what it lacks,
     whether it or its labels lie outside of what was learned (32), or cannot be used at all (64, NaN).
 
-    Advantages: the most exact of the four where stars are like those learned from; σ of each star,
-    calibrated; thousands of spectra a second on a GPU. Disadvantages: training takes a GPU; the answer for
-    faint stars leans towards the middle of what was learned; it cannot tell why.
+    Advantages: the most exact of the four where stars are like those learned from; each star its own,
+    calibrated σ. Disadvantages: training takes a GPU; answers for faint stars lean towards the middle of what
+    was learned.
 
     Examples
     --------
@@ -246,14 +246,13 @@ class LoggEstimator(Predictor):
         """
         choices, (base, grid, record) = self._values(NetworkChoices), (None, self.grid, {})
         if self.weights is not None:
-            base, grid, record = self._agreeing(*load_weights(self.weights))
+            base, grid, record = load_weights(self.weights)
+            choices.check_against(self.weights, base, grid, self.grid)
         config = self._values(FitConfig, seed=FitConfig.seed_of(self.random_state, self.devices))
         config.take_device()
         plain, known = choices.plain if base is None else grid is None, base and base.label_names
         if validation is not None and not isinstance(X, SpectrumDataset):
-            raise TypeError(
-                "validation must be None unless X is a SpectrumDataset: spectra are held out of X"
-            )
+            raise TypeError("validation must be None unless X is a SpectrumDataset: it is held out of X")
         columns = None
         if is_source(X):
             given = {"y": y, "ivar": ivar, "medium": medium, "resolution": resolution}
@@ -261,9 +260,9 @@ class LoggEstimator(Predictor):
             source = self._source(X, validation, known, grid, config)
         else:
             grid = grid_to_learn(grid, plain)
-            options = {"medium": medium, "resolution": resolution}
-            options |= {"on_error": on_error, "lower_resolution": lower_resolution}
-            flux, weight, y = self._training_arrays(X, y, grid, ivar=ivar, **options)
+            given = {"ivar": ivar, "medium": medium, "resolution": resolution}
+            given |= {"on_error": on_error, "lower_resolution": lower_resolution}
+            flux, weight, y = self._training_arrays(X, y, grid, **given)
             names, values = label_columns(y, self.labels, known)
             columns = names if y.ndim == 2 else None
             source = ArraySource(flux, weight, names, values, known=known, grid=grid)
@@ -278,17 +277,11 @@ class LoggEstimator(Predictor):
             return SurveySource(X, self.labels, known, grid=grid)
         if not isinstance(validation, SpectrumDataset | None):
             raise TypeError(f"validation must be a SpectrumDataset, got {type(validation).__name__}")
-        held_out = {"fraction": config.validation_fraction, "seed": config.seed}
-        return DatasetSource(X, validation, self.labels, known, grid=grid, **held_out)
+        return DatasetSource(X, validation, self.labels, known, config, grid=grid)
 
     def _values(self, cls, **more):
         """A configuration from the parameters of its fields' names, and `more`."""
         return cls(**{f.name: getattr(self, f.name) for f in fields(cls) if f.name not in more}, **more)
-
-    def _agreeing(self, regressor, grid, record):
-        """What was loaded, if the parameters agree with it."""
-        self._values(NetworkChoices).check_against(self.weights, regressor, grid, self.grid)
-        return regressor, grid, record
 
     # -- predicting --------------------------------------------------------------------------------
 
@@ -317,9 +310,8 @@ class LoggEstimator(Predictor):
             )
         if getattr(self, "_loaded", (None,))[0] != self.weights:  # once, and again if `weights` is set anew
             self._loaded = (self.weights, *load_weights(self.weights))
-        return self._agreeing(*self._loaded[1:])
-
-    # -- keeping -----------------------------------------------------------------------------------
+        self._values(NetworkChoices).check_against(*self._loaded[:3], self.grid)
+        return self._loaded[1:]
 
     def save(self, path):
         """Write the network to a safetensors file that `load`, or `weights`, takes.

@@ -142,7 +142,7 @@ class Emulator(nn.Module):
         return corrected
 
     def correct(self, lines, labels, velocity=None):
-        """Normalised flux (n, n_pixels) of stars of ``velocity`` (n,) km/s with the correction of `calibrated`."""
+        """Normalised flux of stars of ``velocity`` (n,) km/s, (n, n_pixels), corrected if `calibrated`."""
         return lines if self.correction is None else self.correction(lines, labels, velocity)
 
     def continuum(self, labels):
@@ -322,7 +322,7 @@ class Emulator(nn.Module):
 
     @classmethod
     def load(cls, path=None, *, calibrated=False):
-        """Read an emulator; without `path`, the one that ships (PFS MR); `calibrated`, if real stars are meant.
+        """Read an emulator; without `path`, the one that ships (PFS MR); `calibrated`, for real stars.
 
         Raises
         ------

@@ -179,21 +179,19 @@ class DatasetSource(Source):
     ----------
     dataset : SpectrumDataset
     validation : SpectrumDataset or None
-        By default the share `fraction` is held out of `dataset`, at most 20,000 spectra, in pieces
+        By default the share `validation_fraction` is held out of `dataset`, at most 20,000 spectra, in pieces
         of neighbours; none of fewer than 100.
     labels, known, grid
         As for `SurveySource`.
-    fraction : float
-        Share held out.
-    seed : int
-        Of what is held out.
+    config : FitConfig
+        Says how large a share is held out, and the seed of it.
     """
 
-    def __init__(self, dataset, validation, labels, known, *, grid, fraction, seed):
+    def __init__(self, dataset, validation, labels, known, config, *, grid):
         self.offered = tuple(dataset.label_names)
         learned = labels_to_learn(labels, self.offered, known)
         if validation is None:
-            self.train, self.held_out = self._split(dataset, fraction, seed)
+            self.train, self.held_out = self._split(dataset, config.validation_fraction, config.seed)
         else:
             self._check_alike(dataset, validation)
             self.train, self.held_out = dataset, validation
