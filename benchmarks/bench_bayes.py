@@ -46,7 +46,7 @@ for magnitude in arguments.magnitudes:
     expected, spread = 1 - variance.mean(), variance.std() / len(variance) ** 0.5
     print(f"{magnitude:5.1f} {expected:9.4f} {spread:7.4f} ", end="")
     print(f"{limit.r2[k]:7.4f} ", end="")
-    print(f"{limit.r2_error[k]:7.4f} {limit.r2_achieved[k]:9.4f} {limit.mae[k]:7.4f} ", end="")
+    print(f"{limit.r2_err[k]:7.4f} {limit.r2_achieved[k]:9.4f} {limit.mae[k]:7.4f} ", end="")
     print(f"{limit.rmse[k]:7.4f} {limit.coverage[k]:6.3f} {limit.coverage.mean():6.3f} ", end="")
     print(
         f"{np.median(post.ess):6.0f} {post.ess.min():6.0f} {post.flagged.mean():8.3f} {seconds:6.1f}",

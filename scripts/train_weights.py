@@ -8,6 +8,11 @@ too); --batch-size is then that of each of them. Run again with the same --check
 interrupted run: one that --max-minutes has stopped before its last step says so, writes no weights and
 exits with status 3 (torchrun makes that 1). When the last step is done the errors are calibrated and
 measured on fresh stars, and FILE is written with the whole record in it.
+
+SURVEY "any", stars seen by instruments at random, trains a network that is told of the instrument and gives
+the correlations of its errors; --start with weights of another survey extends these. For example
+
+    python scripts/train_weights.py any --steps 60000 --devices 2 --start pfs-mr --out any.safetensors
 """
 
 import argparse
@@ -19,15 +24,20 @@ import time
 import uuid
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from specvit import __version__
 from specvit.assess import score_survey
+from specvit.assess.instrumentcells import score_cells
 from specvit.labels import LABELS
 from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
+from specvit.network.cellcalibration import calibrate_cells
 from specvit.network.conformal import calibrate
+from specvit.network.extension import extend_regressor
 from specvit.network.processes import leave, own_device, process_rank
 from specvit.survey import Survey
+from specvit.survey.streams import CALIBRATION, SCALING, VALIDATION
 from specvit.weights import load_weights, save_weights
 
 UNFINISHED = 3  # exit status
@@ -64,14 +74,19 @@ parser.add_argument("--magnitude", type=float, nargs=2, metavar=("LOW", "HIGH"),
 parser.add_argument("--learning-rate", type=float, default=6e-4)
 parser.add_argument("--beta", type=float, default=0.5)
 parser.add_argument("--ema", type=float, default=0.999)
-parser.add_argument("--config", default="{}", help="changes to ViTConfig.default(), as JSON")
+parser.add_argument("--config", default="{}", help="changes to ViTConfig(), as JSON")
 parser.add_argument("--start", help="weights to start from instead of random ones")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--checkpoints")
 parser.add_argument("--max-minutes", type=float, help="of training in this call")
 parser.add_argument("--finish-now", action="store_true", help="write weights whatever step is reached")
 parser.add_argument("--no-compile", action="store_true")
+parser.add_argument("--validation-size", type=int, default=8192)
 parser.add_argument("--score-size", type=int, default=20_000)
+parser.add_argument(
+    "--calibration-size", type=int, help="spectra; default: 4 times the score size, any: 200 000"
+)
+parser.add_argument("--line-correction", help="any: .npy of ratios by which optical depths are multiplied")
 parser.add_argument("--revision", default="unknown", help="git revision, for the record")
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 arguments = parser.parse_args()
@@ -80,7 +95,20 @@ if arguments.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
 
 begun = time.time()
 rank, device = process_rank(arguments.devices), own_device(arguments.device)
-survey = Survey(arguments.survey, seed=arguments.seed, magnitude=arguments.magnitude)
+any_instrument = arguments.survey == "any"
+library = {}
+if arguments.line_correction:
+    library["line_correction"] = np.load(arguments.line_correction)
+
+
+def survey_of(seed):
+    """The survey to train on; another seed, other stars."""
+    if any_instrument:
+        return Survey("any", seed=seed, **library)
+    return Survey(arguments.survey, seed=seed, magnitude=arguments.magnitude)
+
+
+survey = survey_of(arguments.seed)
 config = TrainingConfig(
     max_steps=arguments.steps,
     learning_rate=arguments.learning_rate,
@@ -97,17 +125,22 @@ config = TrainingConfig(
 torch.manual_seed(arguments.seed)
 if arguments.start:
     regressor, _, earlier = load_weights(arguments.start)
+    if any_instrument:
+        regressor = extend_regressor(regressor, encoding="instrument", covariance=True)
 else:
-    regressor, earlier = LabelRegressor.build(ViTConfig.default(**json.loads(arguments.config)), LABELS), None
-    sample = [survey.draw(2000, stream=2**40 + i, device=device).labels.cpu() for i in range(10)]
+    shape = ViTConfig(**json.loads(arguments.config))
+    kind = {"encoding": "instrument", "covariance": True} if any_instrument else {}
+    regressor, earlier = LabelRegressor.build(shape, LABELS, **kind), None
+    sample = [survey.draw(2000, stream=SCALING + i, device=device).labels.cpu() for i in range(10)]
     regressor.fit_label_scaling(torch.cat(sample))
 regressor.to(device)
 
-# Streams from 2**41 on are never trained on.
-held_out = Survey(arguments.survey, seed=arguments.seed + 1, magnitude=arguments.magnitude)
+# Streams that are never trained on.
+held_out = survey_of(arguments.seed + 1)
+n_validation = max(1, arguments.validation_size // 1024)
 validation = [
-    (batch.flux, batch.ivar, batch.labels)
-    for batch in (held_out.draw(1024, stream=2**41 + i, device=device) for i in range(8))
+    held_out.draw(min(1024, arguments.validation_size), stream=VALIDATION + i, device=device).training
+    for i in range(n_validation)
 ]
 history = train(
     regressor,
@@ -136,10 +169,11 @@ if not (finished or arguments.finish_now):
     print("Not finished, so no weights are written: run the same command again to go on")
     sys.exit(UNFINISHED)
 
+size = arguments.calibration_size or (200_000 if any_instrument else 4 * arguments.score_size)
 fresh = (
-    held_out.draw(1000, stream=2**42 + i, device=device) for i in range(arguments.score_size // 1000 * 4)
+    held_out.draw(1000, stream=CALIBRATION + i, device=device).training for i in range(max(1, size // 1000))
 )
-calibrate(regressor, ((batch.flux, batch.ivar, batch.labels) for batch in fresh))
+(calibrate_cells if any_instrument else calibrate)(regressor, fresh)
 figures = {
     name: score_survey(
         regressor, Survey(name, seed=arguments.seed + 2), n=arguments.score_size, device=device
@@ -153,8 +187,17 @@ for name, table in figures.items():
         print(
             f"  {magnitude:>5}  R2 {logg['r2']:.4f}  MAE {logg['mae']:.4f}  coverage {logg['coverage']:.3f}"
         )
+if any_instrument:
+    figures["any"] = score_cells(regressor, n=max(20, arguments.score_size // 5), device=device, **library)
+    print("any: R, window, S/N per native pixel")
+    for row in figures["any"]:
+        logg = row["logg"]
+        print(
+            f"  {row['resolving_power']:.0f} {row['low']:.0f}-{row['high']:.0f} {row['snr']:.0f}  R2 "
+            f"{logg['r2']:.4f}  MAE {logg['mae']:.4f}  coverage {logg['coverage']:.3f}"
+        )
 record = {
-    "survey": repr(survey),
+    "survey": survey.to_dict() if any_instrument else repr(survey),
     "command": "python scripts/train_weights.py "
     + shlex.join(Path(word).name if "/" in word else word for word in sys.argv[1:]),
     "seed": arguments.seed,

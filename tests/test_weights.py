@@ -1,6 +1,7 @@
 """Weights files: what they hold, and what is refused."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,13 @@ from specvit.grid import PFS_MR
 from specvit.network import LabelRegressor, ViTConfig
 from specvit.weights import BUNDLED, list_weights, load_weights, save_weights
 
+DATA = Path(specvit.__file__).parent / "data"
+
+SMALL = ViTConfig(n_pixels=96, width=16, depth=1, heads=2, mlp=32, patch_size=32)
+
 
 def bundled(name):
-    """Path of a file of weights that ships."""
-    return Path(specvit.__file__).parent / "data" / f"weights_{name}.safetensors"
-
-
-SMALL = ViTConfig.default(n_pixels=96, width=16, depth=1, heads=2, mlp=32, patch_size=32)
+    return DATA / f"weights_{name}.safetensors"
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_half_precision_moves_predictions_little(regressor, tmp_path):
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def testbundled(name):
+def test_bundled(name):
     path = bundled(name)
     assert path.stat().st_size <= 20e6
     regressor, grid, record = load_weights(name)
@@ -73,6 +74,10 @@ def testbundled(name):
         assert record[key], key
     with safe_open(str(path), framework="pt") as archive:
         assert json.loads(archive.metadata()["record"]) == record == list_weights()[name]
+        # Every field is written out: what the defaults of the configuration are does not matter.
+        written = json.loads(archive.metadata()["regressor"])["config"]
+        assert set(written) == {field.name for field in fields(ViTConfig)}
+        assert written == regressor.config.to_dict()
         assert all(torch.isfinite(archive.get_tensor(key)).all() for key in archive.keys())  # noqa: SIM118
 
 
@@ -85,7 +90,7 @@ def truncated(path):
 
 
 def emulator(path):
-    path.write_bytes((bundled("pfs-mr").parent / "emulator_pfs_mr.safetensors").read_bytes())
+    path.write_bytes((DATA / "emulator_pfs_mr.safetensors").read_bytes())
 
 
 def lacking(path):
@@ -103,6 +108,14 @@ def of_other_sizes(path):
     save_file(tensors, str(path), metadata=metadata | {"regressor": json.dumps(description)})
 
 
+def bit_flipped(path):
+    regressor = LabelRegressor.build(SMALL, ("teff", "logg"))
+    save_weights(path, regressor)
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 64
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -114,6 +127,7 @@ def of_other_sizes(path):
         (emulator, "is not a file of format specvit-weights-1 .*specvit-emulator-1"),
         (lacking, "does not hold the model that its header describes"),
         (of_other_sizes, "does not hold the model that its header describes"),
+        (bit_flipped, "is damaged, its numbers or header are not those that were written"),
     ],
 )
 def test_hostile_files(tmp_path, make, message):

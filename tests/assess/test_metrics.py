@@ -9,6 +9,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from specvit.assess import DEFINITIONS, METRICS, figures_of_merit, label_metrics, score_survey
 from specvit.assess.metrics import bootstrap_errors, bootstrap_weights
 from specvit.survey import Survey
+from specvit.survey.streams import SCORING
 
 
 def reference(truth, prediction, sigma):
@@ -129,7 +130,7 @@ class Oracle:
     label_scale = torch.ones(5)
 
     def __init__(self, survey):
-        self.truth = iter(survey.draw(50, stream=2**43 + k).labels for _ in range(2) for k in range(4))
+        self.truth = iter(survey.draw(50, stream=SCORING + k).labels for _ in range(2) for k in range(4))
 
     def predict(self, flux, ivar):
         truth = next(self.truth)

@@ -12,6 +12,7 @@ from specvit.grid import FWHM_PER_SIGMA
 from specvit.spectra import SpectrumError
 from specvit.stars import regrid_emulator
 from specvit.survey import LabelPrior, SNRNoise
+from specvit.survey.streams import EVALUATION
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "plot_other_spectrograph.py"
 WINDOWS = [(7590.0, 7700.0), (8120.0, 8350.0)]
@@ -52,7 +53,7 @@ def test_the_survey_is_as_described(survey):
 
 
 def test_an_estimator_learns_it(survey, estimator):
-    stars = survey.draw(400, stream=2**44)
+    stars = survey.draw(400, stream=EVALUATION)
     truth = stars.labels[:, 1].numpy()
     logg, sigma = estimator.predict(stars.flux.numpy(), ivar=stars.ivar.numpy(), return_std=True)
     assert np.isfinite(logg).all() and (sigma > 0).all()

@@ -121,3 +121,28 @@ def test_the_caller_s_tensors_are_not_written_to(spectra):
     encode(flux, ivar)
     assert torch.equal(flux, before[0])
     assert torch.equal(ivar, before[1])
+
+
+def test_the_instrument_is_seen_where_the_spectrum_is(spectra):
+    flux, ivar = spectra
+    lsf = torch.linspace(0, 2, 101, dtype=torch.float64).expand(6, -1)
+    sampling = torch.arange(6, dtype=torch.float64) - 1
+    x, valid = encode(flux, ivar, "instrument", lsf, sampling)
+    weighted, _ = encode(flux, ivar)
+    assert torch.equal(x[:, :2], weighted) and valid.all()
+    seen = ivar > 0
+    torch.testing.assert_close(x[:, 2], lsf * seen)
+    torch.testing.assert_close(x[:, 3], sampling[:, None] * seen)
+
+
+def test_an_instrument_not_told_is_the_grids_own(spectra):
+    x, _ = encode(*spectra, "instrument")
+    zero = torch.zeros(6)
+    assert torch.equal(x, encode(*spectra, "instrument", zero, zero)[0])
+    assert not x[:, 2:].any()
+
+
+@pytest.mark.parametrize("name", ["lsf", "sampling"])
+def test_the_instrument_must_be_that_of_the_spectra(spectra, name):
+    with pytest.raises(ValueError, match=f"{name} must have shape"):
+        encode(*spectra, "instrument", **{name: torch.zeros(5)})

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from specvit.network.losses import gaussian_nll, masked_mean, pointwise_loss
+from specvit.network.heads import correlation_factor
+from specvit.network.losses import correlation_nll, gaussian_nll, masked_mean, pointwise_loss
 
 MEAN, LOG_SIGMA, TARGET = torch.randn(
     3, 50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
@@ -46,3 +47,38 @@ def test_loss_and_sigma_must_fit():
 def test_masked_mean():
     assert masked_mean(torch.tensor([1.0, math.nan, 3.0]), torch.tensor([True, False, True])) == 2
     assert masked_mean(torch.tensor([math.nan]), torch.tensor([False])) == 0
+
+
+def _factor(n, k, seed=4):
+    off = torch.randn(n, k * (k - 1) // 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return correlation_factor(off, k)
+
+
+def test_marginal_and_correlation_terms_make_the_joint_likelihood():
+    """Against torch's multivariate normal of covariance σ K Kᵀ σ."""
+    mean, log_sigma, target = torch.randn(
+        3, 40, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64
+    )
+    factor = _factor(40, 4)
+    scale = log_sigma.exp()
+    covariance = scale[:, :, None] * (factor @ factor.mT) * scale[:, None, :]
+    expected = -torch.distributions.MultivariateNormal(mean, covariance).log_prob(target)
+    total = gaussian_nll(mean, log_sigma, target) + correlation_nll(mean, log_sigma, factor, target)
+    torch.testing.assert_close(total.sum(1), expected)
+
+
+def test_correlations_leave_mean_and_sigma_as_they_are():
+    mean, log_sigma = MEAN.clone().requires_grad_(), LOG_SIGMA.clone().requires_grad_()
+    factor = _factor(50, 2).requires_grad_()
+    correlation_nll(mean, log_sigma, factor, TARGET, beta=0.5).sum().backward()
+    assert mean.grad is None and log_sigma.grad is None
+    assert factor.grad.abs().sum() > 0
+
+
+def test_a_factor_is_that_of_correlations():
+    factor = _factor(20, 5)
+    correlation = factor @ factor.mT
+    torch.testing.assert_close(correlation.diagonal(dim1=1, dim2=2), torch.ones(20, 5, dtype=torch.float64))
+    assert torch.equal(factor, factor.tril())
+    assert (torch.linalg.eigvalsh(correlation) > 0).all()
+    torch.testing.assert_close(correlation_factor(torch.zeros(1, 10), 5), torch.eye(5)[None])

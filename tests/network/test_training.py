@@ -38,7 +38,7 @@ class Batches:
 
 def make_regressor(dropout=0.0, **kwargs):
     torch.manual_seed(0)
-    config = ViTConfig(
+    config = ViTConfig.reference(
         n_pixels=N_PIXELS,
         patch_size=8,
         width=16,
@@ -217,7 +217,7 @@ def test_resume_from_a_path_and_refusals(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.ckpt"):
         run(resume=tmp_path / "nowhere.ckpt")
     other = LabelRegressor.build(
-        ViTConfig(n_pixels=N_PIXELS, width=16, heads=2, depth=2), ("a", "b"), encoding="none"
+        ViTConfig.reference(n_pixels=N_PIXELS, width=16, heads=2, depth=2), ("a", "b"), encoding="none"
     )
     with pytest.raises(ValueError, match="regressor of another shape"):
         run(other, resume=tmp_path / "last.ckpt")

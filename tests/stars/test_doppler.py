@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy import stats
 
+from specvit.constants import SPEED_OF_LIGHT
 from specvit.grid import FWHM_PER_SIGMA, PFS_MR, PixelGrid
 from specvit.stars import Emulator, regrid_emulator
 from specvit.stars.doppler import DopplerSampler, moving_lines, velocity_reach
 from specvit.stars.emulator import NATIVE_LSF_FRACTION
 from specvit.stars.lsfbank import LsfBank
-from specvit.stars.smoothing import SPEED_OF_LIGHT
 from specvit.survey import SNRNoise, Survey, Velocities
 
 GIANT = [4700.0, 2.2, -0.4, 0.15, -0.05]
@@ -131,9 +131,7 @@ class TestVelocities:
 class TestRegrid:
     def test_is_the_library_smoothed_at_once(self, library, emulator):
         """Against the library's own spectra on the other grid: as good as the emulator is on its own."""
-        from specvit.stars.smoothing import smooth_library
-
-        truth = smooth_library(library, COARSE.lsf_sigma, COARSE.wave)
+        truth = library.smoothed(COARSE.lsf_sigma, COARSE.wave)
         with torch.no_grad():
             made = (
                 regrid_emulator(emulator, COARSE)

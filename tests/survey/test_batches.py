@@ -18,7 +18,7 @@ class Numbers:
     def draw(self, size, *, stream, stars=None, device="cpu"):
         row = torch.arange(size)
         flux = torch.stack([1000 * (stream if stars is None else stars) + row, 1000 * stream + row], 1)
-        return SimpleNamespace(flux=flux, ivar=row, labels=row)
+        return SimpleNamespace(training=(flux, row, row))
 
 
 def spectra(batches):

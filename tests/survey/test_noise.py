@@ -38,8 +38,8 @@ def test_magnitude_is_that_of_the_mean_fnu():
 
 def test_variance_is_photons_and_background():
     noise = PFSNoise()
-    assert (noise.variance(np.full(4096, -50.0)) == noise.background_variance).all()
-    assert noise.variance(np.full(4096, 100.0)) - noise.background_variance == pytest.approx(100)
+    assert (noise.count_variance(np.full(4096, -50.0)) == noise.background_variance).all()
+    assert noise.count_variance(np.full(4096, 100.0)) - noise.background_variance == pytest.approx(100)
 
 
 PARTS = ("sky", "stray", "dark", "read", "skysys")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
-from specvit.constants import ONE_SIGMA
+from specvit.constants import ONE_SIGMA, SIGMA_PER_MAD
 from specvit.network.conformal import predict_batches
 from specvit.network.inputs import SNR_DEFINITION
+from specvit.survey.streams import SCORING
 
 __all__ = [
     "DEFINITIONS",
@@ -147,7 +148,7 @@ def label_metrics(truth, prediction, sigma=None):
 
 
 def score_survey(
-    regressor, survey, *, n=20_000, magnitudes=None, device="cpu", stream=2**43, batch_size=1000
+    regressor, survey, *, n=20_000, magnitudes=None, device="cpu", stream=SCORING, batch_size=1000
 ):
     """Metrics of every label at single magnitudes, on stars drawn afresh.
 
@@ -227,7 +228,7 @@ def _weighted(truth, residual, sigma, weights):
     ]
     total, t, t2, e, e2, absolute, with_sigma, one, two = (weights @ np.stack(columns, 1)).T
     count = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights, 1)], 1)
-    scatter = 1.4826 * _median_deviation(residual, count)
+    scatter = SIGMA_PER_MAD * _median_deviation(residual, count)
     inside = _between(residual, count, -3 * scatter, 3 * scatter)
     with np.errstate(invalid="ignore", divide="ignore"):  # 0/0 is NaN, as documented
         spread = np.full_like(t, np.nan) if constant else t2 - t**2 / total

@@ -3,17 +3,26 @@
 from specvit.constants import FWHM_PER_SIGMA
 from specvit.grid.air import air_to_vacuum, vacuum_to_air
 from specvit.grid.edges import edges_from_centres
+from specvit.grid.instruments import INSTRUMENTS, TELLURIC, Instrument, find_instrument
+from specvit.grid.native import native_edges, relative_lsf, relative_sampling
 from specvit.grid.pixelgrid import PFS_MR, PixelGrid
 from specvit.grid.resample import Resampled, Resampler, matching_sigma
 
 __all__ = [
     "FWHM_PER_SIGMA",
+    "INSTRUMENTS",
     "PFS_MR",
+    "TELLURIC",
+    "Instrument",
     "PixelGrid",
     "Resampled",
     "Resampler",
     "air_to_vacuum",
     "edges_from_centres",
+    "find_instrument",
     "matching_sigma",
+    "native_edges",
+    "relative_lsf",
+    "relative_sampling",
     "vacuum_to_air",
 ]

@@ -10,7 +10,16 @@ import torch
 
 from specvit.checks import check_choice
 
-__all__ = ["ENCODINGS", "SNR_DEFINITION", "encode", "median_snr", "n_channels"]
+__all__ = [
+    "ENCODINGS",
+    "SNR_DEFINITION",
+    "encode",
+    "masked_median",
+    "median_snr",
+    "n_channels",
+    "per_pixel",
+    "usable",
+]
 
 #: The one definition of the S/N of a spectrum, for records.
 SNR_DEFINITION = "median over valid pixels of flux * sqrt(ivar)"
@@ -92,6 +101,20 @@ def _weighted(flux, ivar):
     return torch.stack([weight * departure / FEATURE_SIZE, information], dim=1), valid
 
 
+def _instrument(flux, ivar, lsf, sampling):
+    """Four channels: those of ``weighted``, then what the instrument is, 0 where a pixel is masked."""
+    x, valid = _weighted(flux, ivar)
+    mask = usable(flux, ivar)
+    told = [torch.zeros_like(flux) if one is None else per_pixel(one, flux) for one in (lsf, sampling)]
+    return torch.cat([x, torch.stack([one.masked_fill(~mask, 0) for one in told], dim=1)], dim=1), valid
+
+
+def per_pixel(values, like):
+    """Values of each spectrum (n,) or of each pixel, as the latter: (n, n_pixels), of the type of `like`."""
+    values = values.to(like.dtype)
+    return (values[:, None] if values.ndim == 1 else values).expand_as(like)
+
+
 def _median(flux, ivar):
     """One channel: flux scaled to a median of 0.5, the reference's normalisation; masked pixels at 0.5."""
     mask = usable(flux, ivar)
@@ -106,7 +129,12 @@ def _none(flux, ivar):
 
 
 #: Input encodings by name: the function and its number of channels.
-ENCODINGS = {"weighted": (_weighted, 2), "median": (_median, 1), "none": (_none, 1)}
+ENCODINGS = {
+    "weighted": (_weighted, 2),
+    "instrument": (_instrument, 4),
+    "median": (_median, 1),
+    "none": (_none, 1),
+}
 
 
 def n_channels(encoding):
@@ -115,8 +143,8 @@ def n_channels(encoding):
     return ENCODINGS[encoding][1]
 
 
-def encode(flux, ivar, encoding="weighted"):
-    """Network input from flux and inverse variance.
+def encode(flux, ivar, encoding="weighted", lsf=None, sampling=None):
+    """Network input from flux, inverse variance and, for ``instrument``, what saw them.
 
     Parameters
     ----------
@@ -124,9 +152,13 @@ def encode(flux, ivar, encoding="weighted"):
         Observed flux in any unit. Where `ivar` is 0 it may be anything, NaN included.
     ivar : Tensor, shape (n, n_pixels)
         Inverse variance of `flux`; 0 says that nothing is known.
-    encoding : {"weighted", "median", "none"}
+    encoding : {"weighted", "instrument", "median", "none"}
         ``weighted``: two channels, flux shrunk by its noise and log information per pixel.
+        ``instrument``: four channels, these two, `lsf` and `sampling`.
         ``median``: one channel, flux of median 0.5. ``none``: one channel, values unchanged.
+    lsf, sampling : Tensor, shape (n,) or (n, n_pixels), optional
+        log2 of the line spread function's σ and of the native pixels' width, each over the grid's; 0, the
+        grid's own, without them. Other encodings do not look at them.
 
     Returns
     -------
@@ -152,4 +184,12 @@ def encode(flux, ivar, encoding="weighted"):
             "flux and ivar must have one shape (n, n_pixels), "
             f"got {tuple(flux.shape)} and {tuple(ivar.shape)}"
         )
+    if encoding == "instrument":
+        for name, value in (("lsf", lsf), ("sampling", sampling)):
+            if value is not None and value.shape not in (flux.shape, flux.shape[:1]):
+                raise ValueError(
+                    f"{name} must have shape (n,) or that of flux, {tuple(flux.shape)}, got "
+                    f"{tuple(value.shape)}"
+                )
+        return _instrument(flux, ivar, lsf, sampling)
     return ENCODINGS[encoding][0](flux, ivar)

@@ -6,19 +6,14 @@ import torch
 from torch import nn
 
 from specvit.checks import check_choice
+from specvit.network.cells import describe, interpolate_cells
+from specvit.network.heads import n_outputs_of, split_heads
 from specvit.network.inputs import encode, median_snr, n_channels
 from specvit.network.vit import SpectrumViT, ViTConfig
 
 __all__ = ["LabelRegressor"]
 
-LOG_SIGMA_RANGE = (-7.0, 3.0)
 LABEL_SCALINGS = ("minmax", "none", "standard")
-
-
-def soft_bound(x, low, high):
-    """Smoothly confine `x` to (low, high); nearly the identity well inside."""
-    middle, half = 0.5 * (low + high), 0.5 * (high - low)
-    return middle + half * torch.tanh((x - middle) / half)
 
 
 def interpolate(x, xp, fp):
@@ -36,15 +31,18 @@ class LabelRegressor(nn.Module):
     Parameters
     ----------
     config : ViTConfig
-        Shape of the network. Its `in_channels` must be the encoding's, its `n_outputs` the number of
-        labels, twice that where heteroscedastic; `LabelRegressor.build` sets both.
+        Shape of the network. Its `in_channels` must be the encoding's, its `n_outputs` the number k of
+        labels, 2 k where heteroscedastic, k (k + 3)/2 with their correlations; `LabelRegressor.build` sets
+        both.
     label_names : sequence of str
-    encoding : {"weighted", "median", "none"}
+    encoding : {"weighted", "instrument", "median", "none"}
         What the network sees, see `specvit.network.encode`.
     label_scaling : {"standard", "minmax", "none"}
         How `fit_label_scaling` sets centre and scale.
     heteroscedastic : bool
         Predict a σ for each label and spectrum besides the mean.
+    covariance : bool
+        Predict how the errors of the labels are correlated, too.
     wavelength : array-like of float, shape (n_pixels,), optional
         Wavelengths of the pixels in Å, for ``position="pipe"``.
 
@@ -54,7 +52,23 @@ class LabelRegressor(nn.Module):
         label = label_centre + label_scale · z; 0 and 1 until set.
     calibration_snr : Tensor, shape (k,)
     calibration_factor : Tensor, shape (k, n_labels)
-        Factors on σ at these signal-to-noise ratios: linear in log10(S/N) between, constant beyond.
+        Factors on σ at these signal-to-noise ratios: linear in log10(S/N) between, constant beyond. For the
+        encoding ``instrument`` of shape (a, b, k, n_labels), at the relative line spread functions
+        `calibration_lsf` (a,) and coverages `calibration_coverage` (b,), too.
+    correlation_shrinkage : Tensor, shape ()
+        Share of the predicted correlations that calibration has taken away; with `covariance` only.
+
+    See Also
+    --------
+    specvit.LoggEstimator : The same with spectra in and tables out.
+    specvit.network.train : Trains one.
+
+    Examples
+    --------
+    >>> regressor = LabelRegressor.build(ViTConfig(n_pixels=64, width=16, depth=1, mlp=16), ("logg", "teff"))
+    >>> mean, sigma = regressor.predict(torch.ones(3, 64), torch.full((3, 64), 100.0))
+    >>> tuple(mean.shape), bool((sigma > 0).all())
+    ((3, 2), True)
     """
 
     def __init__(
@@ -65,6 +79,7 @@ class LabelRegressor(nn.Module):
         encoding="weighted",
         label_scaling="standard",
         heteroscedastic=True,
+        covariance=False,
         wavelength=None,
     ):
         super().__init__()
@@ -72,15 +87,19 @@ class LabelRegressor(nn.Module):
         if not label_names or len(set(label_names)) != len(label_names):
             raise ValueError(f"label_names must be one or more different names, got {label_names!r}")
         check_choice("label_scaling", label_scaling, LABEL_SCALINGS)
-        n_outputs = len(label_names) * (2 if heteroscedastic else 1)
-        for name, needed in (("in_channels", n_channels(encoding)), ("n_outputs", n_outputs)):
+        if covariance and not heteroscedastic:
+            raise ValueError("covariance=True needs heteroscedastic=True")
+        needed_outputs = n_outputs_of(len(label_names), heteroscedastic, covariance)
+        for name, needed in (("in_channels", n_channels(encoding)), ("n_outputs", needed_outputs)):
             if getattr(config, name) != needed:
                 raise ValueError(
-                    f"config.{name} must be {needed} for encoding={encoding!r}, {len(label_names)} labels "
-                    f"and heteroscedastic={heteroscedastic}, got {getattr(config, name)}"
+                    f"config.{name} must be {needed} for encoding={encoding!r}, {len(label_names)} labels, "
+                    f"heteroscedastic={heteroscedastic} and covariance={covariance}, got "
+                    f"{getattr(config, name)}"
                 )
         self.config, self.label_names, self.encoding = config, label_names, encoding
         self.label_scaling, self.heteroscedastic = label_scaling, bool(heteroscedastic)
+        self.covariance = bool(covariance)
         self.wavelength = None if wavelength is None else [float(value) for value in wavelength]
         self.network = SpectrumViT(config, wavelength)
         self.register_buffer("label_centre", torch.zeros(len(label_names)))
@@ -92,43 +111,50 @@ class LabelRegressor(nn.Module):
             else torch.full((1, len(label_names)), torch.nan)
         )
         self.register_buffer("calibration_snr", torch.ones(1))
+        if encoding == "instrument":
+            self.register_buffer("calibration_lsf", torch.zeros(1))
+            self.register_buffer("calibration_coverage", torch.ones(1))
+            factor = factor[None, None]
         self.register_buffer("calibration_factor", factor)
+        if covariance:
+            self.register_buffer("correlation_shrinkage", torch.zeros(()))
 
     @classmethod
-    def build(cls, config, label_names, *, encoding="weighted", heteroscedastic=True, **kwargs):
+    def build(
+        cls, config, label_names, *, encoding="weighted", heteroscedastic=True, covariance=False, **kwargs
+    ):
         """A regressor whose configuration's channels and outputs are set to fit the rest."""
         label_names = (label_names,) if isinstance(label_names, str) else tuple(label_names)
         fitted = {
             "in_channels": n_channels(encoding),
-            "n_outputs": len(label_names) * (2 if heteroscedastic else 1),
+            "n_outputs": n_outputs_of(len(label_names), heteroscedastic, covariance),
         }
         config = ViTConfig.from_dict({**config.to_dict(), **fitted})
-        return cls(config, label_names, encoding=encoding, heteroscedastic=heteroscedastic, **kwargs)
+        kwargs |= {"heteroscedastic": heteroscedastic, "covariance": covariance}
+        return cls(config, label_names, encoding=encoding, **kwargs)
 
     @property
     def n_labels(self):
         """Number of labels."""
         return len(self.label_names)
 
-    def encode(self, flux, ivar):
+    def encode(self, flux, ivar, lsf=None, sampling=None):
         """Network input (n, channels, n_pixels) in the weights' precision, and validity (n,)."""
-        x, valid = encode(flux, ivar, self.encoding)
+        x, valid = encode(flux, ivar, self.encoding, lsf, sampling)
         return x.to(self.label_scale.dtype), valid
 
     def heads(self, x):
-        """Standardised mean and log σ (or None) of an encoded input, each of shape (n, n_labels)."""
-        out = self.network(x)  # (n, n_outputs)
-        if not self.heteroscedastic:
-            return out, None
-        mean, log_sigma = out.chunk(2, dim=1)  # (n, 2 n_labels) -> twice (n, n_labels)
-        return mean, soft_bound(log_sigma, *LOG_SIGMA_RANGE)
+        """`Heads` of an encoded input (n, channels, n_pixels)."""
+        return split_heads(self.network(x), self.n_labels, self.heteroscedastic, self.covariance)
 
-    def forward(self, flux, ivar):
+    def forward(self, flux, ivar, lsf=None, sampling=None):
         """Standardised labels.
 
         Parameters
         ----------
         flux, ivar : Tensor, shape (n, n_pixels)
+        lsf, sampling : Tensor, shape (n,) or (n, n_pixels), optional
+            For the encoding ``instrument``, see `specvit.network.encode`.
 
         Returns
         -------
@@ -137,19 +163,21 @@ class LabelRegressor(nn.Module):
         log_sigma_z : Tensor, shape (n, n_labels), or None
             ln σ, confined to (−7, 3).
         """
-        x, valid = self.encode(flux, ivar)
-        mean, log_sigma = self.heads(x)
+        x, valid = self.encode(flux, ivar, lsf, sampling)
+        mean, log_sigma, _ = self.heads(x)
         invalid = ~valid[:, None]
         mean = mean.masked_fill(invalid, torch.nan)
         return mean, None if log_sigma is None else log_sigma.masked_fill(invalid, torch.nan)
 
     @torch.no_grad()
-    def predict(self, flux, ivar):
+    def predict(self, flux, ivar, lsf=None, sampling=None):
         """Labels and their calibrated errors in physical units.
 
         Parameters
         ----------
         flux, ivar : Tensor, shape (n, n_pixels)
+        lsf, sampling : Tensor, shape (n,) or (n, n_pixels), optional
+            For the encoding ``instrument``, see `specvit.network.encode`.
 
         Returns
         -------
@@ -157,24 +185,72 @@ class LabelRegressor(nn.Module):
             NaN in rows that cannot be used. Without a predicted σ, `sigma` is the label scale times
             the calibration factor: NaN until `set_calibration`.
         """
+        return self._predict(flux, ivar, lsf, sampling)[:2]
+
+    @torch.no_grad()
+    def predict_covariance(self, flux, ivar, lsf=None, sampling=None):
+        """Labels and the calibrated covariance of their errors in physical units.
+
+        Parameters
+        ----------
+        flux, ivar, lsf, sampling
+            As for `predict`.
+
+        Returns
+        -------
+        mean : Tensor, shape (n, n_labels)
+        covariance : Tensor, shape (n, n_labels, n_labels)
+            Its diagonal is the square of the σ of `predict`; NaN in rows that cannot be used.
+
+        Raises
+        ------
+        ValueError
+            If the regressor does not predict correlations.
+        """
+        if not self.covariance:
+            raise ValueError("predict_covariance needs a regressor with covariance=True")
+        mean, sigma, factor = self._predict(flux, ivar, lsf, sampling)
+        correlation = factor @ factor.mT * (1 - self.correlation_shrinkage)
+        correlation = correlation + torch.eye(self.n_labels).to(correlation) * self.correlation_shrinkage
+        return mean, sigma[:, :, None] * correlation * sigma[:, None, :]
+
+    def _predict(self, flux, ivar, lsf, sampling):
+        """Mean, calibrated σ, and the factor of the correlations or None."""
         training = self.training
         self.eval()
         try:
-            mean_z, log_sigma_z = self(flux, ivar)
+            x, valid = self.encode(flux, ivar, lsf, sampling)
+            mean_z, log_sigma_z, factor = self.heads(x)
         finally:
             self.train(training)
+        invalid = ~valid[:, None]
         sigma_z = torch.ones_like(mean_z) if log_sigma_z is None else log_sigma_z.exp()
-        sigma = sigma_z * self.label_scale * self.calibration(median_snr(flux, ivar))
-        return self.label_centre + self.label_scale * mean_z, sigma.masked_fill(mean_z.isnan(), torch.nan)
+        sigma = sigma_z * self.label_scale * self.calibration(*self.calibration_axes(flux, ivar, lsf))
+        mean = self.label_centre + self.label_scale * mean_z
+        return mean.masked_fill(invalid, torch.nan), sigma.masked_fill(invalid, torch.nan), factor
 
-    def calibration(self, snr):
-        """Factor on σ at the signal-to-noise ratios `snr`: (n,) -> (n, n_labels)."""
+    def calibration_axes(self, flux, ivar, lsf=None):
+        """What the calibration is a function of: S/N (n,), for ``instrument`` then lsf and coverage (n,)."""
+        if self.encoding != "instrument":
+            return (median_snr(flux, ivar),)
+        return describe(flux, ivar, lsf)
+
+    def calibration(self, snr, lsf=None, coverage=None):
+        """Factor on σ at the signal-to-noise ratios `snr`, (n,) -> (n, n_labels).
+
+        For the encoding ``instrument`` also at the relative line spread functions `lsf` and coverages, (n,).
+        """
         dtype = self.calibration_snr.dtype
         # A ratio that is not positive is beyond the low end.
         log_snr = torch.log10(snr.to(dtype).nan_to_num(0.0).clamp_min(torch.finfo(dtype).tiny))
-        return interpolate(log_snr, torch.log10(self.calibration_snr), self.calibration_factor)
+        axis = torch.log10(self.calibration_snr)
+        if self.encoding != "instrument":
+            return interpolate(log_snr, axis, self.calibration_factor)
+        axes = (self.calibration_lsf, self.calibration_coverage.log(), axis)
+        points = (lsf.to(dtype).nan_to_num(0.0), coverage.to(dtype).clamp_min(1e-4).log(), log_snr)
+        return interpolate_cells(points, axes, self.calibration_factor)
 
-    def set_calibration(self, snr, factor):
+    def set_calibration(self, snr, factor, lsf=None, coverage=None):
         """Set the factors on σ.
 
         Parameters
@@ -182,20 +258,35 @@ class LabelRegressor(nn.Module):
         snr : array-like of float, shape (k,)
             Positive and strictly increasing.
         factor : array-like of float, shape (k, n_labels)
-            Positive and finite.
+            Positive and finite. For the encoding ``instrument`` of shape (a, b, k, n_labels).
+        lsf, coverage : array-like of float, shapes (a,) and (b,), optional
+            Strictly increasing, `coverage` positive; needed for ``instrument``, where they default to one
+            value each, for which `factor` may have shape (k, n_labels).
         """
         like = {"dtype": self.label_scale.dtype, "device": self.label_scale.device}
         snr, factor = torch.as_tensor(snr, **like), torch.as_tensor(factor, **like)
-        if snr.ndim != 1 or len(snr) == 0 or factor.shape != (len(snr), self.n_labels):
+        shape, axes = (len(snr) if snr.ndim == 1 else 0, self.n_labels), {"snr": snr}
+        if self.encoding == "instrument":
+            lsf = torch.zeros(1, **like) if lsf is None else torch.as_tensor(lsf, **like)
+            coverage = torch.ones(1, **like) if coverage is None else torch.as_tensor(coverage, **like)
+            if factor.ndim == 2:
+                factor = factor[None, None]
+            shape, axes = (len(lsf), len(coverage), *shape), {"coverage": coverage, "snr": snr}
+        elif lsf is not None or coverage is not None:
+            raise ValueError(f"lsf and coverage have no meaning for encoding={self.encoding!r}")
+        if not all(shape) or factor.shape != shape:
             raise ValueError(
-                f"snr and factor must have shapes (k,) and (k, {self.n_labels}) with k >= 1, got "
-                f"{tuple(snr.shape)} and {tuple(factor.shape)}"
+                f"snr and factor must have shapes (k,) and {('(a, b, ' if len(shape) == 4 else '(')}k, "
+                f"{self.n_labels}) with k >= 1, got {tuple(snr.shape)} and {tuple(factor.shape)}"
             )
-        if not ((snr > 0).all() and snr.isfinite().all() and (snr.diff() > 0).all()):
-            raise ValueError("snr must be positive, finite and strictly increasing")
+        for name, axis in axes.items():
+            if not ((axis > 0).all() and axis.isfinite().all() and (axis.diff() > 0).all()):
+                raise ValueError(f"{name} must be positive, finite and strictly increasing")
         if not ((factor > 0).all() and factor.isfinite().all()):
             raise ValueError("factor must be positive and finite")
         self.calibration_snr, self.calibration_factor = snr.clone(), factor.clone()
+        if self.encoding == "instrument":
+            self.calibration_lsf, self.calibration_coverage = lsf.clone(), coverage.clone()
 
     def set_label_scaling(self, centre, scale):
         """Set label = centre + scale·z; both array-like of shape (n_labels,), scale positive."""
@@ -240,6 +331,7 @@ class LabelRegressor(nn.Module):
             "encoding": self.encoding,
             "label_scaling": self.label_scaling,
             "heteroscedastic": self.heteroscedastic,
+            **({"covariance": True} if self.covariance else {}),
             "wavelength": self.wavelength if self.config.position == "pipe" else None,
         }
 
@@ -253,7 +345,7 @@ class LabelRegressor(nn.Module):
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         # The number of calibration points belongs to the state, not to the shape of the model.
-        for name in ("calibration_snr", "calibration_factor"):
+        for name in ("calibration_snr", "calibration_factor", "calibration_lsf", "calibration_coverage"):
             stored = state_dict.get(prefix + name)
             if stored is not None:
                 setattr(self, name, getattr(self, name).new_empty(stored.shape))

@@ -40,12 +40,12 @@ class Flag(enum.IntFlag):
     LOWER_RESOLUTION = 8
     #: Nothing said whether wavelengths are in air or in vacuum: vacuum was assumed.
     MEDIUM_ASSUMED = 16
-    #: The spectrum or its labels lie outside what the network was trained on (set by the estimator).
+    #: The spectrum or its labels lie outside what the network was trained on (set by a predictor).
     OUT_OF_DOMAIN = 32
     #: The spectrum could not be used at all; `SpectrumBatch.errors` says why.
     UNUSABLE = 64
-    #: Median S/N per pixel below 1: labels rest on the training prior more than on the spectrum (set by the
-    #: estimator).
+    #: Median S/N per pixel below 1: labels rest on the training prior more than on the spectrum (set by a
+    #: predictor).
     LOW_SNR = 128
 
     @classmethod
@@ -123,6 +123,14 @@ class SpectrumBatch:
 
     def __len__(self):
         return len(self.flux)
+
+    def reject(self, row, reason):
+        """Take all information from a row, flag it as unusable and keep the reason."""
+        self.errors[row] = reason
+        self.flux[row] = self.ivar[row] = 0
+        if self.covariance is not None:
+            self.covariance[:, row] = 0
+        self.flags[row] |= Flag.UNUSABLE
 
     @property
     def usable(self):

@@ -2,7 +2,8 @@
 
 from specvit.stars.bosz import read_bosz
 from specvit.stars.emulator import Emulator
-from specvit.stars.library import SyntheticLibrary, needed_range, read_library
+from specvit.stars.library import SyntheticLibrary, needed_range
+from specvit.stars.libraryreading import read_library
 from specvit.stars.regridding import regrid_emulator
 
 __all__ = [

@@ -31,6 +31,20 @@ class SurveyBatch:
         Standard deviation the noise was drawn with. For limits and audits; never for a network.
     velocity : tensor, shape (n,), optional
         Radial velocity that is in the spectra, in km/s: the survey's and the residual of its imperfections.
+    lsf, sampling : tensor, shape (n, n_pixels), optional
+        What is known of the instrument where instruments differ: log2 of the line spread function's σ and of
+        the width of native pixels, both over the grid's (`specvit.grid.relative_lsf`, `relative_sampling`).
+
+    See Also
+    --------
+    Survey.draw : Makes one.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> batch = Survey("paper", seed=1).draw(3, magnitude=21.0)
+    >>> len(batch), tuple(batch.flux.shape), batch.magnitude.tolist()
+    (3, (3, 4096), [21.0, 21.0, 21.0])
     """
 
     flux: torch.Tensor
@@ -40,6 +54,14 @@ class SurveyBatch:
     noiseless: torch.Tensor
     noiseless_sigma: torch.Tensor
     velocity: torch.Tensor | None = None
+    lsf: torch.Tensor | None = None
+    sampling: torch.Tensor | None = None
+
+    @property
+    def training(self):
+        """What training takes: (flux, ivar, labels), then lsf and sampling where they are known."""
+        known = (self.flux, self.ivar, self.labels)
+        return known if self.lsf is None else (*known, self.lsf, self.sampling)
 
     @property
     def snr(self):
@@ -52,7 +74,7 @@ class SurveyBatch:
 
 
 class SurveyStream:
-    """Batches (flux, ivar, labels) of a survey, made as they are asked for.
+    """Batches `SurveyBatch.training` of a survey, made as they are asked for.
 
     The k-th batch is a function of the survey's seed and k alone, so `set_step` resumes a stream
     exactly. A survey of n stars shows the same stars again every ⌈n / batch_size⌉ batches (an epoch),
@@ -80,6 +102,20 @@ class SurveyStream:
     ------
     ValueError
         If `batch_size` is not positive, or there is not a star for every process at every step.
+
+    See Also
+    --------
+    Survey.stream : Makes one.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> stream = Survey("paper", n=100, seed=1).stream(64)
+    >>> stream.steps
+    2
+    >>> flux, ivar, labels = next(iter(stream))
+    >>> tuple(labels.shape)
+    (64, 5)
     """
 
     def __init__(self, survey, batch_size, device="cpu", first=0, rank=0, world_size=1):
@@ -133,7 +169,7 @@ class SurveyStream:
             number += epoch * -(-n // size)
             stars, size = k, min(size, n - k * size)
         batch = self.survey.draw(size, stream=number, stars=stars, device=self.device)
-        return batch.flux, batch.ivar, batch.labels
+        return batch.training
 
     def _rest(self, position, epoch):
         """This process's share of the stars that are left after the whole batches of an epoch."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from specvit.survey.counter import counter_normal
+from specvit.survey.counterrandom import counter_normal
 
-__all__ = ["Imperfections"]
+__all__ = ["KNOT_GAIN", "Imperfections", "upsample"]
 
 #: Interpolation between the knots of the line errors loses a third of their variance.
-_KNOT_GAIN = 1.22
+KNOT_GAIN = 1.22
 
 
 class Imperfections:
@@ -41,7 +41,7 @@ class Imperfections:
             return normalised
         n_pixels = normalised.shape[1]
         knots = counter_normal(self.numbers["line_key"], n_pixels // sizes.line_error_pixels + 2)
-        epsilon = _upsample(knots, n_pixels) * (sizes.line_error * _KNOT_GAIN)
+        epsilon = upsample(knots, n_pixels) * (sizes.line_error * KNOT_GAIN)
         return normalised.clamp_min(1e-3).pow(torch.exp(epsilon))
 
     def calibration_error(self, n_pixels):
@@ -69,7 +69,7 @@ class Imperfections:
         """Factor on the variance, (n, n_pixels), or 1: its slow departure from the instrument's model."""
         if not self.sizes.noise_shape:
             return 1.0
-        return torch.exp(2 * _upsample(self.numbers["noise_shape"], n_pixels))
+        return torch.exp(2 * upsample(self.numbers["noise_shape"], n_pixels))
 
     def sky_error(self, sky_counts):
         """Electrons of sky left in or taken out, (n, n_pixels), or None.
@@ -79,7 +79,7 @@ class Imperfections:
         if not self.sizes.sky_residual:
             return None
         slope = torch.gradient(sky_counts)[0]
-        knots = _upsample(self.numbers["sky"].flatten(0, 1), sky_counts.numel()).unflatten(0, (-1, 2))
+        knots = upsample(self.numbers["sky"].flatten(0, 1), sky_counts.numel()).unflatten(0, (-1, 2))
         return knots[:, 0] * sky_counts + knots[:, 1] * slope
 
     def mask(self, n_pixels):
@@ -100,6 +100,6 @@ class Imperfections:
         return lost
 
 
-def _upsample(knots, n_pixels):
+def upsample(knots, n_pixels):
     """Linear interpolation of (n, n_knots) onto n_pixels equally spaced points."""
     return F.interpolate(knots[:, None], size=n_pixels, mode="linear", align_corners=True)[:, 0]

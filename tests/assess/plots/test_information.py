@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from specvit.assess import plots
-from specvit.assess.plots.information import LINES, pixel_information
+from specvit.assess.plots.information import LINES
 from specvit.grid import air_to_vacuum
-from specvit.limits import survey_fisher
+from specvit.limits import pixel_information
 from specvit.survey import Survey
 
 mpl.use("agg")
@@ -16,24 +16,6 @@ mpl.use("agg")
 @pytest.fixture(scope="module")
 def survey():
     return Survey("paper")
-
-
-@pytest.mark.parametrize(("label", "known"), [("logg", ()), ("teff", ("mh", "cm"))])
-def test_information_of_pixels_sums_to_the_schur_complement(survey, label, known):
-    star = [4500.0, 2.0, -0.4, 0.1, 0.0]
-    information, flux = pixel_information(survey, star, 21.5, label=label, known=known)
-    fisher = survey_fisher(survey, [star], 21.5).fix(*known)
-    assert information.sum() == pytest.approx(1 / fisher.crlb(label)[0], rel=1e-4)
-    assert information.shape == flux.shape == survey.grid.wave.shape and (information >= 0).all()
-
-
-def test_masked_pixels_tell_nothing():
-    survey = Survey("paper", masked=[(8490, 8680)])
-    star = [4500.0, 2.0, -0.4, 0.1, 0.0]
-    information, _ = pixel_information(survey, star, 21.5)
-    assert (information[~survey.used_pixels] == 0).all() and information[survey.used_pixels].min() >= 0
-    expected = 1 / survey_fisher(survey, [star], 21.5).crlb("logg")[0]
-    assert information.sum() == pytest.approx(expected, rel=1e-4)
 
 
 def test_information(survey, ax):

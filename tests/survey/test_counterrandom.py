@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from specvit.survey.counter import counter_bits, counter_normal
+from specvit.survey.counterrandom import counter_bits, counter_normal
 
 DEVICES = [
     "cpu",

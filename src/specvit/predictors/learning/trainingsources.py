@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
 from specvit.grid import PixelGrid
 from specvit.network.feed import share
+from specvit.predictors.trainingdata import known_range, labels_to_learn
+from specvit.survey.streams import CALIBRATION, SCALING, VALIDATION
 
-__all__ = ["DatasetSource", "Feed", "Source", "SurveySource", "check_names", "known_range"]
+__all__ = ["DatasetSource", "Feed", "Source", "SurveySource"]
 
 _SURVEY_EPOCH = 100_000  # spectra called an epoch of a survey without end
 _SCALING = (500, 4)  # size and number of draws that a survey's labels are scaled by
@@ -63,8 +64,6 @@ class Source(ABC):
         Of the labels that are learned.
     record : dict
         What is written down about the source.
-    many_outputs : bool
-        Whether predictions for arrays have an axis of labels.
     """
 
     names: tuple[str, ...]
@@ -72,50 +71,14 @@ class Source(ABC):
     grid: PixelGrid | None
     label_range: dict
     record: dict = field(default_factory=dict)
-    many_outputs: bool = False
 
     @abstractmethod
     def scaling_labels(self, device):
         """Labels (n, n_labels) that the network's are scaled by; `device` is where it is."""
 
     @abstractmethod
-    def feed(self, estimator, regressor, seed):
-        """The `Feed` for a network, on its device."""
-
-
-def check_names(labels, offered, known):
-    """Labels to learn, of those that a source offers.
-
-    Parameters
-    ----------
-    labels : str, sequence of str or None
-        Those asked for; None is all that can be learned.
-    offered : tuple of str
-    known : tuple of str or None
-        Labels of the network to be fine-tuned.
-
-    Raises
-    ------
-    ValueError
-        If a name is not offered, or unknown to the network.
-    """
-    if labels is None:
-        labels = offered if known is None else tuple(name for name in known if name in offered)
-    labels = (labels,) if isinstance(labels, str) else tuple(labels)
-    for names, whose in ((offered, "those of X"), (known, "those of the weights")):
-        wrong = [] if names is None else [name for name in labels if name not in names]
-        if wrong or not labels:
-            raise ValueError(f"labels must be among {whose}, {tuple(names)!r}, got {wrong or labels!r}")
-    return labels
-
-
-def known_range(names, values):
-    """Lowest and highest finite value of each column of `values`; a column without any is left out."""
-    return {
-        name: [float(np.nanmin(column)), float(np.nanmax(column))]
-        for name, column in zip(names, values.T, strict=True)
-        if np.isfinite(column).any()
-    }
+    def feed(self, regressor, config):
+        """The `Feed` for a network, on its device, by a `FitConfig`."""
 
 
 class _Columns:
@@ -161,16 +124,26 @@ class _Draws:
 class SurveySource(Source):
     """A `~specvit.Survey`, of which every batch is made anew.
 
-    Streams of the survey from 2⁴⁰ on are kept from training, for scaling, validation and σ.
+    Scaling, validation and σ have streams of their own, see `specvit.survey.streams`.
+
+    Parameters
+    ----------
+    survey : Survey
+    labels : sequence of str or None
+        Those to learn; None is all.
+    known : tuple of str or None
+        Labels of the network to be fine-tuned.
+    grid : PixelGrid or None
+        That of the survey; None where its pixels are plain features.
     """
 
-    def __init__(self, survey, labels, known):
+    def __init__(self, survey, labels, known, *, grid):
         self.survey, self.offered = survey, tuple(survey.label_names)
-        learned = check_names(labels, self.offered, known)
+        learned = labels_to_learn(labels, self.offered, known)
         super().__init__(
             names=learned if known is None else known,
             n_pixels=len(survey.grid),
-            grid=survey.grid,
+            grid=grid,
             label_range={name: survey.label_range[name] for name in learned},
             record={"survey": repr(survey)},
         )
@@ -179,17 +152,17 @@ class SurveySource(Source):
     def scaling_labels(self, device):
         """Labels (n, n_labels) of some stars of the survey."""
         size, draws = _SCALING
-        sample = _Draws(self.survey, device, first=2**40, n=size * draws, size=size)
+        sample = _Draws(self.survey, device, first=SCALING, n=size * draws, size=size)
         return torch.cat([labels for _, _, labels in _Columns(sample, self._used, self.names)])
 
-    def feed(self, estimator, regressor, seed):
-        """The `Feed` for a network, on its device."""
+    def feed(self, regressor, config):
+        """The `Feed` for a network, on its device, by a `FitConfig`."""
         survey, device = self.survey, regressor.label_scale.device
         return Feed(
-            train=_Stream(survey.stream(estimator.batch_size, device=device), self._used, self.names),
+            train=_Stream(survey.stream(config.batch_size, device=device), self._used, self.names),
             epoch=_SURVEY_EPOCH if survey.n is None else survey.n,
-            validation=list(self._drawn(device, 2**41, *_VALIDATION_STARS)),  # simulated once
-            calibration=self._drawn(device, 2**42, *_CALIBRATION_STARS),
+            validation=list(self._drawn(device, VALIDATION, *_VALIDATION_STARS)),  # simulated once
+            calibration=self._drawn(device, CALIBRATION, *_CALIBRATION_STARS),
         )
 
     def _drawn(self, device, first, fewest, most):
@@ -206,18 +179,19 @@ class DatasetSource(Source):
     ----------
     dataset : SpectrumDataset
     validation : SpectrumDataset or None
-        By default the share `validation_fraction` is held out of `dataset`, at most 20,000 spectra, in pieces
+        By default the share `fraction` is held out of `dataset`, at most 20,000 spectra, in pieces
         of neighbours; none of fewer than 100.
+    labels, known, grid
+        As for `SurveySource`.
+    fraction : float
+        Share held out.
+    seed : int
+        Of what is held out.
     """
 
-    def __init__(self, dataset, validation, labels, known, *, fraction, seed, plain):
+    def __init__(self, dataset, validation, labels, known, *, grid, fraction, seed):
         self.offered = tuple(dataset.label_names)
-        learned = check_names(labels, self.offered, known)
-        if dataset.grid is None and not plain:
-            raise ValueError(
-                "X must be a data set of known grid; its files do not say their line spread function: open "
-                "it as SpectrumDataset(path, grid=PixelGrid(edges, lsf_sigma))"
-            )
+        learned = labels_to_learn(labels, self.offered, known)
         if validation is None:
             self.train, self.held_out = self._split(dataset, fraction, seed)
         else:
@@ -232,7 +206,7 @@ class DatasetSource(Source):
         super().__init__(
             names=learned if known is None else known,
             n_pixels=dataset.n_pixels,
-            grid=dataset.grid,
+            grid=grid,
             label_range={name: ranges[name] for name in learned},
             record={"dataset": repr(dataset), "held_out": 0 if self.held_out is None else len(self.held_out)},
         )
@@ -259,12 +233,12 @@ class DatasetSource(Source):
         columns = [self.offered.index(name) for name in self.names]
         return torch.as_tensor(self._labels[:, columns])
 
-    def feed(self, estimator, regressor, seed):
-        """The `Feed` for a network, on its device."""
-        size, device = estimator.batch_size, regressor.label_scale.device
+    def feed(self, regressor, config):
+        """The `Feed` for a network, on its device, by a `FitConfig`."""
+        size, device = config.batch_size, regressor.label_scale.device
         held_out = None
         if self.held_out is not None:
             frozen = self.held_out.frozen(max(256, size), device=device)
             held_out = _Columns(frozen, self._used, self.names)
-        stream = self.train.stream(size, device=device, seed=seed)
+        stream = self.train.stream(size, device=device, seed=config.seed)
         return Feed(_Stream(stream, self._used, self.names), validation=held_out, calibration=held_out)

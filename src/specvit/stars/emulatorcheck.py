@@ -7,10 +7,6 @@ import copy
 import numpy as np
 import torch
 
-from specvit.stars.emulator import Emulator
-from specvit.stars.library import SyntheticLibrary
-from specvit.stars.smoothing import smooth_library
-
 __all__ = ["derivative_error", "float32_error", "held_out_rms", "validation_report"]
 
 _STARS = 16  # on which derivatives are checked
@@ -19,33 +15,61 @@ _PIXELS = 64
 _STEPS = (2.0, 2e-3, 2e-3, 2e-3, 2e-3)
 
 
-def held_out_rms(emulator: Emulator, library: SyntheticLibrary):
+def held_out_rms(emulator, library):
     """Root mean square error of the emulated normalised flux over pixels, for each library spectrum.
 
     The truth is the library spectrum smoothed straight to the grid's LSF, not the components.
+
+    Parameters
+    ----------
+    emulator : Emulator
+    library : SyntheticLibrary
+        Spectra that the emulator has not been fitted on.
 
     Returns
     -------
     ndarray, shape (n,)
     """
-    truth = smooth_library(library, emulator.grid.lsf_sigma, emulator.grid.wave)
+    truth = library.smoothed(emulator.grid.lsf_sigma, emulator.grid.wave)
     with torch.no_grad():
         made = emulator.normalised(torch.as_tensor(library.labels, dtype=torch.float32)).numpy()
     return np.sqrt(np.mean((made - truth) ** 2, axis=1, dtype=np.float64))
 
 
-def float32_error(emulator: Emulator, labels):
-    """Largest difference of the normalised flux between float32 and float64 evaluation."""
+def float32_error(emulator, labels):
+    """Largest difference of the normalised flux between float32 and float64 evaluation.
+
+    Parameters
+    ----------
+    emulator : Emulator
+    labels : array-like, shape (n, 5)
+        Stars to compare at.
+
+    Returns
+    -------
+    float
+        In units of the continuum.
+    """
     labels = torch.as_tensor(np.asarray(labels), dtype=torch.float32)
     with torch.no_grad():
         exact = copy.deepcopy(emulator).double().normalised(labels.double())
         return float((emulator.normalised(labels) - exact).abs().max())
 
 
-def derivative_error(emulator: Emulator, labels):
+def derivative_error(emulator, labels):
     """Largest relative error of float32 autograd derivatives against float64 central differences.
 
     For each star and label, ‖∂f − Δf/Δℓ‖ / ‖Δf/Δℓ‖ over 64 pixels of the normalised flux f.
+
+    Parameters
+    ----------
+    emulator : Emulator
+    labels : array-like, shape (n, 5)
+        Stars at which to compare; the time is proportional to their number.
+
+    Returns
+    -------
+    float
     """
     pixels = torch.linspace(0, len(emulator.grid) - 1, _PIXELS).long()
     exact = copy.deepcopy(emulator).double()
@@ -61,14 +85,14 @@ def derivative_error(emulator: Emulator, labels):
     return worst
 
 
-def validation_report(emulator: Emulator, library: SyntheticLibrary, *, teff_bins=6):
+def validation_report(emulator, library, *, teff_bins=6):
     """Errors of an emulator on held-out spectra, as plain JSON types.
 
     Parameters
     ----------
     emulator : Emulator
     library : SyntheticLibrary
-        Spectra that the emulator has not been fitted on.
+        Spectra that the emulator has not been fitted on, smoothed to its grid for the comparison.
     teff_bins : int
         Number of bins of equal numbers of stars.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from specvit.dataset.layout import table_dtype
-from specvit.dataset.resume import describe, is_complete
+from specvit.dataset.shardrecords import describe, is_complete
 from specvit.dataset.shardwriter import CHUNK, Shard, ShardWriter, new_arrays, simulate_chunk
 from specvit.survey.observation import full_float32
 

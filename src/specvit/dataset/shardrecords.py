@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from specvit.dataset.layout import ARRAYS, LABEL_COLUMNS, PARAMS
+from specvit.digests import digest
 
 __all__ = ["describe", "is_complete"]
 
@@ -22,7 +23,12 @@ def describe(survey, stream):
     arrays = (probe.labels, probe.magnitude[:, None], *map(_mid, (probe.noiseless, probe.noiseless_sigma)))
     probe = torch.cat([values.double().cpu() for values in arrays], 1).flatten().tolist()
     seed = getattr(survey, "seed", None)
-    found = {"survey": repr(survey), "seed": seed, "edges": _digest(survey.grid.edges), "probe": probe}
+    found = {
+        "survey": repr(survey),
+        "seed": seed,
+        "edges": digest(survey.grid.edges, length=64),
+        "probe": probe,
+    }
     if hasattr(survey, "to_dict"):
         found["definition"] = survey.to_dict()
     return json.loads(json.dumps(found))  # as it will be read
@@ -30,10 +36,6 @@ def describe(survey, stream):
 
 def _mid(values):
     return values.nanmedian(1, keepdim=True).values
-
-
-def _digest(values):
-    return hashlib.sha256(np.ascontiguousarray(values)).hexdigest()
 
 
 def is_complete(shard):

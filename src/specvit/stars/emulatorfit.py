@@ -1,20 +1,20 @@
-"""Fit an `Emulator` to a synthetic library."""
+"""How an `Emulator` is fitted to a library: which spectra, components that span them, networks of the labels.
+
+`Emulator.fit` puts the three together.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from specvit.constants import SPEED_OF_LIGHT
-from specvit.grid import PixelGrid
-from specvit.labels import LABELS
-from specvit.stars.emulator import NATIVE_LSF_FRACTION, Emulator
 from specvit.stars.library import SyntheticLibrary, carbon_star
-from specvit.stars.smoothing import smooth_library
 
-__all__ = ["fit_emulator", "split_library"]
+__all__ = ["SpectralBasis", "spectral_basis", "split_library", "train_networks"]
 
 
 def split_library(library: SyntheticLibrary, held_out=1 / 9, seed=0):
@@ -46,57 +46,58 @@ def split_library(library: SyntheticLibrary, held_out=1 / 9, seed=0):
     return np.setdiff1d(useful, chosen), np.sort(chosen)
 
 
-def fit_emulator(
-    library: SyntheticLibrary,
-    grid: PixelGrid,
-    *,
-    n_components=120,
-    n_continuum=6,
-    width=192,
-    members=4,
-    steps=8_000,
-    batch_size=512,
-    learning_rate=5e-3,
-    max_velocity=20.0,
-    seed=0,
-    device="cpu",
-    progress=None,
-):
-    """Fit an emulator of `library` on `grid`.
+@dataclass(frozen=True)
+class SpectralBasis:
+    """Principal components of a library's spectra, and the coefficients that make its spectra of them.
 
-    The coefficients of the principal components are regressed on the labels. The loss is the mean
-    over stars of the *root* mean square flux error (not its square): a few odd cool stars then do
-    not outweigh the rest.
+    Attributes
+    ----------
+    wave : ndarray, shape (n_wave,)
+        Vacuum wavelengths (Å) of the normalised flux: the library's own, as far as the pixels need them.
+    mean, components, coefficients : ndarray, shapes (n_wave,), (k, n_wave) and (n, k)
+        Of the normalised flux, smoothed. Components are orthonormal.
+    continuum_wave : ndarray, shape (n_knots,)
+        Wavelengths (Å) of the continuum.
+    continuum_mean, continuum_components, continuum_coefficients : ndarray
+        Of ln(continuum), shapes (n_knots,), (m, n_knots) and (n, m).
+    """
+
+    wave: np.ndarray
+    mean: np.ndarray
+    components: np.ndarray
+    coefficients: np.ndarray
+    continuum_wave: np.ndarray
+    continuum_mean: np.ndarray
+    continuum_components: np.ndarray
+    continuum_coefficients: np.ndarray
+
+
+def spectral_basis(library, grid, lsf_fraction, *, n_components=120, n_continuum=6, max_velocity=20.0):
+    """Principal components of `library` for an emulator on `grid`.
 
     Parameters
     ----------
     library : SyntheticLibrary
-        Spectra to fit; leave out carbon stars (`carbon_star`) and what is held out for validation.
+        Spectra to span.
     grid : PixelGrid
-        Pixels, vacuum, and LSF. The library must be sharper than 0.85 of the LSF and reach 10 σ + 1 Å
-        further than the pixels: what a star at ±20 km/s and the widest LSF need.
+        Pixels, vacuum, and LSF.
+    lsf_fraction : float
+        Width of the LSF that the components are smoothed to, relative to the grid's.
     n_components, n_continuum : int
-        Principal components of the normalised flux and of ln(continuum).
-    width, members : int
-        Width and number of the networks for the lines, see `Emulator`.
-    steps, batch_size, learning_rate, seed
-        Adam with warm-up and a cosine schedule; the result depends on the seed only.
+        Components of the normalised flux and of ln(continuum).
     max_velocity : float
         Velocity of stars, in km/s, that the emulator can shift to: it keeps so much more of the library
         on either side.
-    device : str or torch.device
-        Where the networks are trained; the emulator comes back on the CPU.
-    progress : callable, optional
-        Called with (step, loss) every 500 steps.
 
     Returns
     -------
-    Emulator
+    SpectralBasis
 
     Raises
     ------
     ValueError
-        If `grid` is in air, or the library does not reach as far as `max_velocity` asks.
+        If `grid` is in air, the library is not sharper than the smoothed LSF, or it does not reach as far as
+        `max_velocity` asks.
     """
     if grid.medium != "vacuum":
         raise ValueError(f"grid must be in vacuum, as libraries are, got medium {grid.medium!r}")
@@ -109,41 +110,37 @@ def fit_emulator(
                 f"pixels, this one covers {library.wave[0]:.1f} to {library.wave[-1]:.1f} Å"
             )
     wave = library.wave[(library.wave > grid.edges[0] - margin) & (library.wave < grid.edges[-1] + margin)]
-    sigma = NATIVE_LSF_FRACTION * np.interp(wave, grid.wave, grid.lsf_sigma)
-    spectra = smooth_library(library, sigma, wave)
-    mean, components, coefficients = _principal_components(spectra, n_components)
-    c_mean, c_components, c_coefficients = _principal_components(library.log_continuum, n_continuum)
-    label_range = np.stack([library.labels.min(0), library.labels.max(0)])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        emulator = Emulator(
-            grid,
-            wave,
-            mean,
-            components,
-            library.continuum_wave,
-            c_mean,
-            c_components,
-            label_range,
-            width,
-            members,
-        )
-        x = emulator.scaled(torch.as_tensor(library.labels, dtype=torch.float32)).to(device)
-        jobs = [(network, emulator._scale, coefficients, wave.size) for network in emulator.networks]
-        jobs.append((emulator.continuum_network, emulator._continuum_scale, c_coefficients, c_mean.size))
-        for network, scale, targets, n_samples in jobs:
-            scale.copy_(torch.as_tensor(targets.std(0)))
-            y = torch.as_tensor(targets, dtype=torch.float32, device=device)
-            _regress(network, scale.to(device), x, y, n_samples, steps, batch_size, learning_rate, progress)
-    emulator.record = {
-        "labels": LABELS,
-        "n_spectra": len(library),
-        "n_components": n_components,
-        "steps": steps,
-        "batch_size": batch_size,
-        "seed": seed,
-    }
-    return emulator.eval().requires_grad_(False)
+    spectra = library.smoothed(lsf_fraction * np.interp(wave, grid.wave, grid.lsf_sigma), wave)
+    return SpectralBasis(
+        wave,
+        *_principal_components(spectra, n_components),
+        library.continuum_wave,
+        *_principal_components(library.log_continuum, n_continuum),
+    )
+
+
+def train_networks(jobs, x, *, steps=8_000, batch_size=512, learning_rate=5e-3, progress=None):
+    """Regress coefficients of components on labels, by torch's global generator.
+
+    The loss is the mean over stars of the *root* mean square flux error (not its square): a few odd cool
+    stars then do not outweigh the rest. Adam with warm-up and a cosine schedule.
+
+    Parameters
+    ----------
+    jobs : iterable of (network, scale, coefficients, n_samples)
+        ``network(x) * scale`` is to give the coefficients (n, k) of spectra of `n_samples` points. The scale,
+        a tensor (k,), is set to their standard deviation. The network comes back on the CPU.
+    x : tensor, shape (n, 5)
+        What networks are given, see `Emulator.scaled`; on the device on which they are trained.
+    steps, batch_size, learning_rate
+        Of each network.
+    progress : callable, optional
+        Called with (step, loss) every 500 steps of each network.
+    """
+    for network, scale, coefficients, n_samples in jobs:
+        scale.copy_(torch.as_tensor(coefficients.std(0)))
+        y = torch.as_tensor(coefficients, dtype=torch.float32, device=x.device)
+        _regress(network, scale.to(x.device), x, y, n_samples, steps, batch_size, learning_rate, progress)
 
 
 def _principal_components(x, k):

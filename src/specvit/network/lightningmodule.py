@@ -7,7 +7,7 @@ import copy
 import lightning.pytorch as pl
 import torch
 
-from specvit.network.losses import masked_mean, pointwise_loss
+from specvit.network.losses import correlation_nll, masked_mean, pointwise_loss
 from specvit.network.schedule import learning_rate
 
 __all__ = ["LabelModule", "parameter_groups"]
@@ -26,7 +26,7 @@ def parameter_groups(module, weight_decay):
 
 
 class LabelModule(pl.LightningModule):
-    """Training of a regressor on batches (flux, ivar, labels).
+    """Training of a regressor on batches (flux, ivar, labels) or (flux, ivar, labels, lsf, sampling).
 
     A batch holds tensors of shapes (n, n_pixels), (n, n_pixels) and (n, n_labels); labels are in
     physical units and NaN where unknown. Spectra without a scale and unknown labels carry no loss. With
@@ -54,23 +54,32 @@ class LabelModule(pl.LightningModule):
         return type(self)(copy.deepcopy(self.regressor, memo), self.config)
 
     def _standardised(self, batch):
-        """Mean, log σ, target in units of the label scale, and which of them count: each (n, n_labels)."""
-        flux, ivar, labels = batch
+        """`Heads`, target in units of the label scale, and which of its values count: (n, n_labels)."""
+        flux, ivar, labels, *instrument = batch
         regressor = self.regressor
-        x, valid = regressor.encode(flux, ivar)
-        mean, log_sigma = regressor.heads(x)
+        x, valid = regressor.encode(flux, ivar, *instrument)
+        heads = regressor.heads(x)
         # In the labels' own precision, so that a large centre does not cost digits.
         target = (labels - regressor.label_centre) / regressor.label_scale
         known = torch.isfinite(target) & valid[:, None]
-        return mean, log_sigma, torch.where(known, target, 0.0).to(mean.dtype), known
+        return heads, torch.where(known, target, 0.0).to(heads.mean.dtype), known
+
+    def _loss(self, heads, target, known, beta):
+        """Loss per spectrum and label, (n, n_labels)."""
+        loss = pointwise_loss(self.config.loss, heads.mean, heads.log_sigma, target, beta)
+        if heads.factor is None:
+            return loss
+        # A spectrum whose labels are not all known tells nothing of correlations here.
+        joint = correlation_nll(*heads, target, beta)
+        return loss + torch.where(known.all(dim=1, keepdim=True), joint, 0.0)
 
     def training_step(self, batch, batch_idx):
         """Mean loss of the batch; of several processes, w times its share in the loss of all w batches.
 
         The factor undoes that gradients are averaged over the processes.
         """
-        mean, log_sigma, target, known = self._standardised(batch)
-        loss = pointwise_loss(self.config.loss, mean, log_sigma, target, self.config.beta)
+        heads, target, known = self._standardised(batch)
+        loss = self._loss(heads, target, known, self.config.beta)
         if self.trainer.world_size == 1:
             return masked_mean(loss, known)
         count = known.sum()
@@ -85,11 +94,10 @@ class LabelModule(pl.LightningModule):
 
     def validation_step(self, batch, batch_idx):
         """Add the batch to the sums from which the metrics of the whole set are made."""
-        mean, log_sigma, target, known = self._standardised(batch)
+        heads, target, known = self._standardised(batch)
         # β reweights gradients; as a score it would reward claiming a small σ.
-        loss = pointwise_loss(self.config.loss, mean, log_sigma, target)
-        terms = [torch.ones_like(target), loss, target, target.square()]
-        terms += [(mean - target).square(), (mean - target).abs()]
+        loss, error = self._loss(heads, target, known, 0.0), heads.mean - target
+        terms = [torch.ones_like(target), loss, target, target.square(), error.square(), error.abs()]
         exact = self._sums.dtype
         self._sums += torch.stack([torch.where(known, term, 0.0).to(exact).sum(dim=0) for term in terms])
 

@@ -1,0 +1,106 @@
+"""Native pixels of an instrument, and the rule by which they come onto a grid.
+
+The rule, which the adapter applies to real spectra (`specvit.grid.Resampler`) and the simulation of
+instruments to its own (`specvit.survey.nativepixels`):
+
+1. A native pixel holds the mean flux density between its edges. An unresolved line recorded in it has the
+   line spread function that is stated of the instrument, pixel included.
+2. A grid pixel is the mean of the native pixels under it, weighted by overlap, W_ji = |i ∩ j| / |j|:
+   flux is conserved, nothing is interpolated.
+3. Lost native pixels are left out and the other weights renormalised; where less than `MIN_WEIGHT` of the
+   weight is left, the grid pixel is lost.
+4. Variances go with the squares of the weights. The covariance between neighbouring grid pixels that share
+   a native pixel is in the noise but not in the inverse variance: the network is told of it by the native
+   sampling.
+
+What the network is told of an instrument is `relative_lsf` and `relative_sampling`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specvit.checks import check_choice
+from specvit.constants import SPEED_OF_LIGHT
+
+__all__ = [
+    "FINEST_SAMPLING",
+    "MIN_WEIGHT",
+    "PIXEL_UNITS",
+    "native_edges",
+    "relative_lsf",
+    "relative_sampling",
+]
+
+#: Least share of a grid pixel's weight on native pixels that are not lost: no pixel is lost to a single bad
+#: one in well sampled spectra, and none is the flux of one flank of a line.
+MIN_WEIGHT = 0.8
+#: Units of the width of native pixels: constant in wavelength, in velocity, or a fraction of the FWHM.
+PIXEL_UNITS = ("angstrom", "km/s", "fwhm")
+#: log2 of the finest native pixels, in grid pixels, that are told apart: noise of finer ones is averaged
+#: within a grid pixel, or smoothed to the grid's line spread function.
+FINEST_SAMPLING = -1.0
+
+
+def native_edges(low, high, width, unit="angstrom"):
+    """Edges of equal pixels that cover a range of wavelengths.
+
+    Parameters
+    ----------
+    low, high : float
+        Å; the first edge is `low`, the last at or just beyond `high`.
+    width : float
+        Of a pixel.
+    unit : {"angstrom", "km/s"}
+        Of `width`: equal steps in wavelength or in ln λ.
+
+    Returns
+    -------
+    ndarray, shape (n + 1,)
+
+    Raises
+    ------
+    ValueError
+        If the range or the width is not positive, or the unit unknown.
+    """
+    check_choice("unit", unit, PIXEL_UNITS[:2])
+    if not (0 < low < high and width > 0):
+        raise ValueError(f"low, high and width must be positive and rising, got {low!r}, {high!r}, {width!r}")
+    if unit == "angstrom":
+        return low + width * np.arange(int(np.ceil((high - low) / width - 1e-9)) + 1)
+    step = np.log1p(width / SPEED_OF_LIGHT)
+    return low * np.exp(step * np.arange(int(np.ceil(np.log(high / low) / step - 1e-9)) + 1))
+
+
+def relative_lsf(sigma, grid):
+    """log2 of a line spread function's σ over that of the grid, 0 where it is sharper.
+
+    Sharper spectra are smoothed to the grid's, so that 0 is what the network sees of them.
+
+    Parameters
+    ----------
+    sigma : float or ndarray, shape (..., n_pixels)
+        Standard deviation in Å of unresolved lines as recorded, native pixel included.
+    grid : PixelGrid
+
+    Returns
+    -------
+    ndarray, shape (..., n_pixels)
+    """
+    return np.maximum(np.log2(np.asarray(sigma, np.float64) / grid.lsf_sigma), 0.0)
+
+
+def relative_sampling(width, grid):
+    """log2 of the width of native pixels over that of the grid's, `FINEST_SAMPLING` where they are finer.
+
+    Parameters
+    ----------
+    width : float or ndarray, shape (..., n_pixels)
+        Width in Å of the native pixels at the pixels of the grid.
+    grid : PixelGrid
+
+    Returns
+    -------
+    ndarray, shape (..., n_pixels)
+    """
+    return np.maximum(np.log2(np.asarray(width, np.float64) / grid.width), FINEST_SAMPLING)

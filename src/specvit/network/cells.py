@@ -1,0 +1,63 @@
+"""Cells of instrument, coverage and S/N in which predicted errors are calibrated."""
+
+from __future__ import annotations
+
+import torch
+
+from specvit.network.inputs import masked_median, median_snr, per_pixel, usable
+
+__all__ = ["describe", "interpolate_cells"]
+
+
+def describe(flux, ivar, lsf=None):
+    """What the accuracy of a spectrum's labels depends on, each of shape (n,).
+
+    Parameters
+    ----------
+    flux, ivar : Tensor, shape (n, n_pixels)
+    lsf : Tensor, shape (n,) or (n, n_pixels), optional
+        Relative line spread function; 0 without it.
+
+    Returns
+    -------
+    snr : Tensor
+        `median_snr`; NaN where no pixel is usable.
+    lsf : Tensor
+        Median over usable pixels; 0 where there are none.
+    coverage : Tensor
+        Share of pixels that are usable.
+    """
+    mask = usable(flux, ivar)
+    snr = median_snr(flux, ivar)
+    lsf = torch.zeros_like(flux) if lsf is None else per_pixel(lsf, flux)
+    return snr, masked_median(lsf, mask)[:, 0].nan_to_num(0.0), mask.to(flux.dtype).mean(1)
+
+
+def interpolate_cells(points, axes, table):
+    """Multilinear interpolation in a table, constant beyond its ends.
+
+    Parameters
+    ----------
+    points : sequence of d Tensors, shape (n,)
+    axes : sequence of d Tensors, shape (k_d,)
+        Strictly increasing.
+    table : Tensor, shape (k_1, ..., k_d, m)
+
+    Returns
+    -------
+    Tensor, shape (n, m)
+    """
+    corners = [(torch.ones_like(points[0]), ())]
+    for x, axis in zip(points, axes, strict=True):
+        if len(axis) == 1:
+            zero = torch.zeros_like(x, dtype=torch.long)
+            corners = [(weight, (*index, zero)) for weight, index in corners]
+            continue
+        right = torch.searchsorted(axis, x.contiguous()).clamp(1, len(axis) - 1)
+        u = ((x - axis[right - 1]) / (axis[right] - axis[right - 1])).clamp(0, 1)
+        corners = [
+            (weight * part, (*index, at))
+            for weight, index in corners
+            for part, at in ((1 - u, right - 1), (u, right))
+        ]
+    return sum(weight[:, None] * table[index] for weight, index in corners)

@@ -1,0 +1,215 @@
+"""`Survey("any")`: stars seen by instruments drawn at random."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import torch
+
+from specvit.digests import digest
+from specvit.grid.instruments import find_instrument
+from specvit.stars.emulator import Emulator
+from specvit.survey.anyinstrument import AnyInstrument
+from specvit.survey.instrumentview import InstrumentObservation
+from specvit.survey.observation import full_float32
+from specvit.survey.priors import PRIORS
+from specvit.survey.provenance import emulator_digest
+from specvit.survey.survey import Survey
+
+__all__ = ["InstrumentSurvey"]
+
+
+class InstrumentSurvey(Survey, survey="any"):
+    """Stars seen by instruments at random: ``Survey("any")``.
+
+    What tells it from other surveys: the resolution, the native pixels, the coverage and what else a
+    spectrograph decides are drawn for every star, and a batch says of them what an observer would know, as
+    `lsf` and `sampling`. Noise is drawn on native pixels and rebinned as real spectra are.
+
+    Advantages: one network for all spectrographs; it knows how much a spectrum is worth. Disadvantages:
+    no magnitudes, and none of the limits on accuracy, which need one known instrument.
+
+    Parameters
+    ----------
+    name : str
+        ``any``.
+    n : int, optional
+        Number of stars; by default there is no end to them.
+    seed : int
+        Stars, instruments and noise follow from it.
+    instruments : Instrument, str, or sequence of them, optional
+        Only these, by name or one's own (`specvit.grid.Instrument`), instead of instruments at random.
+    observed : AnyInstrument, optional
+        The distribution of instruments and the sizes of imperfections.
+    prior : LabelPrior or similar, optional
+        By default that of ``pfs-mr``.
+    emulator : Emulator, optional
+        Instead of the one that ships, on a grid in vacuum.
+    line_correction : array-like of float, shape (n_pixels,), or callable, optional
+        What real stars say of the library's lines: optical depths are multiplied by the array; a callable
+        takes normalised flux (n, n_pixels) and labels (n, 5), tensors, and returns the corrected flux.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its rule, or the grid is not in vacuum.
+
+    See Also
+    --------
+    Survey : surveys of one instrument.
+
+    Notes
+    -----
+    All numbers per star are drawn on the CPU from (seed, stream), line errors by a counter-based generator
+    keyed by it; noise and single lost pixels by the device's own generator.
+
+    Examples
+    --------
+    >>> from specvit.survey import Survey
+    >>> batch = Survey("any", instruments="SDSS").draw(3)
+    >>> batch.flux.shape, batch.lsf.shape
+    (torch.Size([3, 4096]), torch.Size([3, 4096]))
+    """
+
+    def __init__(
+        self,
+        name="any",
+        n=None,
+        *,
+        seed=0,
+        instruments=None,
+        observed: AnyInstrument | None = None,
+        prior=None,
+        emulator: Emulator | None = None,
+        line_correction=None,
+    ):
+        if n is not None and n < 1:
+            raise ValueError(f"n must be at least 1, got {n!r}")
+        observed = AnyInstrument() if observed is None else observed
+        if instruments is not None:
+            single = isinstance(instruments, str) or hasattr(instruments, "windows")
+            chosen = tuple(find_instrument(one) for one in ([instruments] if single else instruments))
+            observed = dataclasses.replace(
+                observed, presets=chosen, preset_share=1.0, own_share=0.0, sharper_share=0.0
+            )
+        self.name, self.n, self.seed, self.observed = name, n, seed, observed
+        self.prior = PRIORS["pfs-mr"] if prior is None else prior
+        self.line_correction = line_correction
+        self.magnitude = None
+        self._on_device = {}
+        self.own_emulator = emulator is not None
+        self._emulator = self._checked(emulator) if self.own_emulator else None
+
+    @property
+    def grid(self):
+        """Pixels of the spectra."""
+        return self.emulator.grid
+
+    def draw(self, n, *, stream=0, device="cpu", stars=None):
+        """Simulate `n` spectra.
+
+        Parameters
+        ----------
+        n : int
+        stream : int
+            Same seed and stream, same spectra; another stream, other stars, instruments and noise.
+        device : str or torch.device
+        stars : int, optional
+            Draw the stars and instruments of this stream instead, with the noise of `stream`.
+
+        Returns
+        -------
+        SurveyBatch
+            With `lsf` and `sampling`.
+        """
+        rng = np.random.default_rng([self.seed, stream if stars is None else stars])
+        return self._observe(self.prior.sample(n, rng), rng, stream, device)
+
+    def observe(self, labels, *, stream=0, device="cpu"):
+        """Simulate spectra of given stars, by instruments at random.
+
+        Parameters
+        ----------
+        labels : array-like, shape (5,) or (n, 5)
+            Teff [K], log g, [M/H], [alpha/M], [C/M].
+        stream, device
+            As for `draw`.
+
+        Returns
+        -------
+        SurveyBatch
+
+        Raises
+        ------
+        ValueError
+            If a label is outside the range of the emulator's library.
+        """
+        labels = np.atleast_2d(np.asarray(labels, dtype=np.float64))
+        self.emulator.check_labels(labels)
+        return self._observe(labels, np.random.default_rng([self.seed, stream]), stream, device)
+
+    def to_dict(self):
+        """All that the survey's spectra follow from, as plain Python values for records."""
+        grid, correction = self.grid, self.line_correction
+        if correction is not None:
+            correction = digest(np.frombuffer(_bytes(correction), np.uint8))
+        record = {
+            "name": self.name,
+            "n": self.n,
+            "seed": self.seed,
+            "labels": {name: list(map(float, limits)) for name, limits in self.label_range.items()},
+            "prior": repr(self.prior),
+            "observed": dataclasses.asdict(self.observed),
+            "line_correction": correction,
+            "grid": {"name": grid.name, "n_pixels": len(grid), "medium": grid.medium},
+            "emulator": emulator_digest(self.emulator),
+        }
+        return json.loads(json.dumps(record, default=float))
+
+    def __repr__(self):
+        arguments = [repr(self.name), f"n={self.n}", f"seed={self.seed}"]
+        if self.observed != AnyInstrument():
+            arguments.append(f"observed={self.observed!r}")
+        if self.prior != PRIORS["pfs-mr"]:
+            arguments.append(f"prior={self.prior!r}")
+        if self.line_correction is not None:
+            arguments.append(f"line_correction={self.to_dict()['line_correction']!r}")
+        if self.own_emulator:
+            arguments.append(f"emulator={emulator_digest(self.emulator)!r}")
+        return f"Survey({', '.join(arguments)})"
+
+    def _checked(self, emulator):
+        """The emulator, if it is for vacuum and the prior's labels."""
+        if emulator.grid.medium != "vacuum":
+            raise ValueError(f"emulator must be on a grid in vacuum, got {emulator.grid.medium}")
+        self.noise = _AnyGrid
+        return super()._checked(emulator)
+
+    def _observe(self, labels, rng, stream, device):
+        device = torch.device(device)
+        generator = torch.Generator(device=device)
+        generator.manual_seed(int(np.random.default_rng([self.seed, stream, 1]).integers(2**62)))
+        if device not in self._on_device:
+            self._on_device[device] = InstrumentObservation(
+                self.emulator, self.observed, self.line_correction, device
+            )
+        numbers = self.observed.draw(len(labels), rng, self.grid)
+        with torch.no_grad(), full_float32():
+            return self._on_device[device].expose(labels, numbers, generator)
+
+
+class _AnyGrid:
+    """Noise of any grid, for what `Survey` asks of its noise model."""
+
+    grid = None
+
+
+def _bytes(correction):
+    """What a line correction is, as bytes: the table, or the tables of a module."""
+    if isinstance(correction, torch.nn.Module):
+        return b"".join(value.detach().cpu().numpy().tobytes() for value in correction.buffers())
+    if callable(correction):
+        return repr(correction).encode()
+    return np.asarray(correction, np.float32).tobytes()
