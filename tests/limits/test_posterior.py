@@ -154,7 +154,7 @@ def test_the_limit_is_the_mean_variance_of_the_posteriors(survey, reference):
     expected = 1 - np.mean(reference["sigma"][5] ** 2, 0) / prior
     np.testing.assert_allclose(limit.r2, expected, atol=0.01)
     spread = np.std(reference["sigma"][5] ** 2, 0, ddof=1) / prior / np.sqrt(96)
-    np.testing.assert_allclose(limit.r2_error, spread, rtol=0.1)
+    np.testing.assert_allclose(limit.r2_err, spread, rtol=0.1)
 
 
 def test_paper_survey_at_the_faint_end(survey):
