@@ -28,7 +28,7 @@ class FeatureRegressor(Predictor):
     """Base of Ridge and LightGBM: predictions from features, and σ from held-out residuals.
 
     A subclass has the parameters `grid`, `labels`, `encoding`, `validation_fraction` and `random_state`;
-    ``_learn(batches)``, from `FeatureBatches` to predictions and truth (n, n_labels) and S/N (n,) of those
+    ``_learn(batches)``, from ``FeatureBatches`` to predictions and truth (n, n_labels) and S/N (n,) of those
     held out, and the number of spectra used; and ``_labels(features)``, from a tensor (m, p) to an ndarray
     (m, n_labels).
     """
