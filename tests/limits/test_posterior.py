@@ -89,6 +89,15 @@ def test_masked_pixels_are_left_out(linear_gaussian):
     np.testing.assert_allclose(masked.mean, cut.mean, rtol=1e-6)
 
 
+@pytest.mark.parametrize("amplitude", [None, 1.0])
+def test_a_spectrum_without_pixels_leaves_the_prior(linear_gaussian, amplitude):
+    toy = linear_gaussian(0.3)
+    flux, variance = torch.full((1, 40), torch.nan), torch.full((1, 40), torch.inf)
+    result = posterior(flux, variance, toy, amplitude=amplitude, n_prior=40_000)
+    np.testing.assert_allclose(result.mean[0], 3, atol=4 * 2 / 200)
+    np.testing.assert_allclose(result.sigma[0], toy.prior_sigma, rtol=0.02)
+
+
 def test_what_is_refused(linear_gaussian):
     toy = linear_gaussian(1.0)
     flux = torch.zeros(2, 40)

@@ -155,7 +155,8 @@ def survey_fisher(
     >>> survey = Survey("own", prior=Survey("paper").prior, noise=SNRNoise((10, 100)))
     >>> giant = [[4800, 2.5, -0.5, 0.1, 0.0]]
     >>> sigma = [survey_fisher(survey, giant, snr=s).crlb("logg")[0] ** 0.5 for s in (20, 40)]
-    >>> print(f"{sigma[0]:.3f} dex, {sigma[0] / sigma[1]:.2f} times that at twice the S/N")
+    >>> print(f"{sigma[0]:.2f} dex, {sigma[0] / sigma[1]:.1f} times that at twice the S/N")
+    0.19 dex, 2.0 times that at twice the S/N
     """
     require_plain(survey)
     model = survey.forward(device)

@@ -84,7 +84,8 @@ def refine(spectra, start, linear, quadratic, amplitude, n_draws, n_rounds, targ
 def _log_likelihood(cross, norm, amplitude):
     """ln L from Σ w f m and Σ w m², up to a constant."""
     if amplitude is None:
-        return cross**2 / (2 * norm) - norm.log() / 2
+        # A spectrum that is masked throughout, Σ w m² = 0, tells nothing.
+        return torch.where(norm > 0, cross**2 / (2 * norm) - norm.log() / 2, 0.0)
     return amplitude * cross - amplitude**2 * norm / 2
 
 

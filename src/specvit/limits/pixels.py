@@ -55,8 +55,9 @@ def pixel_information(survey, labels, magnitude=None, *, snr=None, label="logg",
     >>> from specvit.limits import pixel_information
     >>> survey = Survey("paper")
     >>> information, flux = pixel_information(survey, [4800, 2.5, -0.5, 0.1, 0.0], 21.5)
-    >>> f"{information.sum() ** -0.5:.2f} dex at best; pixels of most information:"
-    '0.28 dex at best; pixels of most information:'
+    >>> most = survey.grid.wave[information.argmax()]
+    >>> print(f"{information.sum() ** -0.5:.2f} dex at best, most of it at {most:.0f} Å, a line of Mg I")
+    0.55 dex at best, most of it at 8809 Å, a line of Mg I
     """
     require_plain(survey)
     names = tuple(survey.label_names)

@@ -61,7 +61,7 @@ class ForwardModel:
     >>> flux = model.flux(labels, magnitude)
     >>> snr = flux / model.variance(flux, magnitude).sqrt()
     >>> print(f"{snr.median():.1f}")
-    7.2
+    7.3
     """
 
     def __init__(self, survey, device="cpu", dtype=torch.float64):

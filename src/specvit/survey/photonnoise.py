@@ -33,6 +33,26 @@ class PhotonNoise(Noise):
     ------
     ValueError
         If an array has another shape, or a value that is not finite and positive (for the sky: negative).
+
+    See Also
+    --------
+    PFSNoise : this model with the numbers of PFS MR.
+    SNRNoise : simpler, where only an S/N is known.
+
+    Notes
+    -----
+    Advantages: right at every magnitude, from photons to background, pixel by pixel; stars have magnitudes
+    and the sky can be at fault (`Augmentation`). Disadvantages: throughput and background must be known, or
+    S/N curves at two magnitudes that tell them (`from_snr`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from specvit.grid import PFS_MR
+    >>> from specvit.survey import PhotonNoise
+    >>> noise = PhotonNoise.from_snr(PFS_MR, {20.0: 30.0, 22.0: 8.0})
+    >>> print(f"S/N at magnitude 21: {np.median(noise.snr(21.0)):.1f}")
+    S/N at magnitude 21: 16.3
     """
 
     brightness = "magnitude"

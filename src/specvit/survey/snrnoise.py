@@ -35,11 +35,26 @@ class SNRNoise(Noise):
         If the S/N is not positive and finite, the lower limit first, or `sigma` is not a positive curve on
         `grid`.
 
+    See Also
+    --------
+    PhotonNoise : for an instrument whose throughput and background are known.
+
     Notes
     -----
+    Advantages: nothing need be known of the instrument but its S/N, and an error curve if it is not flat.
+    Disadvantages: stars have no magnitude, and σ does not follow the photons of each star.
+
     The σ drawn with is ``sigma`` times median(f/sigma)/S of the noiseless flux f. What is reported
     is the same of the *noisy* flux, one number a spectrum, so that the errors tell nothing that the observed
     spectrum does not. A spectrum whose median is not positive reports no inverse variance at all.
+
+    Examples
+    --------
+    >>> from specvit.survey import SNRNoise, Survey
+    >>> survey = Survey("own", prior=Survey("paper").prior, noise=SNRNoise((20, 200)))
+    >>> batch = survey.draw(2, snr=35)
+    >>> [round(x) for x in batch.snr.tolist()]
+    [35, 35]
     """
 
     brightness = "snr"
@@ -99,6 +114,14 @@ class NoNoise(Noise):
     Notes
     -----
     Limits on the accuracy (`specvit.limits`) do not exist: without noise the information is infinite.
+
+    Examples
+    --------
+    >>> from specvit.survey import NoNoise, Survey
+    >>> survey = Survey("own", prior=Survey("paper").prior, noise=NoNoise())
+    >>> batch = survey.draw(2)
+    >>> bool((batch.flux == batch.noiseless).all())
+    True
     """
 
     lacks = (*_NOT_PHOTONS, "noise_shape", "reported_error", "correlated_noise")
