@@ -1,0 +1,158 @@
+"""PFS files known by their content, and their readers, registered with specutils."""
+
+from __future__ import annotations
+
+import re
+
+from astropy.io.registry import IORegistryError
+from specutils import Spectrum, SpectrumList
+from specutils.io.registers import data_loader
+
+from specvit.spectra.readers.hdus import columns, file_name, find, open_fits
+from specvit.spectra.readers.pfsbundle import read_bundle
+from specvit.spectra.readers.pfsfibres import read_fibres
+from specvit.spectra.readers.pfstarget import flux_table, read_target
+
+__all__ = ["read_pfs", "read_pfs_one"]
+
+_PRIORITY = 20  # specutils' own reader, of the layout of 2019, has 10
+_NAME = re.compile(r"pfs(Single|Object|Star|Coadd|Calibrated|Merged|Arm)-.*\.fits")
+_READERS = {"target": read_target, "bundle": read_bundle, "fibres": read_fibres}
+
+
+def read_pfs(source, **options):
+    """Read all spectra of a PFS file: pfsSingle, pfsObject, pfsMerged, pfsArm, pfsCoadd, pfsCalibrated.
+
+    Parameters
+    ----------
+    source : str, path-like, file-like or astropy.io.fits.HDUList
+        The file.
+    **options : dict
+        ``damage``: names of mask bits that mean a lost pixel, a sequence of str, in place of
+        `~specvit.spectra.readers.DAMAGE`. ``own_sampling``: True reads the flux table, on the pixels of
+        the detector, in place of the resampled arrays (not for files of fibres). ``obj_id``: targets of
+        a bundle, an int or several. ``fiber_id``: fibres of an exposure, an int or several.
+
+    Returns
+    -------
+    specutils.SpectrumList
+        Wavelengths in nm, vacuum; flux in nJy (relative for pfsMerged and pfsArm); variance as
+        uncertainty, None if the file has none; masked where a pixel is lost or not finite; ids,
+        exposures, resolution and neighbour covariance in ``meta``.
+
+    Raises
+    ------
+    ValueError
+        If the file is no PFS file, damaged or incomplete: one line, with the file and the HDU.
+
+    See Also
+    --------
+    read_pfs_one : The same for one spectrum.
+    specvit.spectra.adapt : What becomes of the spectra.
+
+    Examples
+    --------
+    >>> from specvit.spectra.readers import read_pfs
+    >>> read_pfs("pfsCoadd-000001.fits", obj_id=32949)  # doctest: +SKIP
+    """
+    with open_fits(source) as hdus:
+        layout = layout_of(hdus)
+        if layout is None:
+            found = ", ".join(hdu.name or "?" for hdu in hdus)
+            raise ValueError(f"{file_name(source)}: not a PFS file: no HDU FLUX or flux table among {found}")
+        spectra = _READERS[layout](hdus, **options)
+    return SpectrumList(spectra if isinstance(spectra, list) else [spectra])
+
+
+def read_pfs_one(source, **options):
+    """Read the one spectrum of a PFS file.
+
+    Parameters
+    ----------
+    source : str, path-like, file-like or astropy.io.fits.HDUList
+        The file.
+    **options : dict
+        As for `read_pfs`.
+
+    Returns
+    -------
+    specutils.Spectrum
+        As from `read_pfs`.
+
+    Raises
+    ------
+    astropy.io.registry.IORegistryError
+        If the file holds several spectra and the options choose none.
+    ValueError
+        As for `read_pfs`.
+    """
+    spectra = read_pfs(source, **options)
+    if len(spectra) != 1:
+        # The error by which specutils says "no single spectrum": those who catch it try the list.
+        raise IORegistryError(
+            f"{file_name(source)} holds {len(spectra)} spectra: SpectrumList.read reads them all, "
+            "Spectrum.read(..., obj_id=…) one target of a bundle, Spectrum.read(..., fiber_id=…) one fibre"
+        )
+    return spectra[0]
+
+
+def layout_of(hdus):
+    """Which of the PFS layouts a file has.
+
+    Parameters
+    ----------
+    hdus : astropy.io.fits.HDUList
+        The file.
+
+    Returns
+    -------
+    {"target", "bundle", "fibres"} or None
+        None for a file of another kind.
+
+    Notes
+    -----
+    A bundle has a table with the column targetId beside FLUX; fibres have FIBERID, WAVELENGTH and FLUX.
+    A target has the HDU FLUX or a flux table, and one thing that only PFS writes: the cards CATID
+    and OBJID in TARGET, a column pfsDesignId or pfsConfigId, a card ``MP_…``, or the columns of 2019.
+    """
+    flux = find(hdus, "FLUX")
+    rows = flux_table(hdus)
+    if any("targetId" in columns(hdu) for hdu in hdus) and (flux or rows):
+        return "bundle"
+    if flux is not None and find(hdus, "FIBERID") and find(hdus, "WAVELENGTH"):
+        return "fibres"
+    if flux is None and rows is None:
+        return None
+    target = find(hdus, "TARGET")
+    marks = (
+        target is not None and {"CATID", "OBJID"} <= set(target.header),
+        any({"pfsDesignId", "pfsConfigId"} & set(columns(hdu)) for hdu in hdus),
+        any(str(card).startswith("MP_") for hdu in hdus for card in hdu.header),
+        {"lambda", "fluxVariance"} <= set(columns(rows)),
+    )
+    return "target" if any(marks) else None
+
+
+def _identifier(*layouts):
+    """An identifier for specutils: the file's content, or its name where the content cannot be read."""
+
+    def identify(origin, path, fileobj, *args, **kwargs):
+        source = fileobj if fileobj is not None else path
+        source = args[0] if source is None and args else source
+        try:
+            with open_fits(source) as hdus:
+                layout = layout_of(hdus)
+        except ValueError:  # so that a damaged file is answered by the reader's message
+            return "target" in layouts and bool(_NAME.match(file_name(path or source)))
+        return layout in layouts
+
+    return identify
+
+
+data_loader("PFS target", identifier=_identifier("target"), extensions=["fits"], priority=_PRIORITY)(
+    read_pfs_one
+)
+for _label, _layout in (("PFS bundle", "bundle"), ("PFS fibres", "fibres")):
+    _register = {"identifier": _identifier(_layout), "extensions": ["fits"], "priority": _PRIORITY}
+    data_loader(_label, dtype=SpectrumList, **_register)(read_pfs)
+    data_loader(_label, dtype=Spectrum, autogenerate_spectrumlist=False, **_register)(read_pfs_one)

@@ -1,0 +1,95 @@
+"""Files of one exposure, all its fibres: pfsMerged and pfsArm, before flux calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specvit.spectra.readers.hdus import file_name, find, image, table, unreadable
+from specvit.spectra.readers.pfsmask import bits_of_header
+from specvit.spectra.readers.pfsspectrum import PfsArrays, build
+from specvit.spectra.readers.pfstarget import read_observations
+
+__all__ = ["read_fibres"]
+
+
+def read_fibres(hdus, *, damage=None, fiber_id=None):
+    """Read the fibres of an exposure.
+
+    Parameters
+    ----------
+    hdus : astropy.io.fits.HDUList
+        The file.
+    damage : sequence of str, optional
+        Names of mask bits that mean a lost pixel.
+    fiber_id : int or sequence of int, optional
+        Read these fibres only. None: all.
+
+    Returns
+    -------
+    list of specutils.Spectrum
+        In the order of the HDU FIBERID; ``meta["flux_calibrated"]`` is False.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or incomplete (the message names file and HDU), or lacks a `fiber_id`.
+
+    Notes
+    -----
+    Fluxes are in electrons (per nm, in pfsMerged). They are divided by the HDU NORM, the same fibre's
+    counts from the flat-field lamp, where there is one: the instrument's response cancels, the lamp's
+    spectrum, a smooth function, remains. Either way they are no flux density but, without a unit, relative.
+    """
+    fibres = image(hdus, "FIBERID", np.int64)
+    flux = image(hdus, "FLUX", np.float64)
+    wave = image(hdus, "WAVELENGTH", np.float64)
+    for name, array, ndim in (("FIBERID", fibres, 1), ("FLUX", flux, 2), ("WAVELENGTH", wave, 2)):
+        if array is None:
+            raise unreadable(hdus, name, "is missing or empty")
+        if array.ndim != ndim:
+            raise unreadable(hdus, name, f"must have {ndim} dimension(s), got the shape {array.shape}")
+    mask = image(hdus, "MASK", np.int64)
+    norm = image(hdus, "NORM", np.float64)
+    covariance = image(hdus, "COVAR", np.float64)
+    per_fibre = {"FLUX": flux, "WAVELENGTH": wave, "MASK": mask, "NORM": norm, "COVAR": covariance}
+    for name, array in per_fibre.items():
+        if array is not None and len(array) != len(fibres):
+            raise unreadable(
+                hdus, name, f"must have a row for each of {len(fibres)} fibres, got {len(array)}"
+            )
+    if norm is not None:
+        if norm.shape != flux.shape:
+            raise unreadable(hdus, "NORM", f"must have the shape of FLUX, {flux.shape}, got {norm.shape}")
+        with np.errstate(all="ignore"):
+            norm = np.where(norm > 0, norm, np.nan)
+            flux = flux / norm
+            if covariance is not None and covariance.ndim == 3:
+                covariance = covariance / norm[:, None] ** 2
+    wanted = fibres if fiber_id is None else np.atleast_1d(np.asarray(fiber_id, dtype=np.int64))
+    missing = np.setdiff1d(wanted, fibres)
+    if missing.size:
+        raise ValueError(f"{file_name(hdus)}: no fibre with the fiberId {missing[0]}")
+    headers = [hdu.header for hdu in (hdus[0], find(hdus, "MASK")) if hdu is not None]
+    bits = bits_of_header(*headers)
+    exposure = read_observations(table(hdus, "CONFIG"))
+    return [
+        build(
+            PfsArrays(
+                wave=wave[i],
+                flux=flux[i],
+                mask=None if mask is None else mask[i],
+                covariance=None if covariance is None else covariance[i],
+                bits=bits,
+                meta={
+                    **exposure,
+                    "fiberId": int(fibres[i]),
+                    "flux_calibrated": False,
+                    "header": hdus[0].header.copy(),
+                },
+            ),
+            hdus,
+            "",
+            damage,
+        )
+        for i in np.flatnonzero(np.isin(fibres, wanted)).tolist()
+    ]
