@@ -66,17 +66,17 @@ def wavelength_in_angstrom(axis, name="spectral_axis"):
     from astropy import units as u
 
     axis = u.Quantity(axis, subok=False)
-    for values in (axis.value, axis.to_value(u.AA) if axis.unit.is_equivalent(u.AA) else axis.value):
-        if _counts_pixels(values):
-            raise SpectrumError(
-                f"{name} must be wavelengths, got the numbers of the pixels, {min(values[0], values[-1]):.0f} to "
-                f"{max(values[0], values[-1]):.0f}: the file states no wavelengths where they were looked for"
-            )
     if not axis.unit.is_equivalent(u.AA, u.spectral()):
         raise SpectrumError(
             f"{name} must be a wavelength, frequency, energy or wavenumber, got unit {str(axis.unit)!r}"
         )
-    if axis.unit.is_equivalent(u.AA):
+    is_length = axis.unit.is_equivalent(u.AA)
+    if _counts_pixels(axis.value) or (is_length and _counts_pixels(axis.to_value(u.AA))):
+        raise SpectrumError(
+            f"{name} must hold wavelengths, got the numbers of its {axis.size} pixels in {axis.unit}: "
+            "the file states no wavelengths where its reader looked for them"
+        )
+    if is_length:
         return axis.to_value(u.AA).astype(np.float64)
     if not (np.isfinite(axis.value).all() and (axis.value > 0).all()):
         raise SpectrumError(f"{name} must be finite and positive")

@@ -133,26 +133,33 @@ def layout_of(hdus):
     return "target" if any(marks) else None
 
 
-def _identifier(*layouts):
-    """An identifier for specutils: the file's content, or its name where the content cannot be read."""
+def is_pfs(origin, path, fileobj, *args, **options):
+    """Whether a file is one of PFS, for specutils.
 
-    def identify(origin, path, fileobj, *args, **kwargs):
-        source = fileobj if fileobj is not None else path
-        source = args[0] if source is None and args else source
-        try:
-            with open_fits(source) as hdus:
-                layout = layout_of(hdus)
-        except ValueError:  # so that a damaged file is answered by the reader's message
-            return "target" in layouts and bool(_NAME.match(file_name(path or source)))
-        return layout in layouts
+    Parameters
+    ----------
+    origin : str
+        "read".
+    path : str, path-like or None
+        The file's path, if it was given by its path.
+    fileobj : file-like or None
+        The open file.
+    *args, **options
+        What else was given to ``Spectrum.read``.
 
-    return identify
+    Returns
+    -------
+    bool
+        By the content; by the name alone if the content cannot be read, so that `read_pfs` says why.
+    """
+    source = next(one for one in (fileobj, path, *args) if one is not None)
+    try:
+        with open_fits(source) as hdus:
+            return layout_of(hdus) is not None
+    except ValueError:
+        return bool(_NAME.fullmatch(file_name(path or source)))
 
 
-data_loader("PFS target", identifier=_identifier("target"), extensions=["fits"], priority=_PRIORITY)(
-    read_pfs_one
-)
-for _label, _layout in (("PFS bundle", "bundle"), ("PFS fibres", "fibres")):
-    _register = {"identifier": _identifier(_layout), "extensions": ["fits"], "priority": _PRIORITY}
-    data_loader(_label, dtype=SpectrumList, **_register)(read_pfs)
-    data_loader(_label, dtype=Spectrum, autogenerate_spectrumlist=False, **_register)(read_pfs_one)
+_register = {"identifier": is_pfs, "extensions": ["fits"], "priority": _PRIORITY}
+data_loader("PFS", dtype=SpectrumList, **_register)(read_pfs)
+data_loader("PFS", dtype=Spectrum, autogenerate_spectrumlist=False, **_register)(read_pfs_one)
