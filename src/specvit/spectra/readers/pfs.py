@@ -8,15 +8,16 @@ from astropy.io.registry import IORegistryError
 from specutils import Spectrum, SpectrumList
 from specutils.io.registers import data_loader
 
-from specvit.spectra.readers.hdus import columns, file_name, find, open_fits
+from specvit.spectra.readers.fitsfile import columns, open_fits, source_name
 from specvit.spectra.readers.pfsbundle import read_bundle
 from specvit.spectra.readers.pfsfibres import read_fibres
-from specvit.spectra.readers.pfstarget import flux_table, read_target
+from specvit.spectra.readers.pfsmask import bits_of_header
+from specvit.spectra.readers.pfstarget import find_flux_table, read_target
 
 __all__ = ["read_pfs", "read_pfs_one"]
 
 _PRIORITY = 20  # specutils' own reader, of the layout of 2019, has 10
-_NAME = re.compile(r"pfs(Single|Object|Star|Coadd|Calibrated|Merged|Arm)-.*\.fits")
+_NAME = re.compile(r"pfs(Single|Object|Star|Coadd|Calibrated|Merged|Arm)-.*\.fits(\.gz)?")
 _READERS = {"target": read_target, "bundle": read_bundle, "fibres": read_fibres}
 
 
@@ -55,12 +56,12 @@ def read_pfs(source, **options):
     >>> from specvit.spectra.readers import read_pfs
     >>> read_pfs("pfsCoadd-000001.fits", obj_id=32949)  # doctest: +SKIP
     """
-    with open_fits(source) as hdus:
-        layout = layout_of(hdus)
+    with open_fits(source) as file:
+        layout = layout_of(file)
         if layout is None:
-            found = ", ".join(hdu.name or "?" for hdu in hdus)
-            raise ValueError(f"{file_name(source)}: not a PFS file: no HDU FLUX or flux table among {found}")
-        spectra = _READERS[layout](hdus, **options)
+            found = ", ".join(hdu.name or "(no name)" for hdu in file.hdus)
+            raise ValueError(f"{file.name}: not a PFS file, or cut: its HDUs are {found}")
+        spectra = _READERS[layout](file, **options)
     return SpectrumList(spectra if isinstance(spectra, list) else [spectra])
 
 
@@ -90,18 +91,18 @@ def read_pfs_one(source, **options):
     if len(spectra) != 1:
         # The error by which specutils says "no single spectrum": those who catch it try the list.
         raise IORegistryError(
-            f"{file_name(source)} holds {len(spectra)} spectra: SpectrumList.read reads them all, "
+            f"{source_name(source)} holds {len(spectra)} spectra: SpectrumList.read reads them all, "
             "Spectrum.read(..., obj_id=…) one target of a bundle, Spectrum.read(..., fiber_id=…) one fibre"
         )
     return spectra[0]
 
 
-def layout_of(hdus):
+def layout_of(file):
     """Which of the PFS layouts a file has.
 
     Parameters
     ----------
-    hdus : astropy.io.fits.HDUList
+    file : FitsFile
         The file.
 
     Returns
@@ -115,22 +116,24 @@ def layout_of(hdus):
     A target has the HDU FLUX or a flux table, and one thing that only PFS writes: the cards CATID
     and OBJID in TARGET, a column pfsDesignId or pfsConfigId, a card ``MP_…``, or the columns of 2019.
     """
-    flux = find(hdus, "FLUX")
-    rows = flux_table(hdus)
-    if any("targetId" in columns(hdu) for hdu in hdus) and (flux or rows):
-        return "bundle"
-    if flux is not None and find(hdus, "FIBERID") and find(hdus, "WAVELENGTH"):
-        return "fibres"
-    if flux is None and rows is None:
+    names = [set(columns(hdu)) for hdu in file.hdus]
+    rows = find_flux_table(file)
+    if file.find("FLUX") is None and rows is None:
         return None
-    target = find(hdus, "TARGET")
-    marks = (
-        target is not None and {"CATID", "OBJID"} <= set(target.header),
-        any({"pfsDesignId", "pfsConfigId"} & set(columns(hdu)) for hdu in hdus),
-        any(str(card).startswith("MP_") for hdu in hdus for card in hdu.header),
-        {"lambda", "fluxVariance"} <= set(columns(rows)),
-    )
-    return "target" if any(marks) else None
+    if any("targetId" in one for one in names):
+        return "bundle"
+    if all(map(file.find, ("FLUX", "FIBERID", "WAVELENGTH"))):
+        return "fibres"
+    target = file.find("TARGET")
+    cards = [hdu.header for hdu in (file.hdus[0], file.find("MASK"), rows) if hdu is not None]
+    if (
+        (target is not None and "CATID" in target.header and "OBJID" in target.header)
+        or any({"pfsDesignId", "pfsConfigId"} & one for one in names)
+        or {"lambda", "fluxVariance"} <= set(columns(rows))
+        or any(bits_of_header(one) for one in cards)
+    ):
+        return "target"
+    return None
 
 
 def is_pfs(origin, path, fileobj, *args, **options):
@@ -150,14 +153,14 @@ def is_pfs(origin, path, fileobj, *args, **options):
     Returns
     -------
     bool
-        By the content; by the name alone if the content cannot be read, so that `read_pfs` says why.
+        By the content. A file without it that has the name of one is claimed too: it is damaged, and
+        `read_pfs` says how.
     """
     source = next(one for one in (fileobj, path, *args) if one is not None)
-    try:
-        with open_fits(source) as hdus:
-            return layout_of(hdus) is not None
-    except ValueError:
-        return bool(_NAME.fullmatch(file_name(path or source)))
+    if _NAME.fullmatch(source_name(path or source)):
+        return True
+    with open_fits(source) as file:
+        return layout_of(file) is not None
 
 
 _register = {"identifier": is_pfs, "extensions": ["fits"], "priority": _PRIORITY}

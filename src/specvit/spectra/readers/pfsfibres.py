@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.spectra.readers.hdus import file_name, find, image, table, unreadable
 from specvit.spectra.readers.pfsmask import bits_of_header
 from specvit.spectra.readers.pfsspectrum import PfsArrays, build
 from specvit.spectra.readers.pfstarget import read_observations
@@ -12,12 +11,12 @@ from specvit.spectra.readers.pfstarget import read_observations
 __all__ = ["read_fibres"]
 
 
-def read_fibres(hdus, *, damage=None, fiber_id=None):
+def read_fibres(file, *, damage=None, fiber_id=None):
     """Read the fibres of an exposure.
 
     Parameters
     ----------
-    hdus : astropy.io.fits.HDUList
+    file : FitsFile
         The file.
     damage : sequence of str, optional
         Names of mask bits that mean a lost pixel.
@@ -40,38 +39,34 @@ def read_fibres(hdus, *, damage=None, fiber_id=None):
     counts from the flat-field lamp, where there is one: the instrument's response cancels, the lamp's
     spectrum, a smooth function, remains. Either way they are no flux density but, without a unit, relative.
     """
-    fibres = image(hdus, "FIBERID", np.int64)
-    flux = image(hdus, "FLUX", np.float64)
-    wave = image(hdus, "WAVELENGTH", np.float64)
-    for name, array, ndim in (("FIBERID", fibres, 1), ("FLUX", flux, 2), ("WAVELENGTH", wave, 2)):
+    fibres = file.image("FIBERID", np.int64, ndim=1)
+    flux = file.image("FLUX", np.float64, ndim=2)
+    wave = file.image("WAVELENGTH", np.float64, ndim=2)
+    for name, array in (("FIBERID", fibres), ("FLUX", flux), ("WAVELENGTH", wave)):
         if array is None:
-            raise unreadable(hdus, name, "is missing or empty")
-        if array.ndim != ndim:
-            raise unreadable(hdus, name, f"must have {ndim} dimension(s), got the shape {array.shape}")
-    mask = image(hdus, "MASK", np.int64)
-    norm = image(hdus, "NORM", np.float64)
-    covariance = image(hdus, "COVAR", np.float64)
+            raise file.error(name, "is missing or empty")
+    mask = file.image("MASK", np.int64, ndim=2)
+    norm = file.image("NORM", np.float64, ndim=2)
+    covariance = file.image("COVAR", np.float64, ndim=3)
     per_fibre = {"FLUX": flux, "WAVELENGTH": wave, "MASK": mask, "NORM": norm, "COVAR": covariance}
     for name, array in per_fibre.items():
         if array is not None and len(array) != len(fibres):
-            raise unreadable(
-                hdus, name, f"must have a row for each of {len(fibres)} fibres, got {len(array)}"
-            )
+            raise file.error(name, f"must have a row for each of {len(fibres)} fibres, got {len(array)}")
     if norm is not None:
         if norm.shape != flux.shape:
-            raise unreadable(hdus, "NORM", f"must have the shape of FLUX, {flux.shape}, got {norm.shape}")
+            raise file.error("NORM", f"must have the shape of FLUX, {flux.shape}, got {norm.shape}")
         with np.errstate(all="ignore"):
             norm = np.where(norm > 0, norm, np.nan)
             flux = flux / norm
-            if covariance is not None and covariance.ndim == 3:
+            if covariance is not None:
                 covariance = covariance / norm[:, None] ** 2
     wanted = fibres if fiber_id is None else np.atleast_1d(np.asarray(fiber_id, dtype=np.int64))
     missing = np.setdiff1d(wanted, fibres)
     if missing.size:
-        raise ValueError(f"{file_name(hdus)}: no fibre with the fiberId {missing[0]}")
-    headers = [hdu.header for hdu in (hdus[0], find(hdus, "MASK")) if hdu is not None]
+        raise ValueError(f"{file.name}: no fibre with the fiberId {missing[0]}")
+    headers = [hdu.header for hdu in (file.hdus[0], file.find("MASK")) if hdu is not None]
     bits = bits_of_header(*headers)
-    exposure = read_observations(table(hdus, "CONFIG"))
+    exposure = read_observations(file.table("CONFIG"))
     return [
         build(
             PfsArrays(
@@ -84,10 +79,10 @@ def read_fibres(hdus, *, damage=None, fiber_id=None):
                     **exposure,
                     "fiberId": int(fibres[i]),
                     "flux_calibrated": False,
-                    "header": hdus[0].header.copy(),
+                    "header": file.header,
                 },
             ),
-            hdus,
+            file,
             "",
             damage,
         )

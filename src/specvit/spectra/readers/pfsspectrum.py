@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from specvit.spectra.readers.hdus import unreadable
 from specvit.spectra.readers.pfsaxis import resolving_power_of
 from specvit.spectra.readers.pfsmask import damaged
 
-__all__ = ["PfsArrays", "build"]
+__all__ = ["FLUX_UNIT", "PfsArrays", "build"]
+
+#: Of calibrated spectra, by convention: their HDU FLUX has no card BUNIT.
+FLUX_UNIT = "nJy"
 
 
 @dataclass
@@ -40,15 +42,40 @@ class PfsArrays:
     bits: dict = field(default_factory=dict)
     meta: dict = field(default_factory=dict)
 
+    @classmethod
+    def from_detector(cls, wave, flux, mask, variance):
+        """Arrays on the pixels of the detector: sorted by wavelength, neighbours independent.
 
-def build(arrays, hdus, unit, damage):
+        Parameters
+        ----------
+        wave, flux : numpy.ndarray of float64, shape (npix,)
+            Wavelengths and fluxes.
+        mask : numpy.ndarray of int, shape (npix,), or None
+            Mask values.
+        variance : numpy.ndarray of float64, shape (npix,), or None
+            Variance of the fluxes.
+
+        Returns
+        -------
+        PfsArrays
+            Without names of bits and metadata.
+        """
+        order = np.argsort(wave, kind="stable")
+        covariance = None
+        if variance is not None:
+            covariance = np.zeros((3, order.size))
+            covariance[0] = variance[order]
+        return cls(wave[order], flux[order], None if mask is None else mask[order], covariance)
+
+
+def build(arrays, file, unit, damage):
     """Make a `~specutils.Spectrum`.
 
     Parameters
     ----------
     arrays : PfsArrays
         One spectrum.
-    hdus : astropy.io.fits.HDUList
+    file : FitsFile
         The file, for messages.
     unit : str
         Unit of the flux.
@@ -79,12 +106,12 @@ def build(arrays, hdus, unit, damage):
         ("COVAR", arrays.covariance, (3, npix)),
     ):
         if array is not None and array.shape != shape:
-            raise unreadable(hdus, name, f"must have the shape {shape} for {npix} fluxes, got {array.shape}")
+            raise file.error(name, f"must have the shape {shape} for {npix} fluxes, got {array.shape}")
     steps = np.diff(arrays.wave)
     if npix < 2 or not (np.isfinite(arrays.wave).all() and (arrays.wave > 0).all()):
-        raise unreadable(hdus, "WAVELENGTH", "must hold at least 2 finite, positive wavelengths")
+        raise file.error("WAVELENGTH", "must hold at least 2 finite, positive wavelengths")
     if not ((steps > 0).all() or (steps < 0).all()):
-        raise unreadable(hdus, "WAVELENGTH", "must rise or fall strictly")
+        raise file.error("WAVELENGTH", "must rise or fall strictly")
 
     meta = {**arrays.meta, "medium": "vacuum", "mask_bits": arrays.bits}
     power = resolving_power_of(arrays.wave, "".join(meta.get("arm", [])))

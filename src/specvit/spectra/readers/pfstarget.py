@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import ast
+
 import numpy as np
 
-from specvit.spectra.readers.hdus import columns, file_name, find, image, plain_text, table, unreadable
+from specvit.spectra.readers.fitsfile import columns, plain_text
 from specvit.spectra.readers.pfsaxis import linear_wavelengths
 from specvit.spectra.readers.pfsmask import bits_of_header
-from specvit.spectra.readers.pfsspectrum import PfsArrays, build
+from specvit.spectra.readers.pfsspectrum import FLUX_UNIT, PfsArrays, build
 
-__all__ = ["flux_table", "read_observations", "read_target"]
+__all__ = ["find_flux_table", "read_observations", "read_target"]
 
 #: Spellings of the HDU with the spectrum on its own sampling; the last two are those of 2019.
 _FLUX_TABLE = ("FLUX_TABLE", "FLUXTABLE", "FLUXTBL", "FLUX_TBL")
-_UNIT = "nJy"  # by convention: the HDU FLUX has no BUNIT card
-_OBSERVATION = ("visit", "arm", "spectrograph", "pfsDesignId", "pfsConfigId", "fiberId", "obsTime", "expTime")
+_NUMBERS = ("visit", "spectrograph", "pfsDesignId", "pfsConfigId", "fiberId", "expTime")
+_TEXTS = ("arm", "obsTime")
 _TARGET = ("catId", "tract", "patch", "objId", "ra", "dec", "targetType")
 
 
-def read_target(hdus, *, damage=None, own_sampling=False):
+def read_target(file, *, damage=None, own_sampling=False):
     """Read the file of one target.
 
     Parameters
     ----------
-    hdus : astropy.io.fits.HDUList
+    file : FitsFile
         The file.
     damage : sequence of str, optional
         Names of mask bits that mean a lost pixel.
@@ -40,43 +42,38 @@ def read_target(hdus, *, damage=None, own_sampling=False):
     ValueError
         If the file is damaged or incomplete; the message names file and HDU.
     """
-    rows = flux_table(hdus)
-    # Files of 2019 state the linear axis in two ways that differ by a pixel; their table is clear.
+    rows = find_flux_table(file)
+    # Files of 2019 state their linear axis in two ways that differ by a pixel; their table is clear.
     of_2019 = rows is not None and "lambda" in columns(rows)
-    if own_sampling or of_2019 or (find(hdus, "FLUX") is None and rows is not None):
-        if rows is None:
-            raise ValueError(
-                f"{file_name(hdus)}: no HDU {' or '.join(_FLUX_TABLE[:2])}, for own_sampling=True"
-            )
-        arrays = _from_table(hdus, rows)
-    else:
-        arrays = _from_images(hdus)
-    arrays.meta = _meta(hdus)
-    return build(arrays, hdus, _UNIT, damage)
+    if rows is None and own_sampling:
+        raise ValueError(f"{file.name}: no HDU FLUX_TABLE or FLUXTABLE, which own_sampling=True reads")
+    by_table = own_sampling or of_2019 or (rows is not None and file.find("FLUX") is None)
+    arrays = _from_table(file, rows) if by_table else _from_images(file)
+    arrays.meta = _meta(file)
+    return build(arrays, file, FLUX_UNIT, damage)
 
 
-def flux_table(hdus):
+def find_flux_table(file):
     """The HDU with the flux table, under any of its names.
 
     Parameters
     ----------
-    hdus : astropy.io.fits.HDUList
+    file : FitsFile
         The file.
 
     Returns
     -------
     astropy HDU or None
-        None if there is none with the columns flux and wavelength (or lambda).
+        None if none has the columns flux and wavelength (or lambda).
     """
-    named = [find(hdus, name) for name in _FLUX_TABLE]
-    for hdu in [*named, *hdus]:
+    for hdu in (*map(file.find, _FLUX_TABLE), *file.hdus):
         if "flux" in columns(hdu) and {"wavelength", "lambda"} & set(columns(hdu)):
             return hdu
     return None
 
 
 def read_observations(rows, which=None):
-    """What a table of exposures or of one exposure (OBSERVATIONS, CONFIG) says.
+    """What a table of exposures (OBSERVATIONS), or of one exposure (CONFIG), says.
 
     Parameters
     ----------
@@ -92,79 +89,73 @@ def read_observations(rows, which=None):
     """
     if rows is None:
         return {}
+    which = range(len(rows)) if which is None else which
     found = {}
-    for name in _OBSERVATION:
-        if name in rows.names:
-            text = name in ("arm", "obsTime")
-            column = rows[name]
-            # Cell by cell: letters of variable length come as arrays.
-            found[name] = [
-                plain_text(column[i]) if text else column[i].item()
-                for i in (range(len(rows)) if which is None else which)
-            ]
+    for name in rows.names:
+        values = rows[name]
+        if name in _NUMBERS:
+            found[name] = [values[i].item() for i in which]
+        elif name in _TEXTS:
+            found[name] = [plain_text(values[i]) for i in which]
+        elif name == "identity":  # of 2019: a dictionary, written out
+            known = [ast.literal_eval(plain_text(values[i])) for i in which]
+            for key in ("visit", "arm", "spectrograph"):
+                if all(key in one for one in known):
+                    found[key] = [one[key] for one in known]
     return found
 
 
-def _from_images(hdus):
-    flux = image(hdus, "FLUX", np.float64)
+def _from_images(file):
+    flux = file.image("FLUX", np.float64, ndim=1)
     if flux is None:
-        raise unreadable(hdus, "FLUX", "is missing or empty, and there is no flux table")
-    if flux.ndim != 1:
-        raise unreadable(hdus, "FLUX", f"must have one dimension, got the shape {flux.shape}")
-    wave = image(hdus, "WAVELENGTH", np.float64)
+        raise file.error("FLUX", "is missing or empty, and there is no flux table")
+    wave = file.image("WAVELENGTH", np.float64, ndim=1)
     if wave is None:
         try:
-            wave = linear_wavelengths(find(hdus, "FLUX").header, flux.size)
+            wave = linear_wavelengths(file.find("FLUX").header, flux.size)
         except ValueError as error:
-            raise unreadable(hdus, "FLUX", error) from error
+            raise file.error("FLUX", error) from error
     if wave is None:
         raise ValueError(
-            f"{file_name(hdus)}: no wavelengths: no HDU WAVELENGTH, and no CRVAL1 and CDELT1 in HDU FLUX"
+            f"{file.name}: no wavelengths: no HDU WAVELENGTH, and HDU FLUX has no CRVAL1 and CDELT1"
         )
     return PfsArrays(
         wave=wave,
         flux=flux,
-        mask=image(hdus, "MASK", np.int64),
-        covariance=image(hdus, "COVAR", np.float64),
-        bits=_bits(hdus, find(hdus, "MASK")),
+        mask=file.image("MASK", np.int64),
+        covariance=file.image("COVAR", np.float64),
+        bits=_bits(file, file.find("MASK")),
     )
 
 
-def _from_table(hdus, hdu):
-    rows = table(hdus, hdu.name)
-    wave = np.array(rows["lambda" if "lambda" in rows.names else "wavelength"], dtype=np.float64)
-    order = np.argsort(wave, kind="stable")
-    arrays = PfsArrays(
-        wave=wave[order],
-        flux=np.array(rows["flux"], dtype=np.float64)[order],
-        mask=np.array(rows["mask"], dtype=np.int64)[order] if "mask" in rows.names else None,
-        covariance=None,
-        bits=_bits(hdus, hdu),
-    )
-    variance = None
-    if "error" in rows.names:
-        variance = np.array(rows["error"], dtype=np.float64) ** 2
-    elif "fluxVariance" in rows.names:
-        variance = np.array(rows["fluxVariance"], dtype=np.float64)
-    if variance is not None:  # pixels as the detector has them: neighbours are independent
-        arrays.covariance = np.stack([variance[order], np.zeros(wave.size), np.zeros(wave.size)])
+def _from_table(file, hdu):
+    rows = file.table(hdu)
+
+    def column(name, dtype=np.float64):
+        return np.array(rows[name], dtype=dtype) if name in rows.names else None
+
+    wave = column("lambda" if "lambda" in rows.names else "wavelength")
+    error, variance = column("error"), column("fluxVariance")
+    if error is not None:
+        variance = error**2
+    arrays = PfsArrays.from_detector(wave, column("flux"), column("mask", np.int64), variance)
+    arrays.bits = _bits(file, hdu)
     return arrays
 
 
-def _bits(hdus, hdu):
-    headers = [other.header for other in (hdu, find(hdus, "MASK"), hdus[0]) if other is not None]
+def _bits(file, hdu):
+    headers = [one.header for one in (hdu, file.find("MASK"), file.hdus[0]) if one is not None]
     return bits_of_header(*headers)
 
 
-def _meta(hdus):
+def _meta(file):
     """Identifiers, exposures and the primary header."""
-    target = find(hdus, "TARGET")
-    header = hdus[0].header if target is None else target.header  # the primary header, in 2019
+    target = file.find("TARGET")
+    header = file.header if target is None else target.header  # 2019: in the primary header
     meta = {name: header[name] for name in _TARGET if name in header}
-    if "filterName" in columns(target):
-        rows = table(hdus, "TARGET")
-        names = [plain_text(rows["filterName"][i]) for i in range(len(rows))]
-        meta["fiberFlux"] = dict(zip(names, map(float, rows["fiberFlux"]), strict=True))
-    meta |= read_observations(table(hdus, "OBSERVATIONS" if find(hdus, "OBSERVATIONS") else "CONFIG"))
-    meta["header"] = hdus[0].header.copy()
-    return meta
+    if {"filterName", "fiberFlux"} <= set(columns(target)):
+        rows = file.table("TARGET")
+        names = [plain_text(one) for one in rows["filterName"]]
+        meta["fiberFlux"] = dict(zip(names, rows["fiberFlux"].tolist(), strict=True))
+    observations = "OBSERVATIONS" if file.find("OBSERVATIONS") else "CONFIG"
+    return {**meta, **read_observations(file.table(observations)), "header": file.header}
