@@ -14,9 +14,7 @@ from specvit.spectra.units import wavelength_in_angstrom
 @pytest.mark.parametrize("direction", [1, -1])
 def test_numbers_of_pixels_are_no_wavelengths(first, unit, direction):
     axis = np.arange(first, first + 11640.0)[::direction] * unit
-    with pytest.raises(
-        SpectrumError, match=r"spectral_axis must hold wavelengths, got the numbers of its 11640"
-    ):
+    with pytest.raises(SpectrumError, match="must hold wavelengths, got the numbers of its 11640"):
         wavelength_in_angstrom(axis)
 
 
@@ -30,7 +28,7 @@ def test_a_spectrum_over_pixel_numbers_is_refused():
     """Pixels 7100 to 8850 of a longer image would lie on the grid."""
     flux = 1 + 0.1 * np.random.default_rng(1).normal(size=11640)
     spectrum = Spectrum(flux * u.nJy, np.arange(1, 11641) * u.AA)
-    with pytest.raises(SpectrumError, match="^spectrum: spectral_axis must hold wavelengths"):
+    with pytest.raises(SpectrumError, match=r"^spectrum: spectral_axis must hold wavelengths"):
         adapt(spectrum)
     batch = adapt(spectrum, on_error="nan")
     assert not batch.usable.any()

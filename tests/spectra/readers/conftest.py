@@ -224,9 +224,7 @@ def pfs(tmp_path):
         star=make_star,
         bits=BITS,
         target=lambda star, **options: write_target(target, star, **options),
-        of_2019=lambda star: write_2019(
-            tmp_path / "pfsObject-00001-0,0-001-00000077-01-0x00000005.fits", star
-        ),
+        of_2019=lambda star: write_2019(old, star),
         bundle=lambda stars, **options: write_bundle(tmp_path / "pfsCoadd-000001.fits", stars, **options),
         fibres=lambda stars, **options: write_fibres(tmp_path / "pfsMerged-000101.fits", stars, **options),
     )

@@ -252,7 +252,8 @@ def test_importing_the_readers_registers_them():
     code = """
 from specutils import Spectrum, SpectrumList
 def formats():
-    return [list(one.read.registry.get_formats(one)["Format"]).count("PFS") for one in (Spectrum, SpectrumList)]
+    tables = [one.read.registry.get_formats(one) for one in (Spectrum, SpectrumList)]
+    return [list(table["Format"]).count("PFS") for table in tables]
 print(formats())
 import specvit.spectra.readers
 print(formats())
