@@ -1,7 +1,7 @@
 """Files of surveys and instruments, read into `~specutils.Spectrum`; importing this room registers them.
 
-After ``import specvit.spectra.readers``, ``Spectrum.read(path)`` and ``SpectrumList.read(path)`` of specutils
-know these files by their content, without a ``format``; the command line does so by itself.
+After it (which ``import specvit`` sees to, once specutils is imported), ``Spectrum.read(path)`` and
+``SpectrumList.read(path)`` of specutils know these files by their content, without a ``format``.
 
 ========  ===============================================  =================================================
 Format    Files                                            Read by
