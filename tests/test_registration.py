@@ -25,6 +25,7 @@ def run(code):
         "import specutils\nfrom specvit import PixelGrid",
         "import specvit, specvit.spectra.readers, specutils",
         "import specvit\nfrom specutils import Spectrum\nimport specutils",
+        "import specvit, importlib.util\nimportlib.util.find_spec('specutils')\nimport specutils",
     ],
 )
 def test_readers_are_there_once(imports):

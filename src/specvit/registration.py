@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from importlib.abc import MetaPathFinder
-from importlib.util import find_spec
 
 __all__ = ["register_readers"]
 
@@ -27,18 +26,21 @@ def register_readers():
 
 
 class _Watch(MetaPathFinder):
-    """Finds nothing, but sees specutils being imported, once."""
+    """Finds what the other finders find, and sees specutils being executed, once."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "specutils":
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((one for one in found if one is not None), None)
         if spec is not None:
             execute = spec.loader.exec_module
 
             def execute_and_register(module):
                 execute(module)
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
                 _import_readers()
 
             spec.loader.exec_module = execute_and_register
