@@ -152,6 +152,35 @@ def test_fibres_without_norm(pfs):
     check_adapted(spectra[1], stars[1], u.one)
 
 
+def test_fibres_without_their_numbers(pfs):
+    path = pfs.fibres([pfs.star(0), pfs.star(1)])
+    with fits.open(path, mode="update") as hdus:
+        del hdus["FIBERID"]
+        hdus["WAVELENGTH"].data = hdus["WAVELENGTH"].data[0]
+    spectra = SpectrumList.read(path)
+    check(spectra[1], pfs.star(1), u.one)
+    assert "fiberId" not in spectra[1].meta
+    with pytest.raises(ValueError, match="HDU FIBERID is missing or empty, which fiber_id asks for"):
+        Spectrum.read(path, fiber_id=12)
+
+
+def test_a_stated_unit_is_taken(pfs, star):
+    def state(hdu):
+        if hdu.name == "FLUX":
+            hdu.header["BUNIT"] = "uJy"
+        return hdu
+
+    check(Spectrum.read(pfs.target(star, change=state)), star, u.uJy)
+
+
+def test_mask_names_of_a_bundle_without_metadata(pfs, star):
+    path = pfs.bundle([star], without=("METADATA",))
+    assert SpectrumList.read(path)[0].mask.all()  # every bit counts, FIBERTRACE too
+    with fits.open(path, mode="update") as hdus:
+        hdus["PRIMARY"].header.update({f"HIERARCH MP_{name}": bit for name, bit in pfs.bits.items()})
+    check(SpectrumList.read(path)[0], star)
+
+
 def test_masked_everywhere_is_refused_with_the_reason(pfs, star):
     star.mask |= 1 << pfs.bits["BAD"]
     spectrum = Spectrum.read(pfs.target(star))

@@ -11,7 +11,7 @@ from specutils.io.registers import data_loader
 from specvit.spectra.readers.fitsfile import columns, open_fits, source_name
 from specvit.spectra.readers.pfsbundle import read_bundle
 from specvit.spectra.readers.pfsfibres import read_fibres
-from specvit.spectra.readers.pfsmask import bits_of_header
+from specvit.spectra.readers.pfsmask import bits_of_file
 from specvit.spectra.readers.pfstarget import find_flux_table, read_target
 
 __all__ = ["read_pfs", "read_pfs_one"]
@@ -112,27 +112,26 @@ def layout_of(file):
 
     Notes
     -----
-    A bundle has a table with the column targetId beside FLUX; fibres have FIBERID, WAVELENGTH and FLUX.
-    A target has the HDU FLUX or a flux table, and one thing that only PFS writes: the cards CATID
-    and OBJID in TARGET, a column pfsDesignId or pfsConfigId, a card ``MP_…``, or the columns of 2019.
+    A file of PFS has the HDU FLUX or a flux table, and one thing that only PFS writes: the cards CATID
+    and OBJID in TARGET; a column targetId, pfsDesignId or pfsConfigId; a card ``MP_…``; the columns of
+    2019; or FIBERID beside WAVELENGTH. With targetId it is a bundle; with fluxes of two dimensions,
+    fibres; else the file of one target.
     """
-    names = [set(columns(hdu)) for hdu in file.hdus]
-    rows = find_flux_table(file)
-    if file.find("FLUX") is None and rows is None:
+    flux, rows, target = file.find("FLUX"), find_flux_table(file), file.find("TARGET")
+    if flux is None and rows is None:
         return None
-    if any("targetId" in one for one in names):
+    names = set().union(*map(columns, file.hdus))
+    if "targetId" in names:
         return "bundle"
-    if all(map(file.find, ("FLUX", "FIBERID", "WAVELENGTH"))):
-        return "fibres"
-    target = file.find("TARGET")
-    cards = [hdu.header for hdu in (file.hdus[0], file.find("MASK"), rows) if hdu is not None]
-    if (
+    has_fibres = bool(file.find("FIBERID") and file.find("WAVELENGTH"))
+    if has_fibres or (
         (target is not None and "CATID" in target.header and "OBJID" in target.header)
-        or any({"pfsDesignId", "pfsConfigId"} & one for one in names)
-        or {"lambda", "fluxVariance"} <= set(columns(rows))
-        or any(bits_of_header(one) for one in cards)
+        or {"pfsDesignId", "pfsConfigId"} & names
+        or {"lambda", "fluxVariance"} <= names
+        or bits_of_file(file, file.find("MASK"))
     ):
-        return "target"
+        two_dimensions = flux is not None and flux.is_image and len(flux.shape) == 2
+        return "fibres" if has_fibres or (two_dimensions and target is None) else "target"
     return None
 
 

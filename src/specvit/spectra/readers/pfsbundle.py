@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from specvit.spectra.readers.fitsfile import columns, plain_text
-from specvit.spectra.readers.pfsmask import bits_of_text
-from specvit.spectra.readers.pfsspectrum import FLUX_UNIT, PfsArrays, build
+from specvit.spectra.readers.pfsmask import bits_of_file, bits_of_text
+from specvit.spectra.readers.pfsspectrum import PfsArrays, build, flux_unit
 from specvit.spectra.readers.pfstarget import find_flux_table, read_observations
 
 __all__ = ["read_bundle"]
@@ -50,14 +50,15 @@ def read_bundle(file, *, damage=None, own_sampling=False, obj_id=None):
             raise ValueError(f"{file.name}: no target with the objId {missing[0]}")
         chosen = np.flatnonzero(np.isin(targets["objId"], wanted)).tolist()
     arrays_of = _table_reader(file) if own_sampling else _array_reader(file, len(targets))
-    bits = _bits_by_target(file)
+    bits, common_bits = _bits_by_target(file), bits_of_file(file, file.find("MASK"))
+    unit = flux_unit(file)
     exposures, of_exposures = _rows_by_target(file, "OBSERVATIONS")
     fluxes, of_fluxes = _rows_by_target(file, "TARGETFLUX")
     spectra = []
     for i in chosen:
         arrays = arrays_of(i)
         key = int(targets["targetId"][i])
-        arrays.bits = bits.get(key, {})
+        arrays.bits = bits.get(key) or common_bits
         arrays.meta = {name: targets[name][i].item() for name in _NUMBERS if name in targets.names}
         if "patch" in targets.names:
             arrays.meta["patch"] = plain_text(targets["patch"][i])
@@ -67,7 +68,7 @@ def read_bundle(file, *, damage=None, own_sampling=False, obj_id=None):
         if key in of_exposures:
             arrays.meta |= read_observations(exposures, of_exposures[key])
         arrays.meta["header"] = file.header
-        spectra.append(build(arrays, file, FLUX_UNIT, damage))
+        spectra.append(build(arrays, file, unit, damage))
     return spectra
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.spectra.readers.pfsmask import bits_of_header
+from specvit.spectra.readers.pfsmask import bits_of_file
 from specvit.spectra.readers.pfsspectrum import PfsArrays, build
 from specvit.spectra.readers.pfstarget import read_observations
 
@@ -26,7 +26,7 @@ def read_fibres(file, *, damage=None, fiber_id=None):
     Returns
     -------
     list of specutils.Spectrum
-        In the order of the HDU FIBERID; ``meta["flux_calibrated"]`` is False.
+        In the order of the file; ``meta["flux_calibrated"]`` is False.
 
     Raises
     ------
@@ -39,19 +39,23 @@ def read_fibres(file, *, damage=None, fiber_id=None):
     counts from the flat-field lamp, where there is one: the instrument's response cancels, the lamp's
     spectrum, a smooth function, remains. Either way they are no flux density but, without a unit, relative.
     """
-    fibres = file.image("FIBERID", np.int64, ndim=1)
     flux = file.image("FLUX", np.float64, ndim=2)
-    wave = file.image("WAVELENGTH", np.float64, ndim=2)
-    for name, array in (("FIBERID", fibres), ("FLUX", flux), ("WAVELENGTH", wave)):
+    wave = file.image("WAVELENGTH", np.float64)
+    for name, array in (("FLUX", flux), ("WAVELENGTH", wave)):
         if array is None:
             raise file.error(name, "is missing or empty")
+    if wave.ndim == 1:  # one axis for all
+        wave = np.broadcast_to(wave, (len(flux), wave.size))
+    fibres = file.image("FIBERID", np.int64, ndim=1)
+    if fibres is None and fiber_id is not None:
+        raise file.error("FIBERID", "is missing or empty, which fiber_id asks for")
     mask = file.image("MASK", np.int64, ndim=2)
     norm = file.image("NORM", np.float64, ndim=2)
     covariance = file.image("COVAR", np.float64, ndim=3)
-    per_fibre = {"FLUX": flux, "WAVELENGTH": wave, "MASK": mask, "NORM": norm, "COVAR": covariance}
+    per_fibre = {"FIBERID": fibres, "WAVELENGTH": wave, "MASK": mask, "NORM": norm, "COVAR": covariance}
     for name, array in per_fibre.items():
-        if array is not None and len(array) != len(fibres):
-            raise file.error(name, f"must have a row for each of {len(fibres)} fibres, got {len(array)}")
+        if array is not None and len(array) != len(flux):
+            raise file.error(name, f"must have a row for each of {len(flux)} fibres, got {len(array)}")
     if norm is not None:
         if norm.shape != flux.shape:
             raise file.error("NORM", f"must have the shape of FLUX, {flux.shape}, got {norm.shape}")
@@ -60,31 +64,21 @@ def read_fibres(file, *, damage=None, fiber_id=None):
             flux = flux / norm
             if covariance is not None:
                 covariance = covariance / norm[:, None] ** 2
-    wanted = fibres if fiber_id is None else np.atleast_1d(np.asarray(fiber_id, dtype=np.int64))
-    missing = np.setdiff1d(wanted, fibres)
-    if missing.size:
-        raise ValueError(f"{file.name}: no fibre with the fiberId {missing[0]}")
-    headers = [hdu.header for hdu in (file.hdus[0], file.find("MASK")) if hdu is not None]
-    bits = bits_of_header(*headers)
+
+    chosen = range(len(flux))
+    if fiber_id is not None:
+        wanted = np.atleast_1d(np.asarray(fiber_id, dtype=np.int64))
+        missing = np.setdiff1d(wanted, fibres)
+        if missing.size:
+            raise ValueError(f"{file.name}: no fibre with the fiberId {missing[0]}")
+        chosen = np.flatnonzero(np.isin(fibres, wanted)).tolist()
+    bits = bits_of_file(file, file.find("MASK"))
     exposure = read_observations(file.table("CONFIG"))
-    return [
-        build(
-            PfsArrays(
-                wave=wave[i],
-                flux=flux[i],
-                mask=None if mask is None else mask[i],
-                covariance=None if covariance is None else covariance[i],
-                bits=bits,
-                meta={
-                    **exposure,
-                    "fiberId": int(fibres[i]),
-                    "flux_calibrated": False,
-                    "header": file.header,
-                },
-            ),
-            file,
-            "",
-            damage,
-        )
-        for i in np.flatnonzero(np.isin(fibres, wanted)).tolist()
-    ]
+    spectra = []
+    for i in chosen:
+        rows = (None if array is None else array[i] for array in (mask, covariance))
+        meta = {**exposure, "flux_calibrated": False, "header": file.header}
+        if fibres is not None:
+            meta["fiberId"] = int(fibres[i])
+        spectra.append(build(PfsArrays(wave[i], flux[i], *rows, bits, meta), file, "", damage))
+    return spectra

@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-__all__ = ["DAMAGE", "INFORMATION", "bits_of_header", "bits_of_text", "damaged"]
+__all__ = ["DAMAGE", "INFORMATION", "bits_of_file", "bits_of_header", "bits_of_text", "damaged"]
 
 #: Names of bits that mean a lost pixel, by default; so does every other name that begins with ``BAD``.
 DAMAGE = (
@@ -63,6 +63,24 @@ def bits_of_header(*headers):
         if found:
             return found
     return {}
+
+
+def bits_of_file(file, hdu=None):
+    """Names and numbers of the mask bits that the headers of a file state.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file.
+    hdu : astropy HDU, optional
+        The HDU with the mask, whose header is asked before those of the others.
+
+    Returns
+    -------
+    dict of str to int
+        Name to bit number; empty if none is stated.
+    """
+    return bits_of_header(*(one.header for one in (hdu, *file.hdus) if one is not None))
 
 
 def bits_of_text(text):

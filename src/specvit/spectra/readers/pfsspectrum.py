@@ -9,10 +9,7 @@ import numpy as np
 from specvit.spectra.readers.pfsaxis import resolving_power_of
 from specvit.spectra.readers.pfsmask import damaged
 
-__all__ = ["FLUX_UNIT", "PfsArrays", "build"]
-
-#: Of calibrated spectra, by convention: their HDU FLUX has no card BUNIT.
-FLUX_UNIT = "nJy"
+__all__ = ["PfsArrays", "build", "flux_unit"]
 
 
 @dataclass
@@ -77,7 +74,7 @@ def build(arrays, file, unit, damage):
         One spectrum.
     file : FitsFile
         The file, for messages.
-    unit : str
+    unit : str or astropy.units.UnitBase
         Unit of the flux.
     damage : sequence of str or None
         Names of mask bits that mean a lost pixel (see `damaged`).
@@ -132,3 +129,30 @@ def build(arrays, file, unit, damage):
         mask=mask,
         meta=meta,
     )
+
+
+def flux_unit(file):
+    """Unit of calibrated fluxes: nJy by convention, unless the HDU FLUX has a card BUNIT.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file.
+
+    Returns
+    -------
+    astropy.units.UnitBase
+
+    Raises
+    ------
+    ValueError
+        If BUNIT is no unit.
+    """
+    from astropy import units as u
+
+    hdu = file.find("FLUX")
+    stated = "nJy" if hdu is None else str(hdu.header.get("BUNIT") or "nJy")
+    try:
+        return u.Unit(stated)
+    except ValueError as error:
+        raise file.error("FLUX", f"must have a unit in BUNIT, got {stated!r}") from error

@@ -8,8 +8,8 @@ import numpy as np
 
 from specvit.spectra.readers.fitsfile import columns, plain_text
 from specvit.spectra.readers.pfsaxis import linear_wavelengths
-from specvit.spectra.readers.pfsmask import bits_of_header
-from specvit.spectra.readers.pfsspectrum import FLUX_UNIT, PfsArrays, build
+from specvit.spectra.readers.pfsmask import bits_of_file
+from specvit.spectra.readers.pfsspectrum import PfsArrays, build, flux_unit
 
 __all__ = ["find_flux_table", "read_observations", "read_target"]
 
@@ -50,7 +50,7 @@ def read_target(file, *, damage=None, own_sampling=False):
     by_table = own_sampling or of_2019 or (rows is not None and file.find("FLUX") is None)
     arrays = _from_table(file, rows) if by_table else _from_images(file)
     arrays.meta = _meta(file)
-    return build(arrays, file, FLUX_UNIT, damage)
+    return build(arrays, file, flux_unit(file), damage)
 
 
 def find_flux_table(file):
@@ -124,7 +124,7 @@ def _from_images(file):
         flux=flux,
         mask=file.image("MASK", np.int64),
         covariance=file.image("COVAR", np.float64),
-        bits=_bits(file, file.find("MASK")),
+        bits=bits_of_file(file, file.find("MASK")),
     )
 
 
@@ -139,13 +139,8 @@ def _from_table(file, hdu):
     if error is not None:
         variance = error**2
     arrays = PfsArrays.from_detector(wave, column("flux"), column("mask", np.int64), variance)
-    arrays.bits = _bits(file, hdu)
+    arrays.bits = bits_of_file(file, hdu)
     return arrays
-
-
-def _bits(file, hdu):
-    headers = [one.header for one in (hdu, file.find("MASK"), file.hdus[0]) if one is not None]
-    return bits_of_header(*headers)
 
 
 def _meta(file):
