@@ -196,6 +196,15 @@ def test_without_covariance_there_is_no_uncertainty(pfs, star):
     assert adapt(spectrum).flags[0] == Flag.NO_UNCERTAINTY
 
 
+def test_the_low_resolution_arm_is_refused(pfs):
+    star = pfs.star(0, first=640, last=960, step=0.08)
+    star.arm = "brn"
+    spectrum = Spectrum.read(pfs.target(star))
+    assert spectrum.meta["resolution"][2000] == 3000
+    with pytest.raises(SpectrumError, match="resolution must not be lower than the grid's"):
+        adapt(spectrum)
+
+
 def test_damage_can_be_chosen(pfs, star):
     path = pfs.target(star)
     only_finite = Spectrum.read(path, damage=())
