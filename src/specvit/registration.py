@@ -54,4 +54,4 @@ def _import_readers():
     except ImportError as error:
         import warnings
 
-        warnings.warn(f"specvit's readers of files are not registered: {error}", ImportWarning, stacklevel=2)
+        warnings.warn(f"specvit's readers of files are not registered: {error}", RuntimeWarning, stacklevel=2)
