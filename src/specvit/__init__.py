@@ -8,6 +8,8 @@ from importlib import metadata
 
 import lazy_loader
 
+from specvit.registration import register_readers
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
@@ -37,3 +39,5 @@ try:
     __version__ = metadata.version("specvit")
 except metadata.PackageNotFoundError:  # imported from a source tree, as on a bare GPU machine
     __version__ = "0+unknown"
+
+register_readers()

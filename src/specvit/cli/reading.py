@@ -60,6 +60,8 @@ def _read_specutils(path, format):
     from astropy.io.registry import IORegistryError
     from specutils import Spectrum, SpectrumList
 
+    import specvit.spectra.readers  # noqa: F401 - registers them
+
     options = {} if format is None else {"format": format}
     try:
         return Spectrum.read(path, **options)

@@ -60,7 +60,8 @@ def wavelength_in_angstrom(axis, name="spectral_axis"):
     Raises
     ------
     SpectrumError
-        If the unit is none of these (pixels, velocities).
+        If the unit is none of these (pixels, velocities), or if the values are 0, 1, 2 … or 1, 2, 3 …:
+        these are the numbers of the pixels, which a reader that finds no wavelengths gives with a unit.
     """
     from astropy import units as u
 
@@ -69,11 +70,27 @@ def wavelength_in_angstrom(axis, name="spectral_axis"):
         raise SpectrumError(
             f"{name} must be a wavelength, frequency, energy or wavenumber, got unit {str(axis.unit)!r}"
         )
-    if axis.unit.is_equivalent(u.AA):
+    is_length = axis.unit.is_equivalent(u.AA)
+    if _counts_pixels(axis.value) or (is_length and _counts_pixels(axis.to_value(u.AA))):
+        raise SpectrumError(
+            f"{name} must hold wavelengths, got the numbers of its {axis.size} pixels in {axis.unit}: "
+            "the file states no wavelengths where its reader looked for them"
+        )
+    if is_length:
         return axis.to_value(u.AA).astype(np.float64)
     if not (np.isfinite(axis.value).all() and (axis.value > 0).all()):
         raise SpectrumError(f"{name} must be finite and positive")
     return axis.to_value(u.AA, u.spectral()).astype(np.float64)
+
+
+def _counts_pixels(values):
+    """True for 0, 1, 2 … and 1, 2, 3 …, up or down, three or more of them."""
+    if values.ndim != 1 or values.size < 3:
+        return False
+    first = min(values[0], values[-1])
+    if not any(abs(first - start) < 1e-6 for start in (0, 1)):
+        return False
+    return bool(np.allclose(np.sort(values), round(first) + np.arange(values.size), rtol=1e-9, atol=1e-6))
 
 
 def flux_factor(unit, wave, name="flux"):

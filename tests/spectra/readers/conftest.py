@@ -1,0 +1,230 @@
+"""PFS files of every layout, written with astropy.io.fits alone, and the arrays that went into them."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+BITS = {"BAD": 0, "SAT": 1, "INTRP": 2, "CR": 5, "SUSPECT": 7, "NO_DATA": 8, "REFLINE": 9, "FIBERTRACE": 12}
+BITS |= {"OVERLAP_FIBERTRACE": 13}
+CARDS = {f"HIERARCH MP_{name}": bit for name, bit in BITS.items()}
+
+
+def make_star(seed, first=695.0, last=905.0, step=0.045):
+    """Arrays of a medium-resolution spectrum as a PFS file holds them: NaN and NO_DATA outside 710–885 nm."""
+    rng = np.random.default_rng(seed)
+    wave = first + step * np.arange(round((last - first) / step) + 1)
+    flux = 1e5 * (1 + 0.1 * np.sin(wave / 40))
+    for centre, depth in zip(rng.uniform(712, 883, 60), rng.uniform(0.1, 0.6, 60), strict=True):
+        flux *= 1 - depth * np.exp(-0.5 * ((wave - centre) / 0.08) ** 2)
+    sigma = 1000 * (1 + 0.5 * np.cos(wave / 15))
+    flux += sigma * rng.normal(size=wave.size)
+    mask = np.full(wave.size, 1 << BITS["FIBERTRACE"], dtype=np.int32)
+    outside = (wave < 710) | (wave > 885)
+    flux[outside] = np.nan
+    mask[outside] |= 1 << BITS["NO_DATA"]
+    struck = rng.choice(np.flatnonzero(~outside), 12, replace=False)
+    flux[struck] *= 5
+    mask[struck] |= 1 << BITS["CR"]
+    mask[struck + 1] |= 1 << BITS["REFLINE"]
+    covar = np.stack([sigma**2, 0.1 * sigma**2, np.zeros(wave.size)]).astype("f4")
+    lost = outside.copy()
+    lost[struck] = True
+    return SimpleNamespace(
+        wave=wave, flux=flux.astype("f4"), mask=mask, covar=covar, lost=lost, obj_id=0x80B5 + seed, arm="bmn"
+    )
+
+
+def table(name, columns, header=None):
+    columns = [fits.Column(key, form, array=array) for key, form, array in columns]
+    return fits.BinTableHDU.from_columns(columns, name=name, header=header)
+
+
+def linear_header(wave):
+    """Cards of the data model's linear axis: metres, and the reference pixel one too high."""
+    return fits.Header(
+        {
+            "CTYPE1": "WAVE",
+            "CUNIT1": "m",
+            "CRVAL1": 0.5e-9 * (wave[0] + wave[-1]),
+            "CDELT1": 1e-9 * (wave[-1] - wave[0]) / (wave.size - 1),
+            "CRPIX1": wave.size / 2 + 1.5,
+        }
+    )
+
+
+def write_target(path, star, *, linear=False, flux_table="FLUX_TABLE", without=(), bits=True, change=None):
+    """A pfsSingle or pfsObject file."""
+    axis = linear_header(star.wave) if linear else fits.Header()
+    cards = fits.Header(CARDS if bits else {})
+    ids = {"CATID": 10015, "TRACT": 1, "PATCH": "0,0", "OBJID": star.obj_id, "RA": 150.5, "DEC": 2.0}
+    hdus = [
+        fits.PrimaryHDU(),
+        fits.ImageHDU(star.flux, axis.copy(), name="FLUX"),
+        fits.CompImageHDU(star.mask, cards.copy(), name="MASK"),
+        table("TARGET", [("filterName", "5A", ["g_hsc"]), ("fiberFlux", "E", [1e5])], fits.Header(ids)),
+        fits.ImageHDU(np.zeros_like(star.flux), axis.copy(), name="SKY"),
+        fits.ImageHDU(star.covar, axis.copy(), name="COVAR"),
+        fits.ImageHDU(np.zeros((5, 5), "f4"), name="COVAR2"),
+        table(
+            "OBSERVATIONS",
+            [
+                ("visit", "J", [101, 102]),
+                ("arm", "3A", [star.arm] * 2),
+                ("spectrograph", "J", [1, 1]),
+                ("fiberId", "J", [45, 46]),
+                ("pfsDesignId", "K", [123, 123]),
+                ("pfiNominal", "2E", np.zeros((2, 2))),
+                ("obsTime", "19A", ["2026-03-01T00:00:00"] * 2),
+                ("expTime", "E", [900.0, 900.0]),
+            ],
+        ),
+        table("NOTES", []),
+    ]
+    if not linear:
+        hdus.insert(3, fits.ImageHDU(star.wave, name="WAVELENGTH"))
+    if flux_table:
+        rows = [("wavelength", "D", star.wave), ("flux", "E", star.flux)]
+        rows += [("error", "E", np.sqrt(star.covar[0])), ("mask", "K", star.mask)]
+        hdus.append(table(flux_table, rows, cards))
+    hdus = [change(hdu) if change else hdu for hdu in hdus if hdu.name not in without]
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+def write_2019(path, star):
+    """A pfsObject file of 2019: ids in the primary header, the spectrum in the second HDU."""
+    cards = {"TRACT": 1, "PATCH": "0,0", "CATID": 1, "OBJID": 77, "PFSVHASH": 5}
+    rows = [("lambda", "D", star.wave), ("flux", "E", star.flux)]
+    rows += [("fluxVariance", "E", star.covar[0]), ("mask", "J", star.lost.astype("i4"))]
+    linear = {"CRVAL1": star.wave[0], "CRPIX1": 0, "CD1_1": star.wave[1] - star.wave[0]}
+    hdus = [
+        fits.PrimaryHDU(header=fits.Header(cards)),
+        fits.ImageHDU(star.flux, fits.Header(linear), name="FLUX"),
+        table("FLUXTBL", rows),
+        fits.ImageHDU(star.covar, name="COVAR"),
+        fits.ImageHDU(star.mask, name="MASK"),
+        table("CONFIG", [("visit", "J", [7]), ("pfsConfigId", "K", [9])]),
+    ]
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+def ragged(code, arrays):
+    """Arrays of unequal lengths for a column of variable length."""
+    column = np.empty(len(arrays), dtype=object)
+    column[:] = arrays
+    return f"P{code}()", column
+
+
+def write_bundle(path, stars, *, without=()):
+    """A pfsCoadd or pfsCalibrated file: images where lengths agree, tables where they do not."""
+    n = len(stars)
+    keys = np.arange(n, dtype="i2")
+    equal = len({star.wave.size for star in stars}) == 1
+    shared = equal and all(np.array_equal(star.wave, stars[0].wave) for star in stars)
+    text = "CATALOG: x\n" + "".join(f"MP_{name}: {bit}\n" for name, bit in sorted(BITS.items()))
+
+    def component(name, key, code, image=fits.ImageHDU):
+        arrays = [getattr(star, key) for star in stars]
+        if equal:
+            return image(np.array(arrays), name=name)
+        return table(name, [("value", *ragged(code, arrays))])
+
+    covar = [(f"row_{k}", *ragged("E", [star.covar[k] for star in stars])) for k in range(3)]
+    flux_table = [("targetId", "I", keys)]
+    for name, code, arrays in (
+        ("wavelength", "D", [star.wave for star in stars]),
+        ("flux", "E", [star.flux for star in stars]),
+        ("error", "E", [np.sqrt(star.covar[0]) for star in stars]),
+        ("mask", "J", [star.mask for star in stars]),
+    ):
+        form, column = ragged(code, arrays)
+        flux_table.append((name, form.replace("P", "Q"), column))
+    wave = component("WAVELENGTH", "wave", "D")
+    twice = np.repeat(keys, 2)
+    hdus = [
+        fits.PrimaryHDU(header=fits.Header({"DAMD_VER": 1})),
+        table(
+            "TARGET",
+            [
+                ("targetId", "I", keys),
+                ("catId", "J", [10015] * n),
+                ("tract", "J", [1] * n),
+                ("patch", "PA()", [f"{i},0" for i in range(n)]),
+                ("objId", "K", [star.obj_id for star in stars]),
+                ("ra", "D", 150.0 + keys),
+                ("dec", "D", [2.0] * n),
+                ("targetType", "I", [1] * n),
+            ],
+        ),
+        table(
+            "TARGETFLUX",
+            [
+                ("targetId", "I", twice),
+                ("filterName", "PA()", ["g_hsc", "i2_hsc"] * n),
+                ("fiberFlux", "E", np.arange(2.0 * n)),
+            ],
+        ),
+        table(
+            "OBSERVATIONS",
+            [
+                ("targetId", "I", twice[::-1]),
+                ("visit", "J", 100 + np.arange(2 * n)),
+                ("arm", "PA()", ["brn", "bmn"] * n),
+                ("fiberId", "J", np.arange(2 * n)),
+                ("pfsDesignId", "K", [123] * 2 * n),
+                ("obsTime", "PA()", ["2026-03-01T00:00:00"] * 2 * n),
+                ("expTime", "E", [900.0] * 2 * n),
+            ],
+        ),
+        fits.ImageHDU(stars[0].wave, name="WAVELENGTH") if shared else wave,
+        component("FLUX", "flux", "E"),
+        component("MASK", "mask", "J", fits.CompImageHDU),
+        table("COVAR", covar),
+        fits.ImageHDU(np.zeros((n, 5, 5), "f4"), name="COVAR2"),
+        table("METADATA", [("targetId", "I", keys), ("metadata", "PA()", [text] * n)]),
+        table("FLUXTABLE", flux_table),
+        table("NOTES", []),
+    ]
+    fits.HDUList([hdu for hdu in hdus if hdu.name not in without]).writeto(path)
+    return path
+
+
+def write_fibres(path, stars, *, norm=None):
+    """A pfsMerged file: mask names in the primary header, one row a fibre."""
+    hdus = [
+        fits.PrimaryHDU(header=fits.Header({**CARDS, "DAMD_VER": 1 if norm is None else 2})),
+        fits.ImageHDU(np.arange(11, 11 + len(stars), dtype="i4"), name="FIBERID"),
+        fits.ImageHDU(np.array([star.wave for star in stars]), name="WAVELENGTH"),
+        fits.ImageHDU(np.array([star.flux for star in stars]), name="FLUX"),
+        fits.ImageHDU(np.array([star.mask for star in stars]), name="MASK"),
+        fits.ImageHDU(np.array([star.covar for star in stars]), name="COVAR"),
+        table("CONFIG", [("visit", "J", [5]), ("arm", "3A", ["bmn"]), ("pfsDesignId", "K", [1])]),
+    ]
+    if norm is not None:
+        hdus.insert(5, fits.ImageHDU(np.tile(norm, (len(stars), 1)), name="NORM"))
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+@pytest.fixture
+def star():
+    """Arrays of one spectrum."""
+    return make_star(0)
+
+
+@pytest.fixture
+def pfs(tmp_path):
+    """Writers of files in `tmp_path`, named as the pipeline names them."""
+    old = tmp_path / "pfsObject-00001-0,0-001-00000077-01-0x00000005.fits"
+    target = tmp_path / "pfsObject-10015-00001-0,0-00000000000080b5-002-0x163dfe8bcdc0f1d4.fits"
+    return SimpleNamespace(
+        star=make_star,
+        bits=BITS,
+        target=lambda star, **options: write_target(target, star, **options),
+        of_2019=lambda star: write_2019(old, star),
+        bundle=lambda stars, **options: write_bundle(tmp_path / "pfsCoadd-000001.fits", stars, **options),
+        fibres=lambda stars, **options: write_fibres(tmp_path / "pfsMerged-000101.fits", stars, **options),
+    )
