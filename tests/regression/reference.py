@@ -98,14 +98,13 @@ def draws():
 
 
 def kernels():
-    """What this machine's float32 products round to: only between equal ones can bits be compared."""
+    """What this machine's float32 products round to, by how many threads: only equal ones can be compared."""
     rng = np.random.default_rng(0)
     a, b = (
         torch.as_tensor(rng.standard_normal(shape, dtype=np.float32)) for shape in ((64, 192), (192, 4096))
     )
-    return {
-        "kernels": np.array(hashlib.sha256((torch.nn.functional.silu(a) @ b).numpy().tobytes()).hexdigest())
-    }
+    product = hashlib.sha256((torch.nn.functional.silu(a) @ b).numpy().tobytes()).hexdigest()
+    return {"kernels": np.array(f"{product}, {torch.get_num_threads()} threads")}
 
 
 def current():

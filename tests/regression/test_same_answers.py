@@ -14,6 +14,9 @@ spec.loader.exec_module(reference)
 #: Allowed on a machine whose float32 products round as they did, and on any other: relative to the scale of
 #: each entry (a label's in training, a posterior's σ). What rests on float64 alone is the same everywhere.
 SAME, OTHER = 1e-6, 2e-5
+#: Posteriors of single stars rest on float32 coefficients times weights of a thousand draws: the code of the
+#: fixture itself moved by 4.8e-6 of σ from two threads to one. The limit, their mean, is held to `SAME`.
+POSTERIORS = {"bayes_mean": 1e-5, "bayes_sigma": 1e-5}
 FLOAT64 = {
     "pfs-mr/exact",
     "paper/exact",
@@ -41,7 +44,8 @@ def check(found, kept, same_kernels):
         if isinstance(value, bool):
             assert value or not same_kernels, f"{name}: not the same bits"
         else:
-            assert value <= (SAME if same_kernels or name in FLOAT64 else OTHER), f"{name}: {value:.2e}"
+            allowed = POSTERIORS.get(name, SAME) if same_kernels or name in FLOAT64 else OTHER
+            assert value <= allowed, f"{name}: {value:.2e}"
 
 
 def test_predictions_of_the_bundled_weights(kept, same_kernels):
