@@ -47,6 +47,18 @@ class Flag(enum.IntFlag):
     #: Median S/N per pixel below 1: labels rest on the training prior more than on the spectrum (set by a
     #: predictor).
     LOW_SNR = 128
+    #: Lines are shifted by more than the residual velocities that the network knows (set by a predictor).
+    VELOCITY = 256
+    #: Lines are wider than those of any star it knows: rotation, or a resolution lower than stated.
+    BROADENED = 512
+    #: Lines of all strengths are too shallow for each other: light without lines is added to the star's.
+    DILUTED = 1024
+    #: No lines: a smooth continuum describes the spectrum as well as the best star does.
+    NO_LINES = 2048
+    #: No star of the predicted labels, shifted, broadened or diluted as it may be, describes the spectrum.
+    BAD_FIT = 4096
+    #: The flags that say that an answer is not to be trusted; the others inform.
+    ALARMS = OUT_OF_DOMAIN | UNUSABLE | VELOCITY | BROADENED | DILUTED | NO_LINES | BAD_FIT
 
     @classmethod
     def describe(cls, value):

@@ -1,0 +1,116 @@
+"""The campaign of troubles: which cells a predictor gets silently wrong, and how often it cries wolf."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from specvit.assess.troubles import STARS, TROUBLES, Scene
+from specvit.spectra import Flag
+
+__all__ = ["Cell", "campaign", "summary"]
+
+_GRAVITY = 1  # place of log g among the labels of `STARS`
+_WRONG = 0.3  # dex
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a predictor says of one star, signal-to-noise ratio and kind of trouble.
+
+    Attributes
+    ----------
+    trouble, star : str
+    snr : float
+    harmless : bool
+    error : float
+        Median of the predicted log g less the true one; NaN where nothing was predicted.
+    wrong : float
+        Share of draws whose log g errs by more than max(0.3 dex, 2 σ).
+    told : float
+        Share of draws refused or alarmed.
+    silent : float
+        Share of draws that are wrong and not told.
+    alarms : dict of str to float
+        Share of draws with each alarm; "refused" for those without an answer.
+    """
+
+    trouble: str
+    star: str
+    snr: float
+    harmless: bool
+    error: float
+    wrong: float
+    told: float
+    silent: float
+    alarms: dict[str, float]
+
+    @property
+    def silently_wrong(self):
+        """Whether most draws err and are not told."""
+        return self.silent > 0.5
+
+
+def campaign(predictor, *, snr=(10, 30, 100), stars=STARS, troubles=TROUBLES, draws=20, seed=0):
+    """Cells of all stars, signal-to-noise ratios and kinds of trouble.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        On the grid of the emulator that ships, with log g among its labels.
+    snr : sequence of float
+        Median flux/σ per pixel.
+    stars : dict of str to labels
+        As `~specvit.assess.troubles.STARS`.
+    troubles : sequence of Trouble
+    draws : int
+        Spectra of each cell.
+    seed : int
+        Noise and other chances follow from it, the place in the campaign and nothing else.
+
+    Yields
+    ------
+    Cell
+    """
+    for i, trouble in enumerate(troubles):
+        for j, (star, labels) in enumerate(stars.items()):
+            for ratio in snr:
+                scene = Scene(labels, ratio)
+                flux, ivar = trouble.spectra(scene, draws, [seed, i, j, int(ratio)])
+                found = predictor.predict_labels(flux, ivar=ivar, on_error="nan")
+                yield _cell(trouble, star, ratio, labels[_GRAVITY], found)
+
+
+def _cell(trouble, star, snr, truth, found):
+    mean, sigma = (values[:, 0] for values in found.columns(["logg"]))
+    flags = found.batch.flags
+    refused = (flags & Flag.UNUSABLE) > 0
+    told = refused | ((flags & Flag.ALARMS) > 0)
+    wrong = np.abs(mean - truth) > np.maximum(_WRONG, 2 * sigma)
+    alarms = {flag.name: np.mean((flags & flag) > 0) for flag in Flag if flag and flag & Flag.ALARMS}
+    return Cell(
+        trouble=trouble.name,
+        star=star,
+        snr=float(snr),
+        harmless=trouble.harmless,
+        error=float(np.median(mean[~refused] - truth)) if not refused.all() else np.nan,
+        wrong=float(np.mean(wrong)),
+        told=float(told.mean()),
+        silent=float(np.mean(wrong & ~told)),
+        alarms={name: float(share) for name, share in alarms.items() if share},
+    )
+
+
+def summary(cells):
+    """Figures of a campaign: dict with the numbers of cells, those silently wrong, and the false alarms' share."""
+    cells = list(cells)
+    trouble, harmless = ([c for c in cells if c.harmless is kind] for kind in (False, True))
+    silent = sum(c.silently_wrong for c in cells)
+    return {
+        "cells": len(cells),
+        "silently_wrong": silent,
+        "share": silent / len(cells),
+        "told": float(np.mean([c.told > 0.5 for c in trouble])) if trouble else np.nan,
+        "false_alarms": float(np.mean([c.told for c in harmless])) if harmless else np.nan,
+    }

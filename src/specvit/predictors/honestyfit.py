@@ -1,0 +1,363 @@
+"""What a spectrum says of the labels that were predicted of it: velocity, width, dilution, and whether they fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from specvit.constants import SIGMA_PER_MAD, SPEED_OF_LIGHT
+from specvit.labels import LABELS
+from specvit.pixelscatter import scatter_of_differences, windows
+from specvit.predictors.honestymodel import CONTINUUM_TERMS, LineModel
+
+__all__ = ["LARGEST_VELOCITY", "Findings", "examine"]
+
+#: Velocities are searched up to this, in km/s.
+LARGEST_VELOCITY = 600.0
+#: Relative error of line depths that library, network and instrument have, pixel by pixel.
+_DEPTH_ERR = 0.20
+#: Standard deviations of what the network has learned to live with: velocity (km/s, ± 20), variance of the line
+#: spread function over its own (widths 0.9 to 1.1), strength of all lines.
+_KNOWN = (11.5, 0.12, 0.03)
+_LEARNED_VELOCITY = 20.0
+_WORTH_A_JUMP = 12.0  # Δχ²: of a hundred independent velocities one is ahead by so much once in ten noise spectra
+#: The same of what trouble may do.
+_UNKNOWN = (300.0, 6.0, 0.5)
+#: Of labels: the least that the network's errors are taken for, and their spread where nothing is known.
+_LABEL_FLOOR = (40.0, 0.08, 0.05, 0.05, 0.05)
+_LABEL_SPREAD = (800.0, 1.5, 0.8, 0.25, 0.25)
+_SHIFT, _WIDTH, _DEPTH = range(3)
+_N = 3 + len(LABELS)
+_BIN = 4  # pixels that a line spread function covers
+
+
+@dataclass
+class Findings:
+    """What was measured of n spectra; ndarrays (n,), NaN where nothing could be.
+
+    Attributes
+    ----------
+    velocity, velocity_err : ndarray
+        Radial velocity in km/s.
+    broadening, broadening_err : ndarray
+        Variance of the lines beyond the line spread function, over that of the latter; negative where lines
+        are sharper.
+    dilution, dilution_err : ndarray
+        Share of the continuum that comes without lines.
+    chi2 : ndarray
+        Reduced χ² against the predicted labels with the errors given, and those of the model.
+    velocity_test, broadening_test, dilution_test : ndarray
+        Δχ² by which the value differs from what the network has learned to live with; of the velocity that by
+        which lines of the predicted strengths fit better there than anywhere within ± 20 km/s.
+    labels_test : ndarray
+        Δχ² by which other labels, velocity, width and dilution fit better than what was predicted.
+    lines_test : ndarray
+        Δχ² by which a star fits better than a smooth continuum.
+    misfit : ndarray
+        χ² per resolution element of the best star of any labels, with the noise of the spectrum's own scatter.
+    """
+
+    velocity: np.ndarray
+    velocity_err: np.ndarray
+    broadening: np.ndarray
+    broadening_err: np.ndarray
+    dilution: np.ndarray
+    dilution_err: np.ndarray
+    chi2: np.ndarray
+    velocity_test: np.ndarray
+    broadening_test: np.ndarray
+    dilution_test: np.ndarray
+    labels_test: np.ndarray
+    lines_test: np.ndarray
+    misfit: np.ndarray
+
+    @classmethod
+    def nothing(cls, n):
+        """Of n spectra nothing is known."""
+        return cls(*(np.full(n, np.nan) for _ in fields(cls)))
+
+    def put(self, rows, other):
+        """Take the findings of `other` for `rows`."""
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(other, field.name)
+
+
+@torch.no_grad()
+def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, batch_size=64):
+    """Fit spectra with the model of their predicted labels, and with that of any star in trouble.
+
+    Parameters
+    ----------
+    model : LineModel
+    flux, ivar : ndarray, shape (n, n_pixels)
+        On the model's pixels; 0 in `ivar` masks.
+    labels, sigma : ndarray, shape (n, 5)
+        Predicted, in the order of `~specvit.labels.LABELS`; rows with NaN labels are left out.
+    lsf : ndarray, shape (n, n_pixels), optional
+        log2 of the line spread function's σ over the grid's.
+    batch_size : int
+        Spectra at once.
+
+    Returns
+    -------
+    Findings
+    """
+    found = Findings.nothing(len(flux))
+    rows = np.flatnonzero(np.isfinite(labels).all(1) & ((ivar > 0).sum(1) > 8 * CONTINUUM_TERMS))
+    for some in np.array_split(rows, max(1, -(-len(rows) // batch_size))):
+        if len(some):
+            extra = None if lsf is None else torch.as_tensor(lsf[some], dtype=torch.float32)
+            found.put(some, _Fit(model, flux[some], ivar[some], labels[some], sigma[some], extra).findings())
+    return found
+
+
+class _Fit:
+    """Fits of b spectra; all tensors (b, …)."""
+
+    def __init__(self, model, flux, ivar, labels, sigma, lsf):
+        self.model, self.lsf = model, lsf
+        good = ivar > 0
+        scale = np.array([np.median(f[g]) for f, g in zip(flux, good, strict=True)])[:, None]
+        self.good = torch.as_tensor(good)
+        self.flux = torch.as_tensor(np.where(good, flux / scale, 0), dtype=torch.float32)
+        self.ivar = torch.as_tensor(ivar * scale**2, dtype=torch.float32)
+        self.labels = model.clamp(torch.as_tensor(labels, dtype=torch.float32))
+        sigma = torch.as_tensor(sigma, dtype=torch.float32).nan_to_num(0.0)
+        self.sigma = torch.maximum(sigma, torch.tensor(_LABEL_FLOOR))
+        self.units = torch.tensor([1 / SPEED_OF_LIGHT, model.unit, 1.0, *model.label_steps.tolist()])
+        self._flatten()
+        self._weigh()
+
+    # -- preparation ---------------------------------------------------------------------------------
+
+    def _flatten(self):
+        """Divide by the continuum that fits with the predicted lines; the inverse variance follows."""
+        self.flux = self.flux / self.model.continuum(self.labels)
+        self.ivar = self.ivar * self.model.continuum(self.labels) ** 2
+        self.transform = self.model.depths(self.labels)
+        zero = torch.zeros(len(self.flux))
+        lines = 1 + self.model.observe(self.transform, zero, zero, self.lsf, derivatives=False)
+        weight = self.ivar.sqrt()
+        # Outliers, cosmics among them, would bend it.
+        for _ in range(2):
+            columns = (lines * weight)[:, None] * self.model.polynomials
+            coefficients = _solve(columns, self.flux * weight)
+            curve = coefficients @ self.model.polynomials
+            residual = (self.flux - curve * lines) * weight
+            limit = 5 * SIGMA_PER_MAD * _masked_median(residual.abs(), self.good)[:, None]
+            weight = torch.where(residual.abs() > limit, 0.0, self.ivar.sqrt())
+        curve = torch.where(curve > 0.1, curve, 0.1)
+        self.flux, self.ivar = self.flux / curve, self.ivar * curve**2
+
+    def _weigh(self):
+        """Weights: noise scaled to the scatter of the spectrum itself, and the error of line depths."""
+        residual = torch.where(self.good, (self.flux - 1) * self.ivar.sqrt(), 0.0)
+        self.noise = self._scatter(residual)
+        depth = (1 - _smooth(self.flux, self.good)).clamp(0, 1) * _DEPTH_ERR
+        variance = self.noise[:, None] ** 2 / self.ivar.clamp_min(1e-30) + depth.square() + 1e-6
+        self.root = torch.where(self.good, variance.rsqrt(), 0.0)
+
+    def _scatter(self, residual):
+        """Scale of the noise per pixel as it acts on lines, over the σ given, (b,)."""
+        return torch.maximum(
+            _line_scatter(residual, self.good, 3), _line_scatter(residual, self.good, _BIN, bins=True)
+        )
+
+    # -- velocity ------------------------------------------------------------------------------------
+
+    def _search(self):
+        """Velocity of greatest likelihood of the predicted lines, of any strength.
+
+        Returns
+        -------
+        shift : tensor, shape (b,)
+            ln(1 + v/c); of a velocity beyond those learned only where that is clearly better.
+        ahead : tensor, shape (b,)
+            Δχ² by which the best velocity is better than the best of those learned.
+        """
+        m, terms = self.model, 4
+        weight = self.root.square()
+        rows = torch.cat(
+            [
+                (weight * (self.flux - 1))[:, None],
+                weight[:, None],
+                weight[:, None] * m.polynomials[:terms],
+            ],
+            1,
+        )
+        spread = torch.zeros(*rows.shape[:2], m.n_fft)
+        for k in range(4):
+            spread.index_add_(2, m.index[k], rows * m.weights[k])
+        data = torch.fft.rfft(spread)
+        kernel = torch.exp(-0.5 * m.to_grid.mean() * m.frequency**2)
+        template = self.transform * kernel
+        square = torch.fft.rfft(torch.fft.irfft(template, m.n_fft).square())
+        both = torch.stack([data[:, 0] * template.conj(), data[:, 1] * square.conj()], 1)
+        both = torch.cat([both, data[:, 2:] * template.conj()[:, None]], 1)
+        reach = int(LARGEST_VELOCITY / SPEED_OF_LIGHT / m.step)
+        curves = torch.fft.irfft(both, m.n_fft)
+        curves = torch.cat([curves[..., -reach:], curves[..., : reach + 1]], -1)  # (b, 2 + terms, n_shifts)
+        polynomials = m.polynomials[:terms]
+        gram = (weight[:, None] * polynomials) @ polynomials.T
+        target = rows[:, 0] @ polynomials.T
+        solved = torch.linalg.solve(gram.double(), torch.cat([curves[:, 2:], target[..., None]], 2).double())
+        cross = curves[:, 2:].double()
+        top = curves[:, 0] - (cross * solved[..., -1:]).sum(1)
+        below = (curves[:, 1] - (cross * solved[..., :-1]).sum(1)).clamp_min(1e-9)
+        gain = torch.where(top > 0, top.square() / below, 0.0)
+        rest = int(np.ceil(_LEARNED_VELOCITY / SPEED_OF_LIGHT / m.step))
+        inner = torch.zeros_like(gain, dtype=torch.bool)
+        inner[:, reach - rest : reach + rest + 1] = True
+        far, near = gain, torch.where(inner, gain, -1.0)
+        ahead = far.max(1).values - near.max(1).values
+        gain = torch.where((ahead > _WORTH_A_JUMP)[:, None], far, near)
+        best = gain.argmax(1).clamp(1, gain.shape[1] - 2)
+        left, middle, right = (far.gather(1, (best + k)[:, None])[:, 0] for k in (-1, 0, 1))
+        bend = left - 2 * middle + right
+        offset = torch.where(bend < 0, 0.5 * (left - right) / bend, 0.0).clamp(-1, 1)
+        return ((best - reach + offset) * m.step).float(), ahead
+
+    # -- least squares -------------------------------------------------------------------------------
+
+    def _fit(self, start, prior, iterations):
+        """Gauss–Newton steps from `start` (b, 8) towards the least χ² under Gaussian priors of width `prior`."""
+        x = start
+        best = None
+        for i in range(iterations + 1):
+            if i % 2 == 0:  # derivatives by labels change slowly
+                slopes = self.model.depth_slopes(x[:, 3:] * self.units[3:])
+            chi2, step, covariance, residual = self._system(x, prior, slopes)
+            if best is None:
+                best = [chi2, x, covariance, residual]
+            else:
+                better = chi2 < best[0]
+                best = [
+                    torch.where(better.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+                    for new, old in zip((chi2, x, covariance, residual), best, strict=True)
+                ]
+            x = self._bounded(best[1] + torch.where(chi2 <= best[0], 1.0, 0.3)[:, None] * step)
+        return best
+
+    def _bounded(self, x):
+        shift = x[:, :1].clamp(-1.1 * LARGEST_VELOCITY, 1.1 * LARGEST_VELOCITY)
+        labels = self.model.clamp(x[:, 3:] * self.units[3:]) / self.units[3:]
+        return torch.cat([shift, x[:, 1:2].clamp(-0.27, 60), x[:, 2:3].clamp(0.02, 3), labels], 1)
+
+    def _system(self, x, prior, slopes):
+        """χ² with priors, the step to its minimum, covariance and whitened residuals at x."""
+        m = self.model
+        transform = m.depths(x[:, 3:] * self.units[3:])
+        shift, width, strength = x[:, 0] * self.units[0], x[:, 1] * self.units[1], x[:, 2:3]
+        depth, by_shift, by_width = m.observe(transform, shift, width, self.lsf)
+        slopes = m.observe_many(slopes, shift, width, self.lsf)
+        lines = 1 + strength * depth
+        columns = (lines * self.root)[:, None] * m.polynomials
+        coefficients = _solve(columns, self.flux * self.root)
+        curve = coefficients @ m.polynomials
+        own = torch.cat(
+            [
+                (strength * by_shift * self.units[0])[:, None],
+                (strength * by_width * self.units[1])[:, None],
+                depth[:, None],
+                strength[:, None] * slopes * self.units[3:, None],
+            ],
+            1,
+        ) * (curve * self.root)[:, None]
+        residual = (self.flux - curve * lines) * self.root
+        rows = torch.cat([own, columns], 1)
+        gram = (rows @ rows.mT).double()
+        precision = prior.double() ** -2
+        offset = (self.null - x).double()
+        gram.diagonal(dim1=1, dim2=2)[:, :_N] += precision
+        gradient = torch.zeros(len(x), gram.shape[1], dtype=torch.float64)
+        gradient[:, :_N] = (own @ residual[..., None])[..., 0].double() + precision * offset
+        size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-20).rsqrt()
+        scaled = gram * size[:, :, None] * size[:, None]
+        scaled.diagonal(dim1=1, dim2=2).add_(1e-9)
+        inverse = torch.linalg.inv(scaled) * size[:, :, None] * size[:, None]
+        step = (inverse @ gradient[..., None])[:, :_N, 0]
+        chi2 = residual.square().sum(1).double() + (precision * offset.square()).sum(1)
+        return chi2, step.float(), inverse[:, :_N, :_N].float(), residual
+
+    # -- the findings ----------------------------------------------------------------------------------
+
+    def findings(self):
+        """`Findings` of these spectra."""
+        b = len(self.flux)
+        self.null = torch.cat([torch.zeros(b, 2), torch.ones(b, 1), self.labels / self.units[3:]], 1)
+        units = self.units[3:]
+        tight = torch.cat([torch.tensor(_KNOWN).expand(b, 3), self.sigma / units], 1)
+        loose = torch.cat([torch.tensor(_UNKNOWN), torch.tensor(_LABEL_SPREAD) / units]).expand(b, _N)
+        shift, ahead = self._search()
+        shift = (shift / self.units[0])[:, None]
+        known = shift.clamp(-_LEARNED_VELOCITY, _LEARNED_VELOCITY)
+        near = self._fit(torch.cat([known, self.null[:, 1:]], 1), tight, 2)
+        start = torch.where(shift == known, near[1], torch.cat([shift, self.null[:, 1:]], 1))
+        far = self._fit(start, loose, 3)
+        value, covariance = far[1], far[2]
+        error = covariance.diagonal(dim1=1, dim2=2).sqrt()
+        test = (value - self.null).square() / (error.square() + tight.square())
+        smooth = _solve(self.root[:, None] * self.model.polynomials, self.flux * self.root)
+        smooth = (self.flux - smooth @ self.model.polynomials) * self.root
+        plain = near[3] / self.root.clamp_min(1e-30)
+        depth = (1 - _smooth(self.flux, self.good)).clamp(0, 1) * 0.02
+        plain = plain.square() / (1 / self.ivar.clamp_min(1e-30) + depth.square() + 4e-4)
+        count = self.good.sum(1)
+        binned, whole = _bins(far[3], self.good)
+        self.far = far
+        shift = value[:, _SHIFT] * self.units[0]
+        result = Findings(
+            velocity=SPEED_OF_LIGHT * torch.expm1(shift),
+            velocity_err=error[:, _SHIFT],
+            broadening=value[:, _WIDTH],
+            broadening_err=error[:, _WIDTH],
+            dilution=1 - value[:, _DEPTH],
+            dilution_err=error[:, _DEPTH],
+            chi2=(plain * self.good).sum(1) / (count - CONTINUUM_TERMS),
+            velocity_test=ahead,
+            broadening_test=test[:, _WIDTH],
+            dilution_test=test[:, _DEPTH],
+            labels_test=near[0] - far[0],
+            lines_test=smooth.square().sum(1) - far[3].square().sum(1),
+            misfit=(binned.square() * whole).sum(1) / whole.sum(1).clamp_min(1),
+        )
+        return Findings(*(getattr(result, f.name).double().numpy() for f in fields(result)))
+
+
+def _solve(columns, target):
+    """Least squares, (b, k, n) and (b, n) → (b, k)."""
+    gram = (columns @ columns.mT).double()
+    gram.diagonal(dim1=1, dim2=2).mul_(1 + 1e-9).add_(1e-12)
+    return torch.linalg.solve(gram, (columns @ target[..., None]).double())[..., 0].float()
+
+
+def _masked_median(values, good):
+    return values.masked_fill(~good, torch.nan).nanmedian(1).values.nan_to_num(1.0)
+
+
+def _smooth(flux, good):
+    """Mean over three pixels, of the good ones."""
+    total, count = torch.where(good, flux, 0.0), good.float()
+    for values in (total, count):
+        middle = values.clone()
+        values[:, 1:] += middle[:, :-1]
+        values[:, :-1] += middle[:, 1:]
+    return torch.where(count > 0, total / count.clamp_min(1), 1.0)
+
+
+def _bins(residual, good):
+    """Sums of `_BIN` pixels over the root of their number, (b, m), and whether all of them are good."""
+    length = residual.shape[1] // _BIN * _BIN
+    parts = (residual * good)[:, :length].unflatten(1, (-1, _BIN)).sum(2) / _BIN**0.5
+    return parts, good[:, :length].unflatten(1, (-1, _BIN)).all(2)
+
+
+def _line_scatter(residual, good, spacing, bins=False):
+    if bins:
+        residual, good = _bins(residual, good)
+        spacing = 1
+    usable = torch.stack(windows(good, spacing)).all(0)
+    scatter = scatter_of_differences(residual, spacing)
+    return _masked_median(scatter, usable).clamp_min(1e-3)
