@@ -7,8 +7,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import validate_data
 
-from specvit.labels import LABELS, label_tuple
-from specvit.predictors.misfit import LARGEST_MISFIT, misfit
+from specvit.labels import label_tuple
+from specvit.predictors.honesty import alarm, findings_of, honesty_columns
 from specvit.predictors.predictions import Predictions
 from specvit.spectra import Flag, adapt
 from specvit.spectra.kinds import Kind, kind_of
@@ -168,7 +168,9 @@ class Predictor(RegressorMixin, BaseEstimator):
         if on_error == "raise":
             raise_rejected(batch)  # those that the predictor found no answer for
         self._flag(batch, names, mean)
-        return Predictions(names, mean, sigma, batch.shape, batch, details)
+        findings = findings_of(batch, names, mean, sigma)
+        alarm(batch, findings)
+        return Predictions(names, mean, sigma, batch.shape, batch, details, findings)
 
     def predict_table(
         self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"
@@ -186,9 +188,12 @@ class Predictor(RegressorMixin, BaseEstimator):
         -------
         `~astropy.table.QTable`
             Each label with ``<label>_err``; ``snr``, the median signal-to-noise ratio per pixel;
-            ``coverage``, the share of the grid's pixels with information; ``chi2``, the reduced χ² of the
-            spectrum against a synthetic one of its labels (`specvit.predictors.misfit.misfit`; NaN without
-            all five labels); ``flags``, a sum of `~specvit.spectra.Flag`; ``error``, why there is no answer.
+            ``coverage``, the share of the grid's pixels with information; what the spectrum itself says
+            (`specvit.predictors.honestyfit.examine`; NaN without all five labels): ``velocity``,
+            ``broadening``, the σ of a Gaussian beyond the line spread function, ``dilution``, the share of
+            light without lines, each with ``_err``, and ``chi2``, reduced, against the synthetic spectrum of
+            the labels; ``flags``, a sum of `~specvit.spectra.Flag`, of which those of ``Flag.ALARMS`` say that
+            the answer is not to be trusted; ``error``, why there is no answer.
 
         Raises
         ------
@@ -243,11 +248,7 @@ class Predictor(RegressorMixin, BaseEstimator):
 
     def _more_columns(self, predictions):
         """Columns of the table beside labels, S/N, coverage, flags and reasons."""
-        batch, chi2 = predictions.batch, np.full(len(predictions), np.nan)
-        if predictions.names == LABELS:
-            chi2 = misfit(batch.flux, batch.ivar, predictions.mean, batch.grid)
-            batch.flags[chi2 > LARGEST_MISFIT] |= int(Flag.OUT_OF_DOMAIN)
-        return {"chi2": chi2}
+        return honesty_columns(predictions.findings)
 
     def _flag(self, batch, names, mean):
         """Flag labels at the end of what was learned, and spectra lost in noise."""

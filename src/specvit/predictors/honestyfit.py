@@ -108,7 +108,7 @@ def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, batch_size=64
     rows = np.flatnonzero(np.isfinite(labels).all(1) & ((ivar > 0).sum(1) > 8 * CONTINUUM_TERMS))
     for some in np.array_split(rows, max(1, -(-len(rows) // batch_size))):
         if len(some):
-            extra = None if lsf is None else torch.as_tensor(lsf[some], dtype=torch.float32)
+            extra = None if lsf is None else model.tensor(lsf[some])
             found.put(some, _Fit(model, flux[some], ivar[some], labels[some], sigma[some], extra).findings())
     return found
 
@@ -120,13 +120,13 @@ class _Fit:
         self.model, self.lsf = model, lsf
         good = ivar > 0
         scale = np.array([np.median(f[g]) for f, g in zip(flux, good, strict=True)])[:, None]
-        self.good = torch.as_tensor(good)
-        self.flux = torch.as_tensor(np.where(good, flux / scale, 0), dtype=torch.float32)
-        self.ivar = torch.as_tensor(ivar * scale**2, dtype=torch.float32)
-        self.labels = model.clamp(torch.as_tensor(labels, dtype=torch.float32))
-        sigma = torch.as_tensor(sigma, dtype=torch.float32).nan_to_num(0.0)
-        self.sigma = torch.maximum(sigma, torch.tensor(_LABEL_FLOOR))
-        self.units = torch.tensor([1 / SPEED_OF_LIGHT, model.unit, 1.0, *model.label_steps.tolist()])
+        self.good = model.tensor(good) > 0
+        self.flux = model.tensor(np.where(good, flux / scale, 0))
+        self.ivar = model.tensor(ivar * scale**2)
+        self.labels = model.clamp(model.tensor(labels))
+        sigma = model.tensor(np.nan_to_num(sigma))
+        self.sigma = torch.maximum(sigma, model.tensor(_LABEL_FLOOR))
+        self.units = model.tensor([1 / SPEED_OF_LIGHT, model.unit, 1.0, *model.label_steps.tolist()])
         self._flatten()
         self._weigh()
 
@@ -137,7 +137,7 @@ class _Fit:
         self.flux = self.flux / self.model.continuum(self.labels)
         self.ivar = self.ivar * self.model.continuum(self.labels) ** 2
         self.transform = self.model.depths(self.labels)
-        zero = torch.zeros(len(self.flux))
+        zero = self.flux.new_zeros(len(self.flux))
         lines = 1 + self.model.observe(self.transform, zero, zero, self.lsf, derivatives=False)
         weight = self.ivar.sqrt()
         # Outliers, cosmics among them, would bend it.
@@ -187,7 +187,7 @@ class _Fit:
             ],
             1,
         )
-        spread = torch.zeros(*rows.shape[:2], m.n_fft)
+        spread = rows.new_zeros(*rows.shape[:2], m.n_fft)
         for k in range(4):
             spread.index_add_(2, m.index[k], rows * m.weights[k])
         data = torch.fft.rfft(spread)
@@ -226,8 +226,8 @@ class _Fit:
         x = start
         best = None
         for i in range(iterations + 1):
-            if i % 2 == 0:  # derivatives by labels change slowly
-                slopes = self.model.depth_slopes(x[:, 3:] * self.units[3:])
+            if i % 2 == 0 and i < iterations:  # derivatives by labels change slowly
+                slopes = self._label_slopes(x)
             chi2, step, covariance, residual = self._system(x, prior, slopes)
             if best is None:
                 best = [chi2, x, covariance, residual]
@@ -245,13 +245,18 @@ class _Fit:
         labels = self.model.clamp(x[:, 3:] * self.units[3:]) / self.units[3:]
         return torch.cat([shift, x[:, 1:2].clamp(-0.27, 60), x[:, 2:3].clamp(0.02, 3), labels], 1)
 
+    def _label_slopes(self, x):
+        """Derivatives of the depths by the scaled labels, (b, 5, n_pixels)."""
+        transforms = self.model.depth_slopes(x[:, 3:] * self.units[3:]) * self.units[3:, None]
+        shift, width = x[:, 0] * self.units[0], x[:, 1] * self.units[1]
+        return self.model.observe_many(transforms, shift, width, self.lsf)
+
     def _system(self, x, prior, slopes):
         """χ² with priors, the step to its minimum, covariance and whitened residuals at x."""
         m = self.model
         transform = m.depths(x[:, 3:] * self.units[3:])
         shift, width, strength = x[:, 0] * self.units[0], x[:, 1] * self.units[1], x[:, 2:3]
         depth, by_shift, by_width = m.observe(transform, shift, width, self.lsf)
-        slopes = m.observe_many(slopes, shift, width, self.lsf)
         lines = 1 + strength * depth
         columns = (lines * self.root)[:, None] * m.polynomials
         coefficients = _solve(columns, self.flux * self.root)
@@ -261,7 +266,7 @@ class _Fit:
                 (strength * by_shift * self.units[0])[:, None],
                 (strength * by_width * self.units[1])[:, None],
                 depth[:, None],
-                strength[:, None] * slopes * self.units[3:, None],
+                strength[:, None] * slopes,
             ],
             1,
         ) * (curve * self.root)[:, None]
@@ -271,7 +276,7 @@ class _Fit:
         precision = prior.double() ** -2
         offset = (self.null - x).double()
         gram.diagonal(dim1=1, dim2=2)[:, :_N] += precision
-        gradient = torch.zeros(len(x), gram.shape[1], dtype=torch.float64)
+        gradient = gram.new_zeros(gram.shape[:2])
         gradient[:, :_N] = (own @ residual[..., None])[..., 0].double() + precision * offset
         size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-20).rsqrt()
         scaled = gram * size[:, :, None] * size[:, None]
@@ -286,10 +291,12 @@ class _Fit:
     def findings(self):
         """`Findings` of these spectra."""
         b = len(self.flux)
-        self.null = torch.cat([torch.zeros(b, 2), torch.ones(b, 1), self.labels / self.units[3:]], 1)
+        zero, one = self.flux.new_zeros(b, 2), self.flux.new_ones(b, 1)
+        self.null = torch.cat([zero, one, self.labels / self.units[3:]], 1)
         units = self.units[3:]
-        tight = torch.cat([torch.tensor(_KNOWN).expand(b, 3), self.sigma / units], 1)
-        loose = torch.cat([torch.tensor(_UNKNOWN), torch.tensor(_LABEL_SPREAD) / units]).expand(b, _N)
+        tight = torch.cat([self.model.tensor(_KNOWN).expand(b, 3), self.sigma / units], 1)
+        spread = self.model.tensor(_LABEL_SPREAD) / units
+        loose = torch.cat([self.model.tensor(_UNKNOWN), spread]).expand(b, _N)
         shift, ahead = self._search()
         shift = (shift / self.units[0])[:, None]
         known = shift.clamp(-_LEARNED_VELOCITY, _LEARNED_VELOCITY)
@@ -306,7 +313,6 @@ class _Fit:
         plain = plain.square() / (1 / self.ivar.clamp_min(1e-30) + depth.square() + 4e-4)
         count = self.good.sum(1)
         binned, whole = _bins(far[3], self.good)
-        self.far = far
         shift = value[:, _SHIFT] * self.units[0]
         result = Findings(
             velocity=SPEED_OF_LIGHT * torch.expm1(shift),
@@ -323,7 +329,7 @@ class _Fit:
             lines_test=smooth.square().sum(1) - far[3].square().sum(1),
             misfit=(binned.square() * whole).sum(1) / whole.sum(1).clamp_min(1),
         )
-        return Findings(*(getattr(result, f.name).double().numpy() for f in fields(result)))
+        return Findings(*(getattr(result, f.name).double().cpu().numpy() for f in fields(result)))
 
 
 def _solve(columns, target):

@@ -74,6 +74,10 @@ class LineModel(nn.Module):
         """Lowest and highest labels, tensor (2, 5)."""
         return self.emulator.label_range
 
+    def tensor(self, values):
+        """A float32 tensor of `values` on the model's device."""
+        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self.mean.device)
+
     def clamp(self, labels):
         """Labels within the emulator's range."""
         return torch.minimum(torch.maximum(labels, self.label_range[0]), self.label_range[1])
@@ -122,11 +126,10 @@ class LineModel(nn.Module):
         k = self.frequency
         kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2) * transform
         kernel = kernel * torch.polar(torch.ones_like(shift[:, None] * k), -shift[:, None] * k)
-        curved = self._on_pixels(-kernel * k**2)
-        depth = self._on_pixels(kernel) + 0.5 * rest * curved
-        if not derivatives:
-            return depth
-        return depth, -self._on_pixels(1j * k * kernel), 0.5 * curved
+        orders = [kernel, -kernel * k**2, *([-1j * k * kernel] if derivatives else [])]
+        depth, curved, *moved = self._on_pixels(torch.stack(orders, 1)).unbind(1)
+        depth = depth + 0.5 * rest * curved
+        return (depth, *moved, 0.5 * curved) if derivatives else depth
 
     def observe_many(self, transforms, shift, width, lsf=None):
         """Line depths of several transforms a star, (n, m, n_frequencies) → (n, m, n_pixels), to some per cent."""
@@ -135,8 +138,7 @@ class LineModel(nn.Module):
         kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2)
         kernel = torch.polar(kernel, -shift[:, None] * k)
         values = torch.fft.irfft(transforms * kernel[:, None], self.n_fft)
-        left = values[..., self.index[1]]
-        return torch.lerp(left, values[..., self.index[2]], self.fraction)
+        return torch.lerp(_take(values, self.index[1]), _take(values, self.index[2]), self.fraction)
 
     def _split(self, lsf):
         """Variance to be added to the emulator's: one number a star, (n,) or (), and what is left, per pixel."""
@@ -146,12 +148,17 @@ class LineModel(nn.Module):
 
     def _on_pixels(self, transform):
         values = torch.fft.irfft(transform, self.n_fft)
-        parts = (values[..., i] * w for i, w in zip(self.index, self.weights, strict=True))
-        return sum(parts)
+        parts = zip(self.index, self.weights, strict=True)
+        return sum(_take(values, samples) * weights for samples, weights in parts)
 
     @staticmethod
     def _complex(values):
         return torch.view_as_complex(values.unflatten(-1, (-1, 2)))
+
+
+def _take(values, index):
+    """``values[..., index]``, three times as fast."""
+    return torch.gather(values, -1, index.expand(*values.shape[:-1], -1))
 
 
 def _transform(spectra, n):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from specvit.labels import label_of
+from specvit.predictors.honestyfit import Findings
 from specvit.spectra import SpectrumBatch
 
 __all__ = ["Predictions", "label_unit"]
@@ -30,6 +31,9 @@ class Predictions:
         What they were predicted from, with the predictor's flags and reasons; None for plain features.
     details : object
         What else a predictor has found; the `TemplateResult` of a `TemplateFit`.
+    findings : Findings or None
+        What the spectra themselves say: velocity, width, dilution, and whether the labels fit; None for plain
+        features.
     """
 
     names: tuple[str, ...]
@@ -38,6 +42,7 @@ class Predictions:
     shape: tuple[int, ...]
     batch: SpectrumBatch | None = None
     details: Any = None
+    findings: Findings | None = None
 
     def __len__(self):
         return len(self.mean)
