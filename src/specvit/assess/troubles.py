@@ -179,7 +179,10 @@ def _veiled(share):
 
 
 def _blackbody(scene):
-    return np.exp(-1.438e8 / scene.labels[0] * (1 / scene.wave - 1 / scene.wave.mean())) * (8000 / scene.wave) ** 5
+    return (
+        np.exp(-1.438e8 / scene.labels[0] * (1 / scene.wave - 1 / scene.wave.mean()))
+        * (8000 / scene.wave) ** 5
+    )
 
 
 def _paschen(scene):

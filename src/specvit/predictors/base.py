@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import validate_data
 
 from specvit.labels import label_tuple
-from specvit.predictors.honesty import alarm, findings_of, honesty_columns
+from specvit.predictors.honesty import alarm, at_rest, findings_of, honesty_columns, removable_velocity
 from specvit.predictors.predictions import Predictions
 from specvit.spectra import Flag, adapt
 from specvit.spectra.kinds import Kind, kind_of
@@ -21,6 +23,8 @@ __all__ = ["Predictor"]
 _EDGE = 0.01
 #: Median S/N per pixel below which labels rest on the prior more than on the spectrum.
 _LOWEST_SNR = 1.0
+#: Predictions with ``velocity="fit"``: as given, at the velocity measured with their labels, and once more.
+_PASSES = 3
 
 
 class Predictor(RegressorMixin, BaseEstimator):
@@ -79,6 +83,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         resolution=None,
         on_error="raise",
         lower_resolution="raise",
+        velocity=None,
     ):
         """Surface gravity, or the labels that the parameter `labels` asks for (see `output_names`).
 
@@ -100,6 +105,10 @@ class Predictor(RegressorMixin, BaseEstimator):
             What a spectrum without an answer gives.
         lower_resolution : {"raise", "flag"}
             What to do with spectra of lower resolution than the grid.
+        velocity : {"fit"}, optional
+            Measure the radial velocity of each spectrum, up to ± 600 km/s, remove it and predict again: for
+            spectra that were not brought to rest. By default they are taken to be within ± 20 km/s, and
+            others are flagged.
 
         Returns
         -------
@@ -120,7 +129,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         TypeError, ValueError
             If `X` is not on the grid, or an argument does not go with it.
         """
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
+        options = {"on_error": on_error, "lower_resolution": lower_resolution, "velocity": velocity}
         names = self.output_names
         found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution, **options)
         plain = kind_of(X) is Kind.ARRAY or found.batch is None
@@ -129,13 +138,21 @@ class Predictor(RegressorMixin, BaseEstimator):
         return answer if return_std else answer[0]
 
     def predict_labels(
-        self, X, *, ivar=None, medium=None, resolution=None, on_error="raise", lower_resolution="raise"
+        self,
+        X,
+        *,
+        ivar=None,
+        medium=None,
+        resolution=None,
+        on_error="raise",
+        lower_resolution="raise",
+        velocity=None,
     ):
         """All labels as plain numbers: what `predict`, `predict_table` and `specvit.assess` are made of.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, on_error, lower_resolution
+        X, ivar, medium, resolution, on_error, lower_resolution, velocity
             As for `predict`.
 
         Returns
@@ -149,6 +166,8 @@ class Predictor(RegressorMixin, BaseEstimator):
             As `predict` does.
         """
         names, grid = self.label_names, self._own_grid()
+        if velocity not in (None, "fit"):
+            raise ValueError(f"velocity must be None or 'fit', got {velocity!r}")
         if grid is None:
             features, shape = self._features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
@@ -164,22 +183,36 @@ class Predictor(RegressorMixin, BaseEstimator):
             on_error=on_error,
             lower_resolution=lower_resolution,
         )
-        mean, sigma, details = self._predict_batch(batch)
+        given, removed = batch, np.zeros(len(batch))
+        for left in range(_PASSES if velocity == "fit" else 1)[::-1]:
+            batch = at_rest(given, removed) if velocity == "fit" else given
+            mean, sigma, details = self._predict_batch(batch)
+            findings = findings_of(batch, names, mean, sigma)
+            known = replace(findings, velocity=findings.velocity + removed)
+            removed = removed + (removable_velocity(findings) if left else 0)
         if on_error == "raise":
             raise_rejected(batch)  # those that the predictor found no answer for
         self._flag(batch, names, mean)
-        findings = findings_of(batch, names, mean, sigma)
-        alarm(batch, findings)
+        alarm(batch, findings)  # of the velocity, what is left of it
+        findings = known
         return Predictions(names, mean, sigma, batch.shape, batch, details, findings)
 
     def predict_table(
-        self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"
+        self,
+        X,
+        *,
+        ivar=None,
+        medium=None,
+        resolution=None,
+        on_error="nan",
+        lower_resolution="raise",
+        velocity=None,
     ):
         """All labels with their errors, and what is to be known of each spectrum.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, lower_resolution
+        X, ivar, medium, resolution, lower_resolution, velocity
             As for `predict`.
         on_error : {"nan", "raise"}
             By default a spectrum without an answer gives a row of NaN with its flag and the reason.
@@ -202,7 +235,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         """
         if self._own_grid() is None:
             raise ValueError("predict_table needs spectra: this estimator takes plain features")
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
+        options = {"on_error": on_error, "lower_resolution": lower_resolution, "velocity": velocity}
         found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution, **options)
         return found.table(**self._more_columns(found))
 
@@ -279,7 +312,7 @@ class Predictor(RegressorMixin, BaseEstimator):
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
             flux, y = validate_data(self, features, y, multi_output=True, y_numeric=True, **options)
             return flux, np.isfinite(flux).astype(np.float64), y
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
+        options = {"on_error": on_error, "lower_resolution": lower_resolution, "velocity": velocity}
         batch = adapt(X, ivar=ivar, grid=grid, medium=medium, resolution=resolution, **options)
         y = real_array(y, "y")
         if y.ndim not in (1, 2) or len(y) != len(batch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 
@@ -16,7 +16,15 @@ from specvit.predictors.honestymodel import LineModel
 from specvit.spectra import Flag
 from specvit.stars import Emulator
 
-__all__ = ["LIMITED", "HonestyLimits", "alarm", "findings_of", "honesty_columns"]
+__all__ = [
+    "LIMITED",
+    "HonestyLimits",
+    "alarm",
+    "at_rest",
+    "findings_of",
+    "honesty_columns",
+    "removable_velocity",
+]
 
 #: Tests of `Findings` that have a limit which goes with S/N.
 LIMITED = ("velocity_test", "broadening_test", "dilution_test", "labels_test", "misfit")
@@ -116,6 +124,30 @@ def alarm(batch, findings):
         (Flag.BAD_FIT, above["labels_test"] | above["misfit"]),
     ):
         batch.flags[raised] |= int(flag)
+
+
+def removable_velocity(findings):
+    """Velocities in km/s that are known well enough to be removed, ndarray (n,); 0 for the others."""
+    f = findings
+    known = (f.lines_test >= _limits().lines) & (f.velocity_err < _LEARNED_VELOCITY)
+    return np.where(known & np.isfinite(f.velocity), f.velocity, 0.0)
+
+
+def at_rest(batch, velocity):
+    """A copy of a batch with its spectra shifted back by ``velocity`` (n,) in km/s.
+
+    Each pixel takes what was recorded in the pixel nearest to where its light has fallen: noise stays
+    independent and lines as sharp as they were. What is left of the velocity, half a pixel (± 8 km/s for PFS
+    MR), is within what the networks have learned. Pixels whose light has left the grid hold no information.
+    """
+    edges, wave = batch.grid.edges, batch.grid.wave
+    fell = wave * (1 + np.asarray(velocity)[:, None] / SPEED_OF_LIGHT)
+    source = np.searchsorted(edges, fell, side="right") - 1
+    inside = (source >= 0) & (source < wave.size)
+    source = source.clip(0, wave.size - 1)
+    flux = np.where(inside, np.take_along_axis(batch.flux, source, 1), 0.0)
+    ivar = np.where(inside, np.take_along_axis(batch.ivar, source, 1), 0.0)
+    return replace(batch, flux=flux, ivar=ivar, flags=batch.flags.copy(), errors=list(batch.errors))
 
 
 def honesty_columns(findings):

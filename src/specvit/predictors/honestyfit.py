@@ -22,7 +22,9 @@ _DEPTH_ERR = 0.20
 #: spread function over its own (widths 0.9 to 1.1), strength of all lines.
 _KNOWN = (11.5, 0.12, 0.03)
 _LEARNED_VELOCITY = 20.0
-_WORTH_A_JUMP = 12.0  # Δχ²: of a hundred independent velocities one is ahead by so much once in ten noise spectra
+_WORTH_A_JUMP = (
+    12.0  # Δχ²: of a hundred independent velocities one is ahead by so much once in ten noise spectra
+)
 #: The same of what trouble may do.
 _UNKNOWN = (300.0, 6.0, 0.5)
 #: Of labels: the least that the network's errors are taken for, and their spread where nothing is known.
@@ -261,15 +263,18 @@ class _Fit:
         columns = (lines * self.root)[:, None] * m.polynomials
         coefficients = _solve(columns, self.flux * self.root)
         curve = coefficients @ m.polynomials
-        own = torch.cat(
-            [
-                (strength * by_shift * self.units[0])[:, None],
-                (strength * by_width * self.units[1])[:, None],
-                depth[:, None],
-                strength[:, None] * slopes,
-            ],
-            1,
-        ) * (curve * self.root)[:, None]
+        own = (
+            torch.cat(
+                [
+                    (strength * by_shift * self.units[0])[:, None],
+                    (strength * by_width * self.units[1])[:, None],
+                    depth[:, None],
+                    strength[:, None] * slopes,
+                ],
+                1,
+            )
+            * (curve * self.root)[:, None]
+        )
         residual = (self.flux - curve * lines) * self.root
         rows = torch.cat([own, columns], 1)
         gram = (rows @ rows.mT).double()
