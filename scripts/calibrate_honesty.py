@@ -2,8 +2,8 @@
 
     python scripts/calibrate_honesty.py [--draws 10240] [--seed 77]
 
-Writes src/specvit/data/honesty_limits.json. The spectra have all imperfections of the survey; their labels are
-predicted by the weights of that name. Limits are quantiles in bins of S/N. That of lines comes from spectra
+Writes src/specvit/data/honesty_limits.json. The spectra have all imperfections of the survey; their
+labels are predicted by the weights of that name. Limits are quantiles in bins of S/N. That of lines comes from spectra
 without any: noise about a continuum of 1.
 """
 

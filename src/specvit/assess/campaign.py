@@ -103,7 +103,7 @@ def _cell(trouble, star, snr, truth, found):
 
 
 def summary(cells):
-    """Figures of a campaign: dict with the numbers of cells, those silently wrong, and the false alarms' share."""
+    """Figures of a campaign: dict with numbers of cells, those silently wrong, false alarms."""
     cells = list(cells)
     trouble, harmless = ([c for c in cells if c.harmless is kind] for kind in (False, True))
     silent = sum(c.silently_wrong for c in cells)

@@ -1,8 +1,8 @@
 """Spectra that are not what they are said to be: kinds of trouble, made from synthetic stars.
 
 Each `Trouble` is said to the library to be what it is not, or carries light that no star sends. The templates
-of foreign objects (hot stars, sky lines, telluric absorption) are made up here: they have the shape of the real
-ones, not their strengths line by line.
+of foreign objects (hot stars, sky lines, telluric absorption) are made up here: they have the shape of the
+real ones, not their strengths line by line.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ class Trouble:
     light : callable
         `Scene` to noiseless flux, (n_pixels,).
     record : callable
-        Noisy flux (n, n_pixels), the σ of its noise (n_pixels,), a generator and the scene to the flux and inverse
-        variance, or None, that are handed to the library.
+        Noisy flux (n, n_pixels), the σ of its noise (n_pixels,), a generator and the scene to the flux and
+        inverse variance, or None, that are handed to the library.
     harmless : bool
         Whether nothing is wrong enough to be told.
     """
@@ -123,7 +123,7 @@ class Trouble:
     harmless: bool = False
 
     def spectra(self, scene, n, seed):
-        """`n` noisy spectra of a scene: flux and inverse variance, ndarrays (n, n_pixels), the latter or None."""
+        """`n` noisy spectra of a scene: flux and inverse variance, (n, n_pixels), or None."""
         rng = np.random.default_rng(seed)
         light = self.light(scene)
         sigma = scene.sigma(light)

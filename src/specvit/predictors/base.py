@@ -185,7 +185,8 @@ class Predictor(RegressorMixin, BaseEstimator):
         )
         given, removed = batch, np.zeros(len(batch))
         for left in range(_PASSES if velocity == "fit" else 1)[::-1]:
-            batch = at_rest(given, removed) if velocity == "fit" else given
+            if velocity == "fit":
+                batch, removed = at_rest(given, removed)
             mean, sigma, details = self._predict_batch(batch)
             findings = findings_of(batch, names, mean, sigma)
             known = replace(findings, velocity=findings.velocity + removed)
@@ -225,8 +226,8 @@ class Predictor(RegressorMixin, BaseEstimator):
             (`specvit.predictors.honestyfit.examine`; NaN without all five labels): ``velocity``,
             ``broadening``, the σ of a Gaussian beyond the line spread function, ``dilution``, the share of
             light without lines, each with ``_err``, and ``chi2``, reduced, against the synthetic spectrum of
-            the labels; ``flags``, a sum of `~specvit.spectra.Flag`, of which those of ``Flag.ALARMS`` say that
-            the answer is not to be trusted; ``error``, why there is no answer.
+            the labels; ``flags``, a sum of `~specvit.spectra.Flag`, of which those of ``Flag.ALARMS`` say
+            that the answer is not to be trusted; ``error``, why there is no answer.
 
         Raises
         ------
@@ -312,7 +313,7 @@ class Predictor(RegressorMixin, BaseEstimator):
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
             flux, y = validate_data(self, features, y, multi_output=True, y_numeric=True, **options)
             return flux, np.isfinite(flux).astype(np.float64), y
-        options = {"on_error": on_error, "lower_resolution": lower_resolution, "velocity": velocity}
+        options = {"on_error": on_error, "lower_resolution": lower_resolution}
         batch = adapt(X, ivar=ivar, grid=grid, medium=medium, resolution=resolution, **options)
         y = real_array(y, "y")
         if y.ndim not in (1, 2) or len(y) != len(batch):

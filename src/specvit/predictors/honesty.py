@@ -134,7 +134,7 @@ def removable_velocity(findings):
 
 
 def at_rest(batch, velocity):
-    """A copy of a batch with its spectra shifted back by ``velocity`` (n,) in km/s.
+    """A copy of a batch with its spectra shifted back by ``velocity`` (n,) in km/s, and by how much they were.
 
     Each pixel takes what was recorded in the pixel nearest to where its light has fallen: noise stays
     independent and lines as sharp as they were. What is left of the velocity, half a pixel (± 8 km/s for PFS
@@ -147,14 +147,15 @@ def at_rest(batch, velocity):
     source = source.clip(0, wave.size - 1)
     flux = np.where(inside, np.take_along_axis(batch.flux, source, 1), 0.0)
     ivar = np.where(inside, np.take_along_axis(batch.ivar, source, 1), 0.0)
-    return replace(batch, flux=flux, ivar=ivar, flags=batch.flags.copy(), errors=list(batch.errors))
+    moved = replace(batch, flux=flux, ivar=ivar, flags=batch.flags.copy(), errors=list(batch.errors))
+    return moved, SPEED_OF_LIGHT * np.where(inside, wave[source] / wave - 1, 0).sum(1) / inside.sum(1)
 
 
 def honesty_columns(findings):
     """Columns of a table, dict of str to Quantity or ndarray (n,).
 
-    ``velocity``, ``velocity_err`` and ``broadening``, ``broadening_err`` (σ of a Gaussian beyond the line spread
-    function) in km/s; ``dilution``, ``dilution_err``, the share of the light without lines; ``chi2``.
+    ``velocity``, ``velocity_err`` and ``broadening``, ``broadening_err`` (σ of a Gaussian beyond the LSF)
+    in km/s; ``dilution``, ``dilution_err``, the share of the light without lines; ``chi2``.
     """
     from astropy import units as u
 

@@ -1,4 +1,4 @@
-"""What a spectrum says of the labels that were predicted of it: velocity, width, dilution, and whether they fit."""
+"""What a spectrum says of the labels that were predicted of it: velocity, width, dilution, misfit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ __all__ = ["LARGEST_VELOCITY", "Findings", "examine"]
 LARGEST_VELOCITY = 600.0
 #: Relative error of line depths that library, network and instrument have, pixel by pixel.
 _DEPTH_ERR = 0.20
-#: Standard deviations of what the network has learned to live with: velocity (km/s, ± 20), variance of the line
-#: spread function over its own (widths 0.9 to 1.1), strength of all lines.
+#: Standard deviations of what the network has learned to live with: velocity (km/s, ± 20), variance
+#: of the line spread function over its own (widths 0.9 to 1.1), strength of all lines.
 _KNOWN = (11.5, 0.12, 0.03)
 _LEARNED_VELOCITY = 20.0
-_WORTH_A_JUMP = (
-    12.0  # Δχ²: of a hundred independent velocities one is ahead by so much once in ten noise spectra
-)
+_WORTH_A_JUMP = 12.0  # Δχ²: of a hundred independent velocities one is ahead so far in 1 of 10 noise spectra
 #: The same of what trouble may do.
 _UNKNOWN = (300.0, 6.0, 0.5)
 #: Of labels: the least that the network's errors are taken for, and their spread where nothing is known.
@@ -58,7 +56,7 @@ class Findings:
     lines_test : ndarray
         Δχ² by which a star fits better than a smooth continuum.
     misfit : ndarray
-        χ² per resolution element of the best star of any labels, with the noise of the spectrum's own scatter.
+        χ² per resolution element of the best star of any labels, with the noise of its own scatter.
     """
 
     velocity: np.ndarray
@@ -224,7 +222,7 @@ class _Fit:
     # -- least squares -------------------------------------------------------------------------------
 
     def _fit(self, start, prior, iterations):
-        """Gauss–Newton steps from `start` (b, 8) towards the least χ² under Gaussian priors of width `prior`."""
+        """Gauss–Newton steps from `start` (b, 8) towards the least χ² under Gaussian priors."""
         x = start
         best = None
         for i in range(iterations + 1):

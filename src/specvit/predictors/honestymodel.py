@@ -1,4 +1,4 @@
-"""Spectra of given labels, shifted, broadened and diluted as one likes, with derivatives: in Fourier space."""
+"""Spectra of given labels, shifted, broadened and diluted, with derivatives, in Fourier space."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LineModel(nn.Module):
 
     .. math:: n(\mu, s) = 1 + F^{-1}\big[e^{-ik\mu - k^2 s/2}\, \hat d_\ell(k)\big], \qquad d = n - 1,
 
-    with μ = ln(1 + v/c) and s the variance in ln λ that comes on top of the emulator's own. That the line spread
+    with μ = ln(1 + v/c) and s the variance in ln λ on top of the emulator's own. That the line spread
     function's share of s changes along the spectrum is followed to second order, ½ δs(λ) n″.
 
     Parameters
@@ -132,7 +132,7 @@ class LineModel(nn.Module):
         return (depth, *moved, 0.5 * curved) if derivatives else depth
 
     def observe_many(self, transforms, shift, width, lsf=None):
-        """Line depths of several transforms a star, (n, m, n_frequencies) → (n, m, n_pixels), to some per cent."""
+        """Line depths of several transforms a star, (n, m, frequencies) → (n, m, pixels), to some per cent."""
         base, _ = self._split(lsf)
         k = self.frequency
         kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2)
@@ -141,7 +141,7 @@ class LineModel(nn.Module):
         return torch.lerp(_take(values, self.index[1]), _take(values, self.index[2]), self.fraction)
 
     def _split(self, lsf):
-        """Variance to be added to the emulator's: one number a star, (n,) or (), and what is left, per pixel."""
+        """Variance to be added to the emulator's: one number a star, and the rest, per pixel."""
         total = self.to_grid if lsf is None else self.to_grid + self.own * (4.0**lsf - 1)
         base = total.mean(-1, keepdim=True)
         return base[..., 0], total - base
