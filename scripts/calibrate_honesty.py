@@ -3,8 +3,8 @@
     python scripts/calibrate_honesty.py [--draws 10240] [--seed 77]
 
 Writes src/specvit/data/honesty_limits.json. The spectra have all imperfections of the survey; their
-labels are predicted by the weights of that name. Limits are quantiles in bins of S/N. That of lines comes from spectra
-without any: noise about a continuum of 1.
+labels are predicted by the weights of that name. Limits are quantiles in bins of S/N. That of lines
+comes from spectra without any: noise about a continuum of 1.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from specvit import LoggEstimator, Survey
+from specvit.predictors.findings import Findings
 from specvit.predictors.honesty import LIMITED
-from specvit.predictors.honestyfit import Findings
 
 EDGES = np.array([1.0, 2.5, 4.5, 8.0, 14.0, 25.0, 45.0, 80.0, 400.0])
 RATE = 0.005

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specvit.assess.troubles import STARS, TROUBLES, Scene
+from specvit.assess.scene import STARS, Scene
+from specvit.assess.troubles import TROUBLES
 from specvit.spectra import Flag
 
 __all__ = ["Cell", "campaign", "summary"]
@@ -62,7 +63,7 @@ def campaign(predictor, *, snr=(10, 30, 100), stars=STARS, troubles=TROUBLES, dr
     snr : sequence of float
         Median flux/σ per pixel.
     stars : dict of str to labels
-        As `~specvit.assess.troubles.STARS`.
+        As `~specvit.assess.scene.STARS`.
     troubles : sequence of Trouble
     draws : int
         Spectra of each cell.

@@ -11,7 +11,8 @@ import numpy as np
 
 from specvit.constants import SPEED_OF_LIGHT
 from specvit.labels import LABELS
-from specvit.predictors.honestyfit import Findings, examine
+from specvit.predictors.findings import Findings
+from specvit.predictors.honestyfit import examine
 from specvit.predictors.honestymodel import LineModel
 from specvit.spectra import Flag
 from specvit.stars import Emulator
@@ -134,7 +135,7 @@ def removable_velocity(findings):
 
 
 def at_rest(batch, velocity):
-    """A copy of a batch with its spectra shifted back by ``velocity`` (n,) in km/s, and by how much they were.
+    """A copy of a batch with its spectra shifted back by ``velocity`` (n,) km/s, and by how much they were.
 
     Each pixel takes what was recorded in the pixel nearest to where its light has fallen: noise stays
     independent and lines as sharp as they were. What is left of the velocity, half a pixel (± 8 km/s for PFS

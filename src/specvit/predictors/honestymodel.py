@@ -132,7 +132,7 @@ class LineModel(nn.Module):
         return (depth, *moved, 0.5 * curved) if derivatives else depth
 
     def observe_many(self, transforms, shift, width, lsf=None):
-        """Line depths of several transforms a star, (n, m, frequencies) → (n, m, pixels), to some per cent."""
+        """Line depths of several transforms a star, (n, m, frequencies) → (n, m, pixels), to some %."""
         base, _ = self._split(lsf)
         k = self.frequency
         kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2)

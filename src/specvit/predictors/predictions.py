@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from specvit.labels import label_of
-from specvit.predictors.honestyfit import Findings
+from specvit.predictors.findings import Findings
 from specvit.spectra import SpectrumBatch
 
 __all__ = ["Predictions", "label_unit"]
