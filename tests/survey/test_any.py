@@ -406,6 +406,16 @@ def test_normalised_spectra_are_level():
     assert float((thirds - 1).abs().amax()) < 0.12
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_makes_the_same_stars(survey, many):
+    """Noise and lost pixels are the device's own; what is beneath them is not."""
+    other = survey.draw(512, stream=5, device="cuda")
+    assert torch.equal(other.labels.cpu(), many.labels)
+    torch.testing.assert_close(other.lsf.cpu(), many.lsf, atol=1e-5, rtol=0)
+    both = (other.ivar.cpu() > 0) & (many.ivar > 0)
+    torch.testing.assert_close(other.noiseless.cpu()[both], many.noiseless[both], atol=2e-3, rtol=2e-3)
+
+
 # -- rules -------------------------------------------------------------------------------------------
 
 

@@ -69,6 +69,10 @@ class Survey:
         imperfection is asked for that the noise model lacks. What needs the emulator that ships
         is checked when it is first used.
 
+    See Also
+    --------
+    InstrumentSurvey : ``Survey("any")``, stars seen by instruments at random.
+
     Notes
     -----
     Labels, brightness, velocities and imperfections are drawn on the CPU from (seed, stream), and line
@@ -108,7 +112,7 @@ class Survey:
         named = NAMED.get(name)
         if named is None and (prior is None or noise is None):
             raise ValueError(
-                f"name must be one of {sorted(NAMED)}, got {name!r}; one's own needs prior and noise"
+                f"name must be one of {sorted([*NAMED, *self.kinds])}, got {name!r}; one's own needs prior and noise"
             )
         if n is not None and n < 1:
             raise ValueError(f"n must be at least 1, got {n!r}")
