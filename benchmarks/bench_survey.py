@@ -33,7 +33,7 @@ def one_by_one(labels, magnitude, rng):
     with torch.no_grad():
         flux = exact(torch.as_tensor(labels)[None].double())[0].numpy()
     counts = noise.counts(magnitude, flux * fnu_shape(wave))
-    noisy = counts + np.sqrt(noise.variance(counts)) * rng.standard_normal(wave.size)
+    noisy = counts + np.sqrt(noise.count_variance(counts)) * rng.standard_normal(wave.size)
     return counts / (noise.counts_per_unit * fnu_shape(wave)), noisy
 
 

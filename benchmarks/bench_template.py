@@ -16,6 +16,7 @@ from scipy.optimize import least_squares
 from specvit.limits import jacobian
 from specvit.predictors import TemplateFit
 from specvit.survey import Survey
+from specvit.survey.streams import EVALUATION
 
 SCALE = np.array([1000.0, 1, 1, 1, 1])
 
@@ -32,7 +33,7 @@ if arguments.threads:
     torch.set_num_threads(arguments.threads)
 
 survey = Survey("paper", seed=0)
-batch = survey.draw(arguments.stars, stream=2**45, magnitude=arguments.magnitude)
+batch = survey.draw(arguments.stars, stream=EVALUATION, magnitude=arguments.magnitude)
 truth = batch.labels.double().numpy()
 flux, ivar = batch.flux.double().numpy(), batch.ivar.double().numpy()
 emulator = survey.emulator.double()

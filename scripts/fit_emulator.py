@@ -14,7 +14,7 @@ import numpy as np
 
 from specvit.cli import main
 from specvit.stars import Emulator, read_library
-from specvit.stars.validation import held_out_rms, validation_report
+from specvit.stars.emulatorcheck import held_out_rms, validation_report
 from specvit.survey.priors import PRIORS
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

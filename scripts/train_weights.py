@@ -39,6 +39,7 @@ from specvit.network.processes import leave, own_device, process_rank
 from specvit.stars import Emulator
 from specvit.survey import Survey
 from specvit.survey.mixture import MixedStream
+from specvit.survey.streams import CALIBRATION, SCALING, VALIDATION
 from specvit.weights import load_weights, save_weights
 
 UNFINISHED = 3  # exit status
@@ -75,7 +76,7 @@ parser.add_argument("--magnitude", type=float, nargs=2, metavar=("LOW", "HIGH"),
 parser.add_argument("--learning-rate", type=float, default=6e-4)
 parser.add_argument("--beta", type=float, default=0.5)
 parser.add_argument("--ema", type=float, default=0.999)
-parser.add_argument("--config", default="{}", help="changes to ViTConfig.default(), as JSON")
+parser.add_argument("--config", default="{}", help="changes to ViTConfig(), as JSON")
 parser.add_argument("--start", help="weights to start from instead of random ones")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--checkpoints")
@@ -132,18 +133,18 @@ if arguments.start:
     if any_instrument:
         regressor = extend_regressor(regressor, encoding="instrument", covariance=True)
 else:
-    shape = ViTConfig.default(**json.loads(arguments.config))
+    shape = ViTConfig(**json.loads(arguments.config))
     kind = {"encoding": "instrument", "covariance": True} if any_instrument else {}
     regressor, earlier = LabelRegressor.build(shape, LABELS, **kind), None
-    sample = [survey.draw(2000, stream=2**40 + i, device=device).labels.cpu() for i in range(10)]
+    sample = [survey.draw(2000, stream=SCALING + i, device=device).labels.cpu() for i in range(10)]
     regressor.fit_label_scaling(torch.cat(sample))
 regressor.to(device)
 
-# Streams from 2**41 on are never trained on.
+# Streams that are never trained on.
 held_out = survey_of(arguments.seed + 1)
 size = min(1024, arguments.validation_size)
 validation = [
-    held_out.draw(size, stream=2**41 + i, device=device).training
+    held_out.draw(size, stream=VALIDATION + i, device=device).training
     for i in range(arguments.validation_size // size)
 ]
 stream = survey.stream(arguments.batch_size, device=device)
@@ -181,7 +182,9 @@ if not (finished or arguments.finish_now):
     sys.exit(UNFINISHED)
 
 size = arguments.calibration_size or (200_000 if any_instrument else 4 * arguments.score_size)
-fresh = (held_out.draw(1000, stream=2**42 + i, device=device).training for i in range(max(1, size // 1000)))
+fresh = (
+    held_out.draw(1000, stream=CALIBRATION + i, device=device).training for i in range(max(1, size // 1000))
+)
 (calibrate_cells if any_instrument else calibrate)(regressor, fresh)
 figures = {
     name: score_survey(

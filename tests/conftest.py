@@ -1,11 +1,20 @@
-"""Options shared by every test."""
+"""Options and data shared by every test, and a survey of which everything is known in closed form."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+import torch
+from scipy.stats import norm
 
 try:
     from pytest_astropy_header.display import PYTEST_HEADER_MODULES, TESTED_VERSIONS
 except ImportError:  # the header is a convenience
     PYTEST_HEADER_MODULES, TESTED_VERSIONS = {}, {}
+
+
+#: Small extracts of larger data: their README says of which, and what made them.
+DATA = Path(__file__).parent / "data"
 
 
 def pytest_addoption(parser):
@@ -28,3 +37,79 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """Folder of the extracts."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def emulator():
+    """The one that ships."""
+    from specvit.stars import Emulator
+
+    return Emulator.load()
+
+
+@pytest.fixture(scope="session")
+def library():
+    """Spectra of the library that the emulator was fitted on, held out of the fit: every fourth of them."""
+    from specvit.stars import read_library
+
+    return read_library(DATA / "library")
+
+
+class LinearGaussian:
+    """Spectra linear in two labels of Gaussian prior, with noise of known variance."""
+
+    label_names = ("x", "y")
+    device = torch.device("cpu")
+    n_pixels = 40
+
+    def __init__(self, noise, prior_sigma=(1.0, 2.0)):
+        rng = np.random.default_rng(5)
+        self.basis = torch.as_tensor(rng.normal(size=(3, self.n_pixels)))  # constant, x, y
+        self.variance = torch.as_tensor(noise**2 * rng.uniform(0.5, 2, self.n_pixels))
+        self.prior_sigma = np.array(prior_sigma)
+        self.prior = self
+
+    @property
+    def covariance(self):
+        """Of the posterior of every star, (2, 2): the inverse of information plus prior."""
+        slopes = self.basis[1:].numpy()
+        return np.linalg.inv((slopes / self.variance.numpy()) @ slopes.T + np.diag(1 / self.prior_sigma**2))
+
+    @property
+    def r2(self):
+        """R² of the posterior mean, (2,)."""
+        return 1 - np.diag(self.covariance) / self.prior_sigma**2
+
+    def posterior_mean(self, flux):
+        """The best estimate, linear in the flux: (n, 2)."""
+        weighted = (np.asarray(flux) - self.basis[0].numpy()) / self.variance.numpy()
+        return (weighted @ self.basis[1:].numpy().T + 3 / self.prior_sigma**2) @ self.covariance
+
+    def from_unit(self, u):
+        return 3 + self.prior_sigma * norm.ppf(u)
+
+    def coefficients(self, labels):
+        labels = torch.as_tensor(labels)
+        return torch.cat([torch.ones_like(labels[:, :1]), labels], 1)
+
+    def draw(self, n, *, stream, device="cpu", magnitude=None):
+        rng = np.random.default_rng(stream)
+        labels = torch.as_tensor(self.from_unit(rng.random((n, 2))))
+        clean = self.coefficients(labels) @ self.basis
+        sigma = self.variance.sqrt().expand_as(clean)
+        noisy = clean + sigma * torch.as_tensor(rng.normal(size=clean.shape))
+        from specvit.survey import SurveyBatch
+
+        return SurveyBatch(noisy, 1 / sigma**2, labels, torch.zeros(n), clean, sigma)
+
+
+@pytest.fixture(scope="session")
+def linear_gaussian():
+    """The class, to be given a noise level."""
+    return LinearGaussian

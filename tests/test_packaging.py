@@ -61,6 +61,17 @@ def test_data_are_small_and_hold_no_pickle(path):
             assert all(archive[name].dtype != object for name in archive.files)
 
 
+def test_extracts_for_the_tests_are_described_and_small():
+    data = ROOT / "tests" / "data"
+    readme = (data / "README.md").read_text(encoding="utf-8")
+    files = sorted(data.rglob("*.npz"))
+    assert files and sum(path.stat().st_size for path in files) < 1.5 * MEGABYTE
+    for path in files:
+        assert f"`{path.relative_to(data).as_posix()}`" in readme, path.name
+        with np.load(path, allow_pickle=False) as archive:
+            assert all(archive[name].dtype != object for name in archive.files)
+
+
 def test_the_oldest_set_is_what_is_declared():
     """`constraints-oldest.txt` pins exactly the lower bounds of pyproject.toml, torch apart."""
     lines = (ROOT / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()

@@ -1,6 +1,8 @@
 """Weights files: what they hold, and what is refused."""
 
 import json
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +10,18 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+import specvit
 from specvit.grid import PFS_MR
 from specvit.network import LabelRegressor, ViTConfig
-from specvit.weights import BUNDLED, _bundled, list_weights, load_weights, save_weights
+from specvit.weights import BUNDLED, list_weights, load_weights, save_weights
 
-SMALL = ViTConfig.default(n_pixels=96, width=16, depth=1, heads=2, mlp=32, patch_size=32)
+DATA = Path(specvit.__file__).parent / "data"
+
+SMALL = ViTConfig(n_pixels=96, width=16, depth=1, heads=2, mlp=32, patch_size=32)
+
+
+def bundled(name):
+    return DATA / f"weights_{name}.safetensors"
 
 
 @pytest.fixture
@@ -46,7 +55,7 @@ def test_half_precision_moves_predictions_little(regressor, tmp_path):
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_bundled(name):
-    path = _bundled(name)
+    path = bundled(name)
     assert path.stat().st_size <= 20e6
     regressor, grid, record = load_weights(name)
     assert regressor.label_names == ("teff", "logg", "mh", "alpham", "cm") and regressor.heteroscedastic
@@ -65,6 +74,10 @@ def test_bundled(name):
         assert record[key], key
     with safe_open(str(path), framework="pt") as archive:
         assert json.loads(archive.metadata()["record"]) == record == list_weights()[name]
+        # Every field is written out: what the defaults of the configuration are does not matter.
+        written = json.loads(archive.metadata()["regressor"])["config"]
+        assert set(written) == {field.name for field in fields(ViTConfig)}
+        assert written == regressor.config.to_dict()
         assert all(torch.isfinite(archive.get_tensor(key)).all() for key in archive.keys())  # noqa: SIM118
 
 
@@ -73,26 +86,34 @@ def foreign(path):
 
 
 def truncated(path):
-    path.write_bytes(_bundled("pfs-mr").read_bytes()[:100_000])
+    path.write_bytes(bundled("pfs-mr").read_bytes()[:100_000])
 
 
 def emulator(path):
-    path.write_bytes((_bundled("pfs-mr").parent / "emulator_pfs_mr.safetensors").read_bytes())
+    path.write_bytes((DATA / "emulator_pfs_mr.safetensors").read_bytes())
 
 
 def lacking(path):
-    with safe_open(str(_bundled("pfs-mr")), framework="pt") as archive:
+    with safe_open(str(bundled("pfs-mr")), framework="pt") as archive:
         tensors = {k: archive.get_tensor(k) for k in archive.keys() if not k.endswith("head.weight")}  # noqa: SIM118
         save_file(tensors, str(path), metadata=archive.metadata())
 
 
 def of_other_sizes(path):
-    with safe_open(str(_bundled("pfs-mr")), framework="pt") as archive:
+    with safe_open(str(bundled("pfs-mr")), framework="pt") as archive:
         metadata = archive.metadata()
         tensors = {k: archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118
     description = json.loads(metadata["regressor"])
     description["config"]["depth"] = 1
     save_file(tensors, str(path), metadata=metadata | {"regressor": json.dumps(description)})
+
+
+def bit_flipped(path):
+    regressor = LabelRegressor.build(SMALL, ("teff", "logg"))
+    save_weights(path, regressor)
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 64
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +127,7 @@ def of_other_sizes(path):
         (emulator, "is not a file of format specvit-weights-1 .*specvit-emulator-1"),
         (lacking, "does not hold the model that its header describes"),
         (of_other_sizes, "does not hold the model that its header describes"),
+        (bit_flipped, "is damaged, its numbers or header are not those that were written"),
     ],
 )
 def test_hostile_files(tmp_path, make, message):

@@ -13,6 +13,7 @@ from specvit import Emulator, LoggEstimator, PixelGrid, Survey
 from specvit.grid import FWHM_PER_SIGMA
 from specvit.stars import regrid_emulator
 from specvit.survey import LabelPrior, SNRNoise
+from specvit.survey.streams import EVALUATION
 
 # %%
 # A `~specvit.grid.PixelGrid` says where the pixels are and how wide a line is recorded. The emulator that
@@ -58,7 +59,7 @@ estimator = LoggEstimator(
 # %%
 # Other stars of the same survey, which it has not seen.
 
-stars = survey.draw(1000, stream=2**44)
+stars = survey.draw(1000, stream=EVALUATION)
 truth = stars.labels[:, 1].numpy()
 logg, sigma = estimator.predict(stars.flux.numpy(), ivar=stars.ivar.numpy(), return_std=True)
 r2 = 1 - np.sum((logg - truth) ** 2) / np.sum((truth - truth.mean()) ** 2)

@@ -22,9 +22,9 @@ logg, sigma = estimator.predict(spectrum, return_std=True)
 print(f"log g = {logg.value:.2f} ± {sigma.value:.2f}")
 
 # %%
-# `~specvit.LoggEstimator.predict_table` gives all labels, the signal-to-noise ratio, the share of the grid
-# that held information, how well a synthetic star of these labels fits, and flags (see :doc:`/input`).
-# It takes lists of spectra too; rows keep their order.
+# `~specvit.predictors.Predictor.predict_table` gives all labels, the signal-to-noise ratio, the share of
+# the grid that held information, how well a synthetic star of these labels fits, and flags (see
+# :doc:`/input`). It takes lists of spectra too; rows keep their order.
 
 table = estimator.predict_table(spectrum)
 table.round(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from specvit.constants import UNIT_MAGNITUDE
 from specvit.survey import Survey
 
 __all__ = ["example_spectrum"]
@@ -33,9 +34,11 @@ def example_spectrum(magnitude=20.5, *, seed=2026):
     survey = Survey("paper", seed=seed)
     star = survey.observe(list(truth.values()), magnitude)
     wave = survey.grid.wave
-    # An AB 22.5 source at the middle of the grid: f_ν = 3631 Jy 10^(−0.4 · 22.5), as F_λ.
+    # The source of UNIT_MAGNITUDE at the middle of the grid: f_ν = 3631 Jy 10^(−0.4 m), as F_λ.
     middle = 0.5 * (wave[0] + wave[-1]) * u.AA
-    unit = (3631 * u.Jy * 10 ** (-0.4 * 22.5)).to(u.erg / u.s / u.cm**2 / u.AA, u.spectral_density(middle))
+    unit = (3631 * u.Jy * 10 ** (-0.4 * UNIT_MAGNITUDE)).to(
+        u.erg / u.s / u.cm**2 / u.AA, u.spectral_density(middle)
+    )
     flux = star.flux[0].double().numpy() * unit.to(1e-19 * u.erg / u.s / u.cm**2 / u.AA)
     sigma = star.ivar[0].double().numpy() ** -0.5 * (unit.to_value(1e-19 * u.erg / u.s / u.cm**2 / u.AA))
     return Spectrum(

@@ -18,7 +18,9 @@ from specvit.limits import bayes_limit, survey_fisher
 from specvit.limits.compressed import CompressedSpectra
 from specvit.network import LabelRegressor, ViTConfig
 from specvit.network.inputs import median_snr
+from specvit.predictors import ForeignPredictor, LoggEstimator, Predictions, RidgeEstimator
 from specvit.survey import Survey, SurveyBatch
+from specvit.survey.streams import EVALUATION
 
 COLUMNS = ["predictor", "kind", "label", "by", "low", "high", "centre", "snr", "n", "unusable"]
 COLUMNS += [column for name in METRICS for column in (name, f"{name}_err")]
@@ -28,14 +30,13 @@ EXACT = {"amplitude": 1.0, "n_draws": 2000, "target_ess": 4000}
 class Best:
     """The posterior mean and its σ in closed form."""
 
-    label_names = ("x", "y")
-
     def __init__(self, toy):
         self.toy = toy
 
-    def predict(self, X, return_std=False):
+    def predict_labels(self, X, *, ivar=None, on_error="raise"):
         mean = self.toy.posterior_mean(X)
-        return (mean, np.broadcast_to(np.sqrt(np.diag(self.toy.covariance)), mean.shape))
+        sigma = np.broadcast_to(np.sqrt(np.diag(self.toy.covariance)), mean.shape)
+        return Predictions(("x", "y"), mean, sigma, mean.shape[:1])
 
 
 @pytest.mark.parametrize(("noise", "n"), [(0.3, 20_000), (5.0, 80_000)])
@@ -73,12 +74,13 @@ def test_linear_gaussian_survey_in_closed_form(linear_gaussian, noise, n):
     assert not len(check_limits(table, 3.0)) and not len(check_limits(table, 3.0, predictions=predictions))
 
 
-class Cheat(Best):
+class Cheat:
     """Knows the truth of the stars to come, and mixes a share of it into the best estimate."""
 
+    label_names = ("x", "y")
+
     def __init__(self, toy, truth, share):
-        super().__init__(toy)
-        self.truth, self.share = truth, share
+        self.toy, self.truth, self.share = toy, truth, share
 
     def predict(self, X):
         return (1 - self.share) * self.toy.posterior_mean(X) + self.share * self.truth
@@ -95,7 +97,7 @@ def test_whoever_beats_the_limit_is_found(linear_gaussian):
     }
     _, honest = evaluate({"best": Best(toy)}, toy, return_predictions=True, **options)
     honest = honest[honest["predictor"] == "best"]
-    truth = toy.draw(100, stream=2**44).labels.numpy()
+    truth = toy.draw(100, stream=EVALUATION).labels.numpy()
     np.testing.assert_array_equal(truth[:, 0], honest["truth"])
     cheats = {str(share): Cheat(toy, truth, share) for share in (0.03, 0.9)}
     table, predictions = evaluate({"best": Best(toy)} | cheats, toy, return_predictions=True, **options)
@@ -151,7 +153,11 @@ def test_every_row_is_what_the_predictions_say():
             return super().predict(X) + rng.normal(0, 0.3, len(X)), np.full(len(X), 0.7)
 
     table, predictions = evaluate(
-        {"offset": Offset(), "noisy": Noisy()}, Magnitudes(), n=1500, batch_size=400, return_predictions=True
+        {"offset": Offset(), "noisy": ForeignPredictor(Noisy(), return_std=True)},
+        Magnitudes(),
+        n=1500,
+        batch_size=400,
+        return_predictions=True,
     )
     assert list(table.columns) == COLUMNS
     assert table["n"].dtype == table["unusable"].dtype == int
@@ -197,7 +203,7 @@ def test_stars_at_several_magnitudes_are_the_same_and_resampled_together():
     overall = table[table["by"] == "overall"].iloc[0]
     assert overall["n"] == 800
     assert overall["bias_err"] == pytest.approx(rows["bias_err"].iloc[0], rel=1e-6)
-    assert min(survey.streams) >= 2**44 and len(set(survey.streams)) == 1
+    assert min(survey.streams) >= EVALUATION and len(set(survey.streams)) == 1
     other = evaluate({"a": Offset()}, survey, n=400, seed=8)
     assert survey.streams[-1] != survey.streams[0] and other["r2"][0] != overall["r2"]
 
@@ -240,7 +246,9 @@ class Recorder(Offset):
 
 def test_all_predictors_see_identical_spectra_and_noise():
     spoiler, second = Recorder(spoil=True), Recorder()
-    evaluate({"spoiler": spoiler, "second": second}, Magnitudes(), n=90, batch_size=40)
+    predictors = {"spoiler": spoiler, "second": second}
+    predictors = {name: ForeignPredictor(one, ivar=True) for name, one in predictors.items()}
+    evaluate(predictors, Magnitudes(), n=90, batch_size=40)
     assert [len(flux) for flux, _ in second.seen] == [40, 40, 10]
     for first, other in zip(spoiler.seen, second.seen, strict=True):
         for a, b in zip(first, other, strict=True):
@@ -254,12 +262,16 @@ def test_every_kind_of_predictor_is_asked_in_its_way():
     X, y = train.flux.numpy(), train.labels.numpy()[:, 1]
 
     class Careful:
-        def predict(self, X, return_std=False, *, ivar=None, on_error="raise"):
-            assert return_std and on_error == "nan" and ivar.shape == X.shape
-            return X[:, 0] - 20, np.ones(len(X))
+        def predict(self, X):
+            raise AssertionError("what tells labels and σ is asked for these")
+
+        def predict_labels(self, X, *, ivar=None, on_error="raise"):
+            assert on_error == "nan" and ivar.shape == X.shape
+            mean = X[:, :1] - 20
+            return Predictions(("logg",), mean, np.ones_like(mean), mean.shape[:1])
 
     network = LabelRegressor.build(
-        ViTConfig.default(n_pixels=3, patch_size=1, width=8, depth=1, heads=1), ("teff", "logg")
+        ViTConfig(n_pixels=3, patch_size=1, width=8, depth=1, heads=1), ("teff", "logg")
     )
     many = Ridge().fit(X, train.labels.numpy())
     many.label_names = LABELS
@@ -268,14 +280,14 @@ def test_every_kind_of_predictor_is_asked_in_its_way():
             "plain": Ridge().fit(X, y),
             "pipeline": make_pipeline(StandardScaler(), Ridge()).fit(X, y),
             "column": Ridge().fit(X, y[:, None]),
-            "with sigma": BayesianRidge().fit(X, y),
+            "with sigma": ForeignPredictor(BayesianRidge().fit(X, y), "log g", return_std=True),
             "careful": Careful(),
             "network": network,
             "many": many,
         },
         survey,
         n=50,
-        labels=("logg", "teff"),
+        labels=("log g", "Teff"),
     )
     overall = table[table["by"] == "overall"].set_index(["predictor", "label"])
     assert set(overall.loc["network"].index) == set(overall.loc["many"].index) == {"logg", "teff"}
@@ -283,10 +295,26 @@ def test_every_kind_of_predictor_is_asked_in_its_way():
     assert overall.loc["plain", "logg"]["r2"] > 0.99
     for name, known in (("plain", False), ("with sigma", True), ("careful", True), ("network", True)):
         assert np.isfinite(overall.loc[name, "logg"]["coverage68"]) == known
-    batch = survey.draw(50, stream=2**44)
+    batch = survey.draw(50, stream=EVALUATION)
     mean, _ = network.predict(batch.flux.float(), batch.ivar.float())
     expected = r2_score(batch.labels[:, 0].numpy(), mean[:, 0].numpy())
     assert overall.loc["network", "teff"]["r2"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_label_of_every_predictor_is_measured():
+    ridge = RidgeEstimator(3.0, labels=("logg", "teff")).fit(Survey("paper", n=300, seed=3, magnitude=19.0))
+    predictors = {"net": LoggEstimator("paper", device="cpu"), "ridge": ridge}
+    options = {"n": 60, "magnitudes": (19.0,), "limits": False, "bootstrap": 0, "return_predictions": True}
+    table, predictions = evaluate(predictors, Survey("paper"), labels=("logg", "teff"), **options)
+    overall = table[table["by"] == "overall"].set_index(["predictor", "label"])
+    assert list(overall.index) == [(name, label) for name in predictors for label in ("logg", "teff")]
+    assert (overall["unusable"] == 0).all() and overall["coverage68"].between(0.3, 1).all()
+    assert (overall.loc["net", "r2"] > 0.9).all() and overall.loc[("ridge", "teff"), "r2"] > 0.8
+    # The numbers are those that the predictors give by themselves.
+    batch = Survey("paper").draw(60, stream=EVALUATION, magnitude=19.0)
+    own = predictors["net"].predict_table(batch.flux, ivar=batch.ivar)["teff"].value
+    seen = predictions[(predictions["predictor"] == "net") & (predictions["label"] == "teff")]
+    np.testing.assert_allclose(seen["prediction"], own, rtol=1e-6)
 
 
 def test_what_is_refused():
@@ -298,7 +326,9 @@ def test_what_is_refused():
 
     with pytest.raises(TypeError, match="predictors must be a dict"):
         evaluate(Offset(), survey)
-    with pytest.raises(TypeError, match=r"predictors\['b'\] must have a method predict, int has none"):
+    with pytest.raises(
+        TypeError, match=r"predictors\['b'\] must have a method predict_labels or predict, int"
+    ):
         evaluate({"b": 3}, survey)
     with pytest.raises(
         ValueError, match=r"must predict shape \(50, 1\) for its labels \('logg',\), got \(50, 2\)"
@@ -306,8 +336,15 @@ def test_what_is_refused():
         evaluate({"b": Wrong()}, survey, n=50)
     with pytest.raises(ValueError, match="must not have the name of a limit, got 'Bayes limit'"):
         evaluate({"Bayes limit": Offset()}, survey)
-    with pytest.raises(ValueError, match=r"labels must be among those of the data, .*, got \('age',\)"):
+    with pytest.raises(ValueError, match=r"labels must be among \('teff', .*, got 'age'"):
         evaluate(good, survey, labels="age")
+
+    class Shapeless:
+        def predict_labels(self, X, *, ivar=None, on_error="raise"):
+            return Predictions(("logg", "teff"), X[:, :2], X[:, :1], (len(X),))
+
+    with pytest.raises(ValueError, match=r"predictors\['c'\] must predict shape \(50, 2\) .*sigma \(50, 1\)"):
+        evaluate({"c": Shapeless()}, survey, n=50)
     with pytest.raises(ValueError, match="none of the predictors predicts 'teff'"):
         evaluate(good, survey, n=50, labels=("logg", "teff"))
     for name, value in {
@@ -340,7 +377,13 @@ def test_data_sets_are_read_with_frozen_noise(tmp_path):
     dataset = SpectrumDataset(tmp_path / "stars.h5")
     recorder = Recorder()
     table, predictions = evaluate(
-        {"a": recorder}, dataset, n=50, batch_size=30, seed=42, bootstrap=0, return_predictions=True
+        {"a": ForeignPredictor(recorder, ivar=True)},
+        dataset,
+        n=50,
+        batch_size=30,
+        seed=42,
+        bootstrap=0,
+        return_predictions=True,
     )
     assert table["n"][0] == 50 and np.isnan(table["r2_err"]).all() and "data set" in table.attrs["limits"]
     flux, ivar, labels = next(iter(dataset.frozen(50, seed=42)))
@@ -349,7 +392,9 @@ def test_data_sets_are_read_with_frozen_noise(tmp_path):
     np.testing.assert_allclose(predictions["snr"], median_snr(flux, ivar))
     np.testing.assert_allclose(predictions["magnitude"], dataset.column("mag")[:50], atol=1e-4)
     np.testing.assert_array_equal(predictions["mh"], labels[:, 2])
-    quiet = evaluate({"a": Recorder()}, dataset.frozen(30, noise_level=0.5), n=50, bootstrap=0)
+    quiet = evaluate(
+        {"a": ForeignPredictor(Recorder(), ivar=True)}, dataset.frozen(30, noise_level=0.5), n=50, bootstrap=0
+    )
     assert quiet["snr"][0] == pytest.approx(2 * table["snr"][0], rel=0.1)
     with pytest.raises(ValueError, match="magnitudes are for surveys"):
         evaluate({"a": Constant()}, dataset, magnitudes=(20,))
@@ -370,7 +415,7 @@ def test_limits_of_the_paper_survey():
     )
     limits = table[(table["kind"] == "limit") & (table["by"] == "magnitude")].set_index("predictor")
     assert (limits["n"] == 12).all() and table.attrs["limits"] == "from the first 12 stars"
-    batch = survey.draw(60, stream=2**44, magnitude=22.5)
+    batch = survey.draw(60, stream=EVALUATION, magnitude=22.5)
     part = SurveyBatch(
         *(getattr(batch, name)[:12] for name in ("flux", "ivar", "labels", "magnitude")),
         batch.noiseless[:12],
@@ -378,8 +423,8 @@ def test_limits_of_the_paper_survey():
     )
     bayes = bayes_limit(survey, 22.5, batch=part, **options)
     assert limits.loc["Bayes limit", "r2"] == pytest.approx(bayes.r2[1], rel=1e-6)
-    assert limits.loc["Bayes limit", "r2_err"] == pytest.approx(bayes.r2_error[1], rel=1e-6)
-    assert limits.loc["Bayes limit", "mae_err"] == pytest.approx(bayes.mae_error[1], rel=1e-6)
+    assert limits.loc["Bayes limit", "r2_err"] == pytest.approx(bayes.r2_err[1], rel=1e-6)
+    assert limits.loc["Bayes limit", "mae_err"] == pytest.approx(bayes.mae_err[1], rel=1e-6)
     own = predictions[predictions["predictor"] == "Bayes limit"]
     np.testing.assert_allclose(own["prediction"], bayes.posterior.mean[:, 1])
     np.testing.assert_allclose(own["truth"], part.labels[:, 1])

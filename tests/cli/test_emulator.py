@@ -149,4 +149,4 @@ def test_mistakes_are_one_line(library, tmp_path, arguments, message, capsys):
 def test_info_of_a_foreign_file(tmp_path, capsys):
     (tmp_path / "foreign").write_bytes(b"x")
     assert cli.main(["emulator", "info", str(tmp_path / "foreign")]) == 2
-    assert "not a readable safetensors file" in capsys.readouterr().err
+    assert "truncated or not a safetensors file" in capsys.readouterr().err

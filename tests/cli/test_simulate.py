@@ -181,6 +181,24 @@ def test_train_mistakes_are_one_line(stand_in, dataset, tmp_path, arguments, mes
     assert err.startswith("specvit: error: ") and message in err and err.count("\n") == 1
 
 
+def test_train_refuses_what_contradicts_the_weights(tmp_path, capsys):
+    command = [
+        "train",
+        "paper",
+        "--out",
+        str(tmp_path / "w"),
+        "--n",
+        "9",
+        "--weights",
+        "pfs-mr",
+        "--depth",
+        "1",
+    ]
+    assert cli.main(command) == 2
+    err = capsys.readouterr().err
+    assert "depth=1 contradicts weights='pfs-mr', whose depth is 6" in err and not (tmp_path / "w").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["survey", "dataset"])
 def test_what_is_trained_predicts(kind, dataset, tmp_path):

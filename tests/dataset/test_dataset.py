@@ -19,7 +19,7 @@ import torch
 from specvit.dataset import SpectrumDataset, write_dataset
 from specvit.dataset.layout import COLUMNS
 from specvit.dataset.shardfile import ShardFile
-from specvit.dataset.shardwriter import _median, _nanmedian
+from specvit.dataset.shardwriter import row_median, row_nanmedian
 from specvit.grid import PixelGrid
 from specvit.labels import LABELS
 from specvit.survey import Survey, SurveyBatch
@@ -217,10 +217,10 @@ def test_medians_are_those_of_numpy(width):
     values[:4, width // 3] = np.inf, -np.inf, 0, np.nan
     values[4, : width // 2 + 1] = values[5] = np.nan
     with np.errstate(invalid="ignore"):
-        np.testing.assert_array_equal(_median(values), np.median(values, axis=1))
+        np.testing.assert_array_equal(row_median(values), np.median(values, axis=1))
         expected = [np.median(row[~np.isnan(row)]) if not np.isnan(row).all() else np.nan for row in values]
-        np.testing.assert_array_equal(_nanmedian(values), expected)
-    assert _median(values).dtype == _nanmedian(values).dtype == np.float32
+        np.testing.assert_array_equal(row_nanmedian(values), expected)
+    assert row_median(values).dtype == row_nanmedian(values).dtype == np.float32
 
 
 def test_an_error_of_the_simulation_ends_the_writing(tmp_path):

@@ -1,5 +1,6 @@
 """Fisher information and its bounds against closed forms, central differences and native pixels."""
 
+import copy
 from itertools import pairwise
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 import torch
 from scipy.interpolate import CubicSpline
 
-from specvit.grid import PFS_MR, Resampler
+from specvit.grid import FWHM_PER_SIGMA, PFS_MR, PixelGrid, Resampler
 from specvit.labels import LABELS
-from specvit.limits.fisher import (
+from specvit.limits import (
     Fisher,
     fisher_information,
     jacobian,
@@ -17,10 +18,10 @@ from specvit.limits.fisher import (
     van_trees,
     van_trees_survey,
 )
-from specvit.survey import LabelPrior, Survey
+from specvit.stars import Emulator, regrid_emulator
+from specvit.survey import LabelPrior, NoNoise, SNRNoise, Survey, TablePrior
 
 NAMES = ("a", "b", "c")
-PAPER_R2 = {20.0: 0.993, 21.5: 0.922, 22.5: 0.671}  # the Bayes limit of log g
 
 
 @pytest.fixture(scope="module")
@@ -196,12 +197,16 @@ def test_van_trees_in_closed_form(linear):
     np.testing.assert_allclose(bound, np.linalg.inv(exact[0] + np.diag(1 / sigma**2)), rtol=1e-9)
 
 
-def test_van_trees_of_the_survey_is_a_bound(survey):
+def test_van_trees_of_the_survey_is_a_bound(survey, test_data):
+    """The variances of posteriors, computed by scripts/reference_posteriors.py, are above it."""
     variance = survey.prior.sample(200_000, np.random.default_rng(0)).var(0)
-    for magnitude, reached in PAPER_R2.items():
-        ceiling = 1 - van_trees_survey(survey, magnitude, 100) / variance
-        assert reached < ceiling[1] < 1
-        assert (ceiling > 0).all()
+    with np.load(test_data / "posteriors_paper.npz") as posteriors:
+        for magnitude in (20.0, 21.5, 22.5):
+            (reached,) = posteriors["sigma"][posteriors["magnitudes"] == magnitude] ** 2
+            mean, error = reached.mean(0), reached.std(0, ddof=1) / np.sqrt(len(reached))
+            bound = van_trees_survey(survey, magnitude, 100)
+            assert (bound > 0).all() and (bound < mean + 2 * error).all() and (bound < variance).all()
+            assert bound[1] < mean[1]
     # No light: nothing but the prior, whose variance the bound must not exceed.
     for shape in (0.7, 1.0, 3.0):
         ranges = (4000, 5000), (2, 4), (-1, 0), (0, 0.3), (-0.5, 0.1)
@@ -256,3 +261,100 @@ def test_masked_windows_carry_no_information(survey):
     whole = survey_fisher(survey, star, 21.0, continuum=None).matrix
     assert all((np.diagonal(part[0]) < np.diagonal(whole[0])).all() for part in parts)
     np.testing.assert_allclose(sum(parts), whole, rtol=0.02, atol=1e-4 * np.abs(whole).max())
+
+
+# -- noise of a stated S/N, on another grid -----------------------------------------------------------
+
+GRID = PixelGrid.linear(7130, 8820, 512, 3.6 / FWHM_PER_SIGMA, name="coarse")
+CURVE = 2 + np.cos(np.linspace(0, 9, 512))
+STAR = np.array([4800.0, 2.5, -0.5, 0.1, 0.0])
+
+
+@pytest.fixture(scope="module")
+def coarse():
+    return regrid_emulator(Emulator.load(), GRID)
+
+
+@pytest.fixture(scope="module")
+def own(coarse, survey):
+    def make(noise=None, **options):
+        noise = SNRNoise((20, 200), sigma=CURVE, grid=GRID) if noise is None else noise
+        return Survey("own", **{"prior": survey.prior, "emulator": coarse, "noise": noise} | options)
+
+    return make
+
+
+def unit_flux(emulator, labels):
+    """Spectrum of unit mean f_ν, by NumPy from the emulator in float64: (n_pixels,)."""
+    with torch.no_grad():
+        flux = copy.deepcopy(emulator).double()(torch.as_tensor(labels)[None])[0].numpy()
+    wave = emulator.grid.wave
+    return flux / np.mean(flux * wave**2) * (0.5 * (wave[0] + wave[-1])) ** 2
+
+
+@pytest.mark.parametrize("masked", [(), ((7590.0, 7700.0), (8400.0, 8600.0))], ids=["whole", "masked"])
+@pytest.mark.parametrize("curve", [None, CURVE], ids=["flat", "curve"])
+def test_stated_snr_against_numpy(own, coarse, curve, masked):
+    """J by central differences, C from the definition of the noise, and JᵀC⁻¹J of labels and amplitude."""
+    noise = SNRNoise((20, 200)) if curve is None else SNRNoise((20, 200), sigma=curve, grid=GRID)
+    survey = own(noise, masked=masked)
+    used, flux, curve = survey.used_pixels, unit_flux(coarse, STAR), np.ones(512) if curve is None else curve
+    steps = np.diag([0.5, 1e-3, 1e-3, 1e-3, 1e-3])
+    columns = [
+        (unit_flux(coarse, STAR + step) - unit_flux(coarse, STAR - step)) / (2 * step.sum()) for step in steps
+    ]
+    rows = np.stack([*columns, flux], 1)[used]
+    ratio = np.sort((flux / curve)[used])[(used.sum() - 1) // 2]
+    for snr in (25.0, 100.0):
+        variance = (curve[used] * ratio / snr) ** 2
+        exact = rows.T @ (rows / variance[:, None])
+        found = survey_fisher(survey, STAR[None], snr=snr)
+        assert found.names == (*LABELS, "continuum0")
+        root = np.sqrt(np.diagonal(exact))
+        np.testing.assert_allclose(
+            found.matrix[0] / np.outer(root, root), exact / np.outer(root, root), atol=1e-5
+        )
+        bound = np.diagonal(np.linalg.inv(exact))[:5]
+        np.testing.assert_allclose(found.crlb()[0, :5], bound, rtol=1e-3)
+
+
+def test_information_grows_with_the_square_of_the_snr(own):
+    labels = np.stack([STAR, STAR, STAR + np.eye(5)[1]])
+    found = survey_fisher(own(), labels, snr=[20.0, 60.0, 60.0], batch_size=2)
+    np.testing.assert_allclose(found.matrix[1], 9 * found.matrix[0], rtol=1e-9)
+    np.testing.assert_allclose(found.matrix[2], survey_fisher(own(), labels[2:], snr=60).matrix[0], rtol=1e-9)
+
+
+def test_van_trees_of_a_stated_snr_is_a_bound_between_prior_and_fisher(own):
+    survey = own()
+    variance = survey.prior.sample(200_000, np.random.default_rng(0)).var(0)
+    snr = np.random.default_rng(1).uniform(20, 200, 60)
+    loud, mixed, faint = (van_trees_survey(survey, n_stars=60, snr=s) for s in (200.0, snr, 0.001))
+    assert (loud < mixed).all() and (mixed < faint).all() and (faint < 1.01 * variance).all()
+
+
+def test_brightness_is_checked_as_a_survey_does(own, survey):
+    for call in (
+        lambda **given: survey_fisher(own(), STAR[None], **given),
+        lambda **given: van_trees_survey(own(), n_stars=10, **given),
+    ):
+        with pytest.raises(ValueError, match="snr is needed for SNRNoise"):
+            call()
+        with pytest.raises(ValueError, match="magnitude has no meaning for SNRNoise, got 20"):
+            call(magnitude=20)
+        with pytest.raises(ValueError, match="snr must be positive and finite"):
+            call(snr=0)
+    with pytest.raises(ValueError, match="snr has no meaning for PFSNoise"):
+        survey_fisher(survey, STAR[None], snr=20)
+    with pytest.raises(ValueError, match="magnitude is needed for PFSNoise"):
+        survey_fisher(survey, STAR[None])
+
+
+def test_surveys_without_limits_say_why(own):
+    with pytest.raises(ValueError, match=r"survey must have noise .* NoNoise.*determines its labels exactly"):
+        survey_fisher(own(NoNoise()), STAR[None])
+    with pytest.raises(ValueError, match="survey must have stars at rest"):
+        survey_fisher(own(velocity=20), STAR[None], snr=20)
+    table = TablePrior(Survey("paper").prior.sample(10, np.random.default_rng(0)))
+    with pytest.raises(ValueError, match=r"survey must have a LabelPrior .* got TablePrior"):
+        van_trees_survey(own(prior=table), n_stars=10, snr=20)

@@ -12,7 +12,7 @@ from specvit.network.cellcalibration import AXES, calibrate_cells, shrink_correl
 from specvit.network.cells import describe, interpolate_cells
 from specvit.network.conformal import predict_batches
 
-CONFIG = ViTConfig.default(n_pixels=8, width=8, depth=1, heads=2, mlp=8, patch_size=8)
+CONFIG = ViTConfig(n_pixels=8, width=8, depth=1, heads=2, mlp=8, patch_size=8)
 
 
 class Fixed(nn.Module):

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from specvit.network import SpectrumViT, ViTConfig
-from specvit.network.conformal import calibrate, predict_batches
+from specvit.network.conformal import binned_quantiles, calibrate, one_sigma_quantile, predict_batches
 from specvit.network.regressor import LabelRegressor
 
-CONFIG = ViTConfig.default(n_pixels=8, width=8, depth=1, heads=2, mlp=8, patch_size=8)
+CONFIG = ViTConfig(n_pixels=8, width=8, depth=1, heads=2, mlp=8, patch_size=8)
 
 
 class Fixed(nn.Module):
@@ -59,14 +59,34 @@ def test_few_spectra_give_one_factor(regressor):
     assert regressor.calibration_factor.shape == (1, 2)
 
 
+class TestBins:
+    def test_quantiles_of_a_gaussian_are_its_sigma(self):
+        """σ = 3 / S/N: the 68.27 % quantile of |Gaussian| is σ, up to the bins' width and their noise."""
+        rng = np.random.default_rng(0)
+        snr = np.exp(rng.uniform(0, 3, 60_000))
+        size = np.abs(rng.standard_normal((60_000, 2))) * np.array([3.0, 6.0]) / snr[:, None]
+        nodes, quantile = binned_quantiles(size, snr, min_count=1000, max_points=12)
+        assert len(nodes) == 12 and (np.diff(nodes) > 0).all()
+        assert quantile == pytest.approx(np.array([3.0, 6.0]) / nodes[:, None], rel=0.05)
+
+    def test_unknown_rows_and_columns(self):
+        size = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, np.nan], [9.0, 9.0], [9.0, 9.0]])
+        nodes, quantile = binned_quantiles(size, np.array([5.0, 5, 5, 0, np.nan]), min_count=1, max_points=9)
+        assert nodes.tolist() == [5.0]  # bins of one S/N are one
+        assert quantile[0, 0] == pytest.approx(1 + 2 * 0.682689492) and np.isnan(quantile[0, 1])
+
+    def test_nothing_known(self):
+        nodes, quantile = binned_quantiles(np.full((3, 2), np.nan), np.ones(3), min_count=1, max_points=9)
+        assert nodes.shape == (0,) and quantile.shape == (0, 2)
+        assert np.isnan(one_sigma_quantile(np.full((3, 2), np.nan))).all()
+
+
 class TestLocalTokenizer:
     @pytest.fixture
     def network(self):
         torch.manual_seed(0)
         return SpectrumViT(
-            ViTConfig.default(
-                n_pixels=70, in_channels=2, patch_size=8, stride=6, width=16, depth=1, heads=2, mlp=16
-            )
+            ViTConfig(n_pixels=70, in_channels=2, patch_size=8, stride=6, width=16, depth=1, heads=2, mlp=16)
         ).double()
 
     def test_each_window_has_its_own_matrix(self, network):

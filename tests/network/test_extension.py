@@ -7,7 +7,7 @@ import torch
 from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
 from specvit.network.extension import extend_regressor
 
-CONFIG = ViTConfig.default(n_pixels=64, width=16, depth=1, heads=2, mlp=32)
+CONFIG = ViTConfig(n_pixels=64, width=16, depth=1, heads=2, mlp=32)
 LABELS = ("a", "b", "c")
 
 
@@ -54,7 +54,9 @@ def test_what_would_be_lost_is_refused(old):
     for changes in ({"encoding": "weighted"}, {"covariance": False}, {"encoding": "median"}):
         with pytest.raises(ValueError, match="must keep"):
             extend_regressor(new, **changes)
-    shared = LabelRegressor.build(ViTConfig(n_pixels=64, width=16, depth=1, heads=2, mlp=32), LABELS)
+    shared = LabelRegressor.build(
+        ViTConfig.reference(n_pixels=64, width=16, depth=1, heads=2, mlp=32), LABELS
+    )
     with pytest.raises(ValueError, match="conv1d"):
         extend_regressor(shared, encoding="instrument")
 

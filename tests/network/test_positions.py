@@ -10,7 +10,7 @@ CONFIG = {"n_pixels": 64, "patch_size": 8, "width": 32, "depth": 1, "heads": 4, 
 
 
 def position(name, wavelength=None, **changes):
-    return POSITIONS[name](ViTConfig(position=name, **{**CONFIG, **changes}), wavelength)
+    return POSITIONS[name](ViTConfig.reference(position=name, **{**CONFIG, **changes}), wavelength)
 
 
 def test_rope_products_depend_on_the_difference_of_indices_only():
@@ -64,7 +64,7 @@ def test_pipe_moves_every_token_alike_under_a_doppler_shift():
 
 
 def test_token_wavelengths_leave_the_padding_out():
-    config = ViTConfig(**{**CONFIG, "n_pixels": 20})
+    config = ViTConfig.reference(**{**CONFIG, "n_pixels": 20})
     assert token_wavelengths(range(100, 120), config).tolist() == [103.5, 111.5, 117.5]
 
 
@@ -78,7 +78,7 @@ def test_token_wavelengths_leave_the_padding_out():
 )
 def test_pipe_refuses_bad_wavelengths(wavelength, message):
     with pytest.raises(ValueError, match=message):
-        SpectrumViT(ViTConfig(position="pipe", **CONFIG), wavelength)
+        SpectrumViT(ViTConfig.reference(position="pipe", **CONFIG), wavelength)
 
 
 def test_without_positions_tokens_can_be_exchanged():
@@ -86,6 +86,6 @@ def test_without_positions_tokens_can_be_exchanged():
     x = torch.randn(3, 1, 64)
     shuffled = x.view(3, 1, 8, 8)[:, :, torch.randperm(8)].reshape(3, 1, 64)
     for name in ("none", "learned", "rope"):
-        network = SpectrumViT(ViTConfig(position=name, **CONFIG)).eval()
+        network = SpectrumViT(ViTConfig.reference(position=name, **CONFIG)).eval()
         same = torch.allclose(network(x), network(shuffled), atol=1e-6, rtol=1e-4)
         assert same == (name == "none")

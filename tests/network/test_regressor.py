@@ -6,7 +6,7 @@ import torch
 
 from specvit.network import LabelRegressor, ViTConfig
 
-CONFIG = ViTConfig(n_pixels=40, patch_size=8, width=16, depth=1, heads=2, mlp=32)
+CONFIG = ViTConfig.reference(n_pixels=40, patch_size=8, width=16, depth=1, heads=2, mlp=32)
 
 
 def regressor(names=("logg", "teff"), **kwargs):
@@ -149,7 +149,7 @@ def test_configuration_must_fit():
     with pytest.raises(ValueError, match=r"config.in_channels must be 2 for encoding='weighted'"):
         LabelRegressor(CONFIG, "logg")
     with pytest.raises(ValueError, match=r"config.n_outputs must be 4"):
-        LabelRegressor(ViTConfig(in_channels=2), ("logg", "teff"))
+        LabelRegressor(ViTConfig.reference(in_channels=2), ("logg", "teff"))
     with pytest.raises(ValueError, match="one or more different names"):
         LabelRegressor.build(CONFIG, ("logg", "logg"))
     with pytest.raises(ValueError, match="label_scaling must be one of"):

@@ -9,7 +9,7 @@ def both(**changes):
     networks = []
     for tokenizer in ("conv1d", "sliding_window"):
         torch.manual_seed(3)
-        config = ViTConfig(
+        config = ViTConfig.reference(
             n_pixels=70, in_channels=2, patch_size=8, width=32, depth=2, heads=4, mlp=64, tokenizer=tokenizer,
             dropout=0.0, attention_dropout=0.0, **changes,
         )  # fmt: skip

@@ -10,20 +10,20 @@ def small(**changes):
     config = {**SMALL, "dropout": 0.0, "attention_dropout": 0.0, **changes}
     torch.manual_seed(0)
     wavelength = torch.linspace(4000, 5000, config["n_pixels"]) if config.get("position") == "pipe" else None
-    return SpectrumViT(ViTConfig(**config), wavelength).eval()
+    return SpectrumViT(ViTConfig.reference(**config), wavelength).eval()
 
 
-def test_paper_has_the_reference_number_of_parameters():
-    network = SpectrumViT(ViTConfig.paper())
+def test_the_reference_has_its_number_of_parameters():
+    network = SpectrumViT(ViTConfig.reference())
     assert network.n_parameters == 4_809_729
     # the often-quoted number counts a 256 -> 256 pooler that is never used
     assert network.n_parameters + 256 * 256 + 256 == 4_875_521
 
 
 def test_default_reads_two_channels_and_gives_ten_outputs():
-    config = ViTConfig.default()
+    config = ViTConfig()
     assert (config.in_channels, config.n_outputs, config.position, config.dropout) == (2, 10, "learned", 0)
-    assert ViTConfig.default(depth=2).depth == 2
+    assert ViTConfig(depth=2).depth == 2
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_default_reads_two_channels_and_gives_ten_outputs():
 )
 def test_a_bad_configuration_is_refused_by_name_rule_and_value(change, message):
     with pytest.raises(ValueError, match=message):
-        ViTConfig(**change)
+        ViTConfig.reference(**change)
 
 
 def test_configuration_survives_a_dict_and_unknown_keys_are_answered():
-    config = ViTConfig.default(stride=8)
+    config = ViTConfig(stride=8)
     assert ViTConfig.from_dict(config.to_dict()) == config
     with pytest.raises(ValueError, match="no field 'patchsize'; did you mean 'patch_size'"):
         ViTConfig.from_dict({"patchsize": 8})

@@ -32,7 +32,7 @@ def spectra(n, seed):
 def regressor(seed=0, dropout=0.0):
     torch.manual_seed(seed)
     shape = {"patch_size": 8, "width": 16, "depth": 1, "heads": 2, "mlp": 32}
-    config = ViTConfig(n_pixels=N_PIXELS, dropout=dropout, attention_dropout=dropout, **shape)
+    config = ViTConfig.reference(n_pixels=N_PIXELS, dropout=dropout, attention_dropout=dropout, **shape)
     built = LabelRegressor.build(config, ("a", "b"), encoding="none")
     built.set_label_scaling([10.0, 10.0], [3.0, 3.0])
     return built.double()  # so that sums in another order differ by little

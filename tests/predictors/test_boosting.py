@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,13 +12,19 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 
 from specvit.dataset import SpectrumDataset, write_dataset
+from specvit.grid import PixelGrid
 from specvit.network import encode
 from specvit.predictors import LightGBMEstimator, boosting
+from specvit.spectra import SpectrumError
 from specvit.survey import Survey
 
 lightgbm = pytest.importorskip("lightgbm")
 
 QUICK = {"n_trees": 40, "learning_rate": 0.2, "feature_fraction": 0.5, "n_jobs": 1}
+
+
+#: Trees for spectra of 30 pixels.
+trees30 = partial(LightGBMEstimator, grid=PixelGrid.linear(7100, 7400, 30, 4.0, name="coarse"))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +44,7 @@ def held_out(n, fraction=0.1, seed=0):
 
 def test_against_lightgbm_itself(spectra):
     flux, ivar, logg = spectra
-    ours = LightGBMEstimator(**QUICK).fit(flux, logg, ivar=ivar)
+    ours = trees30(**QUICK).fit(flux, logg, ivar=ivar)
     x = encode(torch.as_tensor(flux), torch.as_tensor(ivar), "median")[0][:, 0].float().numpy()
     test = held_out(2000)
     parameters = {
@@ -71,22 +78,22 @@ def test_against_lightgbm_itself(spectra):
 
 def test_the_same_seed_gives_the_same_trees(spectra):
     flux, ivar, logg = spectra
-    first, second = (LightGBMEstimator(**QUICK).fit(flux, logg, ivar=ivar).predict(flux) for _ in range(2))
+    first, second = (trees30(**QUICK).fit(flux, logg, ivar=ivar).predict(flux) for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    other = LightGBMEstimator(**QUICK, random_state=1).fit(flux, logg, ivar=ivar).predict(flux)
+    other = trees30(**QUICK, random_state=1).fit(flux, logg, ivar=ivar).predict(flux)
     assert np.abs(other - first).max() > 0
 
 
 def test_training_stops_when_the_held_out_error_does(spectra):
     flux, ivar, _ = spectra
     noise = np.random.default_rng(1).normal(size=2000)
-    stopped = LightGBMEstimator(**QUICK | {"n_trees": 500}, patience=5).fit(flux, noise, ivar=ivar)
+    stopped = trees30(**QUICK | {"n_trees": 500}, patience=5).fit(flux, noise, ivar=ivar)
     assert stopped.n_trees_[0] < 50 and stopped.validation_r2_[0] < 0.1
 
 
 def test_components_are_principal(spectra, monkeypatch):
     flux, ivar, logg = spectra
-    fitted = LightGBMEstimator(**QUICK, n_components=2).fit(flux, logg, ivar=ivar)
+    fitted = trees30(**QUICK, n_components=2).fit(flux, logg, ivar=ivar)
     x = encode(torch.as_tensor(flux), torch.as_tensor(ivar), "median")[0][:, 0].numpy()
     pca = PCA(2).fit(x[~held_out(2000)])
     overlap = np.abs(np.sum(fitted._components[1] * pca.components_, 1))
@@ -96,7 +103,7 @@ def test_components_are_principal(spectra, monkeypatch):
     assert np.abs(fitted._components[0] - x[~held_out(2000)].mean(0)).max() < 1e-5
     # Found from the first batches, the rest projected as it comes: the same.
     monkeypatch.setattr(boosting, "_MOST_FOR_COMPONENTS", 1000)
-    early = LightGBMEstimator(**QUICK, n_components=2).fit(flux, logg, ivar=ivar)
+    early = trees30(**QUICK, n_components=2).fit(flux, logg, ivar=ivar)
     assert early.n_spectra_ == 2000
     np.testing.assert_allclose(early.validation_r2_, fitted.validation_r2_, atol=0.03)
 
@@ -104,9 +111,7 @@ def test_components_are_principal(spectra, monkeypatch):
 def test_several_labels_and_their_sigma(spectra):
     flux, ivar, logg = spectra
     y = np.stack([logg, 100 * logg], 1)
-    fitted = LightGBMEstimator(**QUICK, labels=("logg", "teff"), validation_fraction=0.3).fit(
-        flux, y, ivar=ivar
-    )
+    fitted = trees30(**QUICK, labels=("logg", "teff"), validation_fraction=0.3).fit(flux, y, ivar=ivar)
     mean, sigma = fitted.predict(flux, return_std=True, ivar=ivar)
     assert mean.shape == (2000, 2) and fitted.label_names == ("logg", "teff")
     np.testing.assert_allclose(mean[:, 1], 100 * mean[:, 0], rtol=0.02)
@@ -117,12 +122,12 @@ def test_several_labels_and_their_sigma(spectra):
 
 def test_unusable_spectra_and_masked_pixels(spectra):
     flux, ivar, logg = (x.copy() for x in spectra)
-    fitted = LightGBMEstimator(**QUICK).fit(flux, logg, ivar=ivar)
+    fitted = trees30(**QUICK).fit(flux, logg, ivar=ivar)
     ivar[:, 25:] = 0
     expected = fitted.predict(flux, ivar=ivar)
     np.testing.assert_array_equal(fitted.predict(np.where(ivar > 0, flux, np.nan), ivar=ivar), expected)
     flux[3] *= -1
-    mean, sigma = fitted.predict(flux, return_std=True, ivar=ivar)
+    mean, sigma = fitted.predict(flux, return_std=True, ivar=ivar, on_error="nan")
     assert np.flatnonzero(np.isnan(mean)).tolist() == np.flatnonzero(np.isnan(sigma)).tolist() == [3]
 
 
@@ -140,7 +145,7 @@ def test_surveys_and_data_sets(tmp_path):
 
 def test_scikit_learn_manners(spectra):
     flux, _, logg = spectra
-    model = LightGBMEstimator(**QUICK)
+    model = trees30(**QUICK)
     assert clone(model).get_params() == model.get_params()
     with pytest.raises(NotFittedError):
         model.predict(flux)
@@ -151,11 +156,13 @@ def test_scikit_learn_manners(spectra):
 def test_what_is_refused(spectra, monkeypatch):
     flux, _, logg = spectra
     with pytest.raises(ValueError, match="n_components must be at least 1, got 0"):
-        LightGBMEstimator(n_components=0).fit(flux, logg)
+        trees30(n_components=0).fit(flux, logg)
     with pytest.raises(ValueError, match=r"n_components must be below .* 30, got 30"):
-        LightGBMEstimator(n_components=30).fit(flux, logg)
+        trees30(n_components=30).fit(flux, logg)
+    with pytest.raises(SpectrumError, match=r"spectra\[0\]: flux must have a positive median"):
+        trees30().fit(-flux, logg)
     with pytest.raises(ValueError, match="X must hold spectra of positive median flux, got 0 of 2000"):
-        LightGBMEstimator().fit(-flux, logg)
+        trees30().fit(-flux, logg, on_error="nan")
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     with pytest.raises(ImportError, match=r"pip install specvit\[evaluate\]"):
-        LightGBMEstimator().fit(flux, logg)
+        trees30().fit(flux, logg)

@@ -1,6 +1,7 @@
 """Ridge in one pass against scikit-learn's on the same numbers."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,11 +10,16 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 
+from specvit.grid import PixelGrid
 from specvit.network import encode
 from specvit.predictors import RidgeEstimator
 from specvit.predictors import ridge as module
-from specvit.predictors.features import TrainingSpectra
+from specvit.predictors.features import FeatureBatches, source_batches
+from specvit.spectra import SpectrumError
 from specvit.survey import Survey
+
+#: Ridge for spectra of 40 pixels.
+ridge40 = partial(RidgeEstimator, grid=PixelGrid.linear(7100, 7500, 40, 4.0, name="coarse"))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +48,7 @@ def held_out(n, fraction=0.1, seed=0):
 @pytest.mark.parametrize("alpha", [0.0, 3.0])
 def test_against_scikit_learn(spectra, alpha):
     flux, ivar, labels = spectra
-    ours = RidgeEstimator(alpha).fit(flux, labels, ivar=ivar)
+    ours = ridge40(alpha).fit(flux, labels, ivar=ivar)
     peer = Ridge(alpha, solver="svd").fit(features(flux, ivar), labels)
     np.testing.assert_allclose(ours.coef_, peer.coef_, rtol=1e-7)
     np.testing.assert_allclose(ours.intercept_, peer.intercept_, rtol=1e-7)
@@ -54,7 +60,7 @@ def test_against_scikit_learn(spectra, alpha):
 
 def test_the_penalty_is_that_of_the_least_held_out_error(spectra):
     flux, ivar, labels = (x[:120] for x in spectra)
-    ridge = RidgeEstimator(validation_fraction=0.3).fit(flux, labels, ivar=ivar)
+    ridge = ridge40(validation_fraction=0.3).fit(flux, labels, ivar=ivar)
     x, test = features(flux, ivar), held_out(120, 0.3)
     centred = x[~test] - x[~test].mean(0)
     mean_eigenvalue = np.square(centred).sum() / 40
@@ -76,7 +82,7 @@ def test_the_penalty_is_that_of_the_least_held_out_error(spectra):
 
 def test_sigma_covers_and_follows_the_noise(spectra):
     flux, ivar, labels = spectra
-    ridge = RidgeEstimator(validation_fraction=0.4).fit(flux[:2000], labels[:2000], ivar=ivar[:2000])
+    ridge = ridge40(validation_fraction=0.4).fit(flux[:2000], labels[:2000], ivar=ivar[:2000])
     mean, sigma = ridge.predict(flux[2000:], return_std=True, ivar=ivar[2000:])
     assert mean.shape == sigma.shape == (600, 2)
     inside = np.abs(mean - labels[2000:]) < sigma
@@ -91,7 +97,7 @@ def test_sigma_covers_and_follows_the_noise(spectra):
 
 def test_a_label_is_one_dimensional(spectra):
     flux, ivar, labels = spectra
-    ridge = RidgeEstimator(1.0).fit(flux, labels[:, 0], ivar=ivar)
+    ridge = ridge40(1.0).fit(flux, labels[:, 0], ivar=ivar)
     assert ridge.label_names == ("logg",)
     assert ridge.predict(flux[:7], ivar=ivar[:7]).shape == (7,)
     assert ridge.score(flux, labels[:, 0]) > 0.5
@@ -99,36 +105,37 @@ def test_a_label_is_one_dimensional(spectra):
 
 def test_what_is_masked_and_the_scale_do_not_matter(spectra):
     flux, ivar, labels = (x.copy() for x in spectra)
-    ridge = RidgeEstimator(1.0).fit(flux, labels, ivar=ivar)
+    ridge = ridge40(1.0).fit(flux, labels, ivar=ivar)
     expected = ridge.predict(flux, ivar=ivar)
     before = flux.copy()
     dirty = np.where(ivar > 0, 1e-17 * flux, np.nan)
     np.testing.assert_allclose(ridge.predict(dirty, ivar=ivar * 1e34), expected, rtol=1e-9)
     np.testing.assert_array_equal(flux, before)
-    again = RidgeEstimator(1.0).fit(dirty, labels, ivar=ivar * 1e34)
+    again = ridge40(1.0).fit(dirty, labels, ivar=ivar * 1e34)
     np.testing.assert_allclose(again.coef_, ridge.coef_, rtol=1e-7)
 
 
 def test_unusable_spectra(spectra):
     flux, ivar, labels = (x.copy() for x in spectra)
-    reference = RidgeEstimator(1.0).fit(flux[:1500], labels[:1500], ivar=ivar[:1500])
+    reference = ridge40(1.0).fit(flux[:1500], labels[:1500], ivar=ivar[:1500])
     flux[1500:1503] *= -1
     ivar[1503] = 0
-    ridge = RidgeEstimator(1.0).fit(flux[:1504], labels[:1504], ivar=ivar[:1504])
+    ridge = ridge40(1.0).fit(flux[:1504], labels[:1504], ivar=ivar[:1504], on_error="nan")
     assert ridge.n_spectra_ == 1500
     np.testing.assert_allclose(ridge.coef_, reference.coef_, rtol=1e-7)
-    mean, sigma = ridge.predict(flux[1499:1504], return_std=True, ivar=ivar[1499:1504])
+    mean, sigma = ridge.predict(flux[1499:1504], return_std=True, ivar=ivar[1499:1504], on_error="nan")
     assert np.isfinite(mean[0]).all() and np.isnan(mean[1:]).all() and np.isnan(sigma[1:]).all()
+    with pytest.raises(SpectrumError, match=r"spectra\[1500\]: flux must have a positive median"):
+        ridge40(1.0).fit(flux[:1504], labels[:1504], ivar=ivar[:1504])
     with pytest.raises(ValueError, match=r"X must hold spectra of positive median flux, got 0 of 100"):
-        RidgeEstimator().fit(-np.ones((100, 40)), np.arange(100.0))
+        ridge40().fit(-np.ones((100, 40)), np.arange(100.0), on_error="nan")
 
 
 def test_a_survey_is_its_spectra():
     survey = Survey("paper", n=1100, seed=3)
     batches = [batch for batch, _ in zip(survey.stream(1000), range(2), strict=False)]
     flux, ivar, labels = (torch.cat(column) for column in zip(*batches, strict=True))
-    streamed = TrainingSpectra(survey, None, None, ("logg", "teff"), "median", 0.1, 0)
-    assert (streamed.n, streamed.n_pixels, streamed.names) == (1100, 4096, ("logg", "teff"))
+    streamed = FeatureBatches(source_batches(survey, 0, "cpu"), 1100, (1, 0), "median", 0.1, 0)
     x, y, snr, chosen = (torch.cat(column).numpy() for column in zip(*streamed, strict=True))
     np.testing.assert_array_equal(x, encode(flux, ivar, "median")[0][:, 0])
     np.testing.assert_array_equal(y, labels[:, [1, 0]])
@@ -151,7 +158,7 @@ def test_a_survey_is_learned():
 
 def test_scikit_learn_manners(spectra):
     flux, ivar, labels = spectra
-    ridge = RidgeEstimator(2.0, encoding="none", random_state=5)
+    ridge = ridge40(2.0, encoding="none", random_state=5)
     assert clone(ridge).get_params() == ridge.get_params()
     with pytest.raises(NotFittedError):
         ridge.predict(flux)
@@ -167,30 +174,41 @@ def test_scikit_learn_manners(spectra):
         ({"labels": ("logg",)}, {}, r"labels must name the 2 columns of y, got \('logg',\)"),
         ({"validation_fraction": 0}, {}, "validation_fraction must be between 0 and 1, got 0"),
         ({"encoding": "nice"}, {}, "encoding must be"),
-        ({}, {"y": None}, "y must hold the labels"),
+        (
+            {},
+            {"y": None},
+            "requires y to be passed, but the target y is None: only a Survey or SpectrumDataset",
+        ),
         ({}, {"y": np.ones(3)}, r"y must have shape \(30,\) or \(30, n_labels\), got \(3,\)"),
         ({}, {"y": np.full(30, np.nan)}, "y must be finite"),
-        ({}, {"ivar": np.ones((30, 3))}, r"ivar must have the shape of X \(30, 40\), got \(30, 3\)"),
-        ({}, {"X": np.ones(40)}, r"X must have shape \(n, n_pixels\), got \(40,\)"),
+        ({}, {"ivar": np.ones((30, 3))}, r"ivar must have the shape of spectra \(30, 40\), got \(30, 3\)"),
+        ({}, {"X": np.ones(40)}, r"y must have shape \(1,\) or \(1, n_labels\), got \(30, 2\)"),
         ({}, {"X": np.ones((5, 40)), "y": np.ones(5)}, "X must hold at least 20 spectra, got 5"),
-        ({}, {"X": Survey("paper"), "y": None}, "X must be a survey of n stars"),
-        ({}, {"X": Survey("paper", n=9)}, "y and ivar must be None for a survey"),
-        ({"labels": ("age",)}, {"X": Survey("paper", n=9), "y": None}, "labels must be among"),
+        ({"grid": None}, {"X": Survey("paper"), "y": None}, "X must be a survey of n stars"),
+        ({}, {"X": Survey("paper", n=99), "y": None}, "grid must be that of the survey"),
+        ({}, {"X": Survey("paper", n=9)}, "y must be None for a survey"),
+        ({"labels": ("age",), "grid": None}, {"X": Survey("paper", n=9), "y": None}, "labels must be among"),
     ],
 )
 def test_what_is_refused(spectra, settings, arguments, message):
     flux, _, labels = (x[:30] for x in spectra)
     arguments = {"X": flux, "y": labels, "ivar": None} | arguments
     with pytest.raises(ValueError, match=message):
-        RidgeEstimator(**settings).fit(arguments["X"], arguments["y"], ivar=arguments["ivar"])
+        ridge40(**settings).fit(arguments["X"], arguments["y"], ivar=arguments["ivar"])
 
 
 def test_what_else_is_refused(spectra):
     flux, ivar, labels = spectra
     with pytest.raises(np.linalg.LinAlgError, match="alpha must be larger: 0 does not determine"):
-        RidgeEstimator(0.0, validation_fraction=0.2).fit(flux[:30], labels[:30])
-    with pytest.raises(TypeError, match="X must be an array of numbers, got str"):
-        RidgeEstimator().fit("spectra.fits", labels)
-    ridge = RidgeEstimator(1.0).fit(flux, labels, ivar=ivar)
-    with pytest.raises(ValueError, match="X must have 40 pixels, as in fit, got 39"):
+        ridge40(0.0, validation_fraction=0.2).fit(flux[:30], labels[:30])
+    with pytest.raises(
+        TypeError,
+        match="spectra must be Spectrum, a list or collection of them, or an array of fluxes, got str",
+    ):
+        ridge40().fit("spectra.fits", labels)
+    ridge = ridge40(1.0).fit(flux, labels, ivar=ivar)
+    with pytest.raises(
+        ValueError,
+        match=r"spectra must have shape \(40,\) or \(n, 40\) to be on the grid coarse, got \(2600, 39\)",
+    ):
         ridge.predict(flux[:, :39])

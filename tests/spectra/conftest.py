@@ -6,6 +6,8 @@ import pytest
 from astropy.nddata import StdDevUncertainty
 from specutils import Spectrum
 
+from specvit.spectra import adapt
+
 FLAM = u.Unit("erg / (s cm2 Angstrom)")
 
 
@@ -38,3 +40,32 @@ def make(wave):
         return Spectrum(flux * unit, wave, **kwargs)
 
     return make
+
+
+@pytest.fixture
+def spectrum(make):
+    mask = np.zeros(4501, bool)
+    mask[2000:2030] = True
+    return make(mask=mask)
+
+
+@pytest.fixture
+def reference(spectrum):
+    return adapt(spectrum, medium="vacuum", resolution=8000)
+
+
+@pytest.fixture
+def same():
+    """Comparison of two batches: ``same(a, b, rtol=1e-9, scaled=False)``."""
+
+    def same(a, b, rtol=1e-9, scaled=False):
+        """The same flux and ivar, up to a common scale if `scaled`."""
+        assert len(a) == len(b)
+        ratio = 1.0
+        if scaled:
+            ratio = np.median(b.flux) / np.median(a.flux)
+        np.testing.assert_allclose(b.flux, a.flux * ratio, rtol=rtol)
+        np.testing.assert_allclose(b.ivar, a.ivar / ratio**2, rtol=rtol)
+        np.testing.assert_array_equal(a.flags, b.flags)
+
+    return same

@@ -16,8 +16,8 @@ from specutils.utils.wcs_utils import vac_to_air
 from specvit.grid import FWHM_PER_SIGMA, PixelGrid
 from specvit.stars import Emulator, read_library
 from specvit.stars.bosz import parse_name, read_bosz
+from specvit.stars.emulatorcheck import held_out_rms
 from specvit.stars.library import SyntheticLibrary, needed_range
-from specvit.stars.validation import held_out_rms
 
 CALCIUM = (8500.36, 8544.44, 8664.52)  # vacuum
 CENTRES = (*CALCIUM, 8450.0, 8600.3)

@@ -141,7 +141,7 @@ class TestPhotonNoise:
         made = PhotonNoise.from_snr(GRID, {20.0: 30.0}, background=background)
         assert made.snr(20.0) == pytest.approx(30)
         counts = made.counts(20.0)
-        assert made.background_variance / made.variance(counts) == pytest.approx(background)
+        assert made.background_variance / made.count_variance(counts) == pytest.approx(background)
 
     def test_in_a_survey(self, own):
         noise = PhotonNoise.from_snr(GRID, {20.0: np.linspace(10, 90, 1024), 21.0: np.linspace(6, 50, 1024)})

@@ -16,6 +16,7 @@ from specvit.assess.bins import import_pandas
 from specvit.assess.metrics import bootstrap_errors, bootstrap_weights, figures_of_merit
 from specvit.assess.outoffold import out_of_fold
 from specvit.assess.teststars import ask, label_names_of, observed_batches
+from specvit.labels import label_tuple
 from specvit.network.inputs import masked_median, median_snr, usable
 
 __all__ = ["audit_leakage", "audit_predictor"]
@@ -55,18 +56,22 @@ def audit_leakage(
     Parameters
     ----------
     data : Survey, SpectrumDataset or FrozenBatches
+        Where spectra, errors and labels come from.
     n : int
         Spectra, at most as many as a data set has.
     label : str
+        Name of the label that must not be told.
     inputs : callable, optional
         From a batch (``flux``, ``ivar``, ``noiseless_sigma``, tensors of shape (n, n_pixels)) to an array
         (n, p) that is audited instead of the reported errors.
     tolerance : float
         Largest R² beyond what brightness alone tells.
     seed : int
+        Of the stars, the folds and the resamples.
     device : str or torch.device
         Where spectra are made and regressions solved.
     batch_size : int
+        Spectra made at once.
 
     Returns
     -------
@@ -88,7 +93,7 @@ def audit_leakage(
     `audit_predictor`.
     """
     pd = import_pandas()
-    column = _column(data, label)
+    label, column = _column(data, label)
     audited = "error only" if inputs is None else "given inputs"
     designs = {name: [] for name in ("magnitude only", audited, "spectrum", "noiseless sigma")}
     truth = []
@@ -136,6 +141,7 @@ def audit_predictor(
     predictor
         As for `evaluate`.
     data : Survey, SpectrumDataset or FrozenBatches
+        Where spectra, errors and labels come from.
     n, label, tolerance, seed, device, batch_size
         As for `audit_leakage`.
 
@@ -150,7 +156,7 @@ def audit_predictor(
         As `evaluate` and `audit_leakage` do; also if there is no usable prediction.
     """
     pd = import_pandas()
-    column = _column(data, label)
+    label, column = _column(data, label)
     batches = list(observed_batches(data, n, seed=seed, device=device, batch_size=batch_size))
     truth = np.concatenate([batch.labels[:, column].double().cpu().numpy() for batch in batches])
     flux, ivar = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("flux", "ivar"))
@@ -186,10 +192,10 @@ def audit_predictor(
 
 
 def _column(data, label):
+    """Name of a label, as this package writes it, and its column in the data."""
     names = label_names_of(data)
-    if label not in names:
-        raise ValueError(f"label must be among those of the data, {names}, got {label!r}")
-    return names.index(label)
+    (name,) = label_tuple([label], among=names, what="label")
+    return name, names.index(name)
 
 
 def _brightness(batch):

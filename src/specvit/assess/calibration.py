@@ -24,7 +24,7 @@ def pit(truth, prediction, sigma):
     Parameters
     ----------
     truth, prediction, sigma : array-like, shape (n,)
-        `sigma` positive.
+        True values, predicted means and their standard errors; `sigma` positive.
 
     Returns
     -------
@@ -44,6 +44,7 @@ def coverage_curve(truth, prediction, sigma, levels=LEVELS):
     Parameters
     ----------
     truth, prediction, sigma : array-like, shape (n,)
+        True values, predicted means and their standard errors; `sigma` positive.
     levels : sequence of float
         Probabilities, between 0 and 1.
 
@@ -74,6 +75,7 @@ def reliability(truth, prediction, sigma, bins=10):
     Parameters
     ----------
     truth, prediction, sigma : array-like, shape (n,)
+        True values, predicted means and their standard errors; `sigma` positive.
     bins : int
         Fewer where there are not two stars for each.
 

@@ -23,6 +23,7 @@ def cross_noise_matrix(trainer, data_at, levels, *, test_levels=None, label="log
     test_levels : sequence of float, optional
         By default `levels`.
     label : str
+        Name of the label that is compared.
     n : int
         Spectra at each test level.
     **options

@@ -23,7 +23,7 @@ from specvit.assess.metrics import (
     figures_of_merit,
 )
 from specvit.assess.teststars import ask, label_names_of, observed_batches
-from specvit.labels import LABELS
+from specvit.labels import LABELS, label_tuple
 from specvit.network.inputs import median_snr
 
 __all__ = ["evaluate"]
@@ -53,12 +53,13 @@ def evaluate(
     Parameters
     ----------
     predictors : dict of str to predictor
-        Anything with ``predict``: a `~specvit.LoggEstimator`, a baseline, a scikit-learn regressor fitted on
-        fluxes, or a `~specvit.network.LabelRegressor`. It is called as ``predict(flux, ivar=ivar,
-        return_std=True)`` with those of the keywords that it names, and gives (n,) for log g, or
-        (n, n_labels) with an attribute ``label_names``; with a standard error, a tuple of two.
+        A `~specvit.LoggEstimator`, another `~specvit.predictors.Predictor`, or any object with
+        ``predict_labels(flux, ivar=ivar, on_error="nan")`` (`~specvit.predictors.LabelPredictor`): what has σ
+        of its own joins by that. A `~specvit.network.LabelRegressor` is asked as it is; a scikit-learn
+        regressor fitted on fluxes by ``predict(flux)``, where one number a star is log g, or what its
+        attribute ``label_names`` says (a `~specvit.predictors.ForeignPredictor` can be told more).
     data : Survey, SpectrumDataset or FrozenBatches
-        Of a survey, stars that no training of this package draws (streams from 2**44 on); of a data set,
+        Of a survey, stars that no training of this package draws (`specvit.survey.streams`); of a data set,
         its first spectra with frozen noise: give a part that was not trained on.
     n : int
         Stars, at most as many as a data set has; with `magnitudes`, at each of them.
@@ -67,12 +68,12 @@ def evaluate(
         set, and are binned.
     snr_bins : sequence of float, optional
         Rising edges of the bins of observed median S/N, by default `SNR_BINS`.
-    labels : sequence of str
-        A predictor has rows for those that it predicts.
+    labels : str or sequence of str
+        In any spelling, as ``"log g"``. A predictor has rows for those that it predicts.
     limits : bool or dict
         Whether to compute the limits of a survey, from its first `limit_stars` stars (at each magnitude); a
-        dict has options of `bayes_limit`. Where none are known (imperfections, data sets) there are no
-        such rows, and ``attrs["limits"]`` says why.
+        dict has options of `bayes_limit`. Where none are known (imperfections, velocities, no noise, data
+        sets) there are no such rows, and ``attrs["limits"]`` says why.
     limit_stars : int
     bootstrap : int
         Resamples for the errors; 0: they are NaN.
@@ -159,11 +160,12 @@ def _observe(predictors, data, n, magnitudes, limit_stars, seed, device, batch_s
         kept, start = [], sum(len(column[0]) for column in columns)
         options = {"magnitude": magnitude, "seed": seed, "device": device, "batch_size": batch_size}
         for batch in observed_batches(data, n, **options):
-            snr = median_snr(batch.flux, batch.ivar).double().cpu().numpy()
+            # To 1e-4, as magnitudes are: a stated S/N is itself again, which float32 is not.
+            snr = np.round(median_snr(batch.flux, batch.ivar).double().cpu().numpy(), 4)
             truth = batch.labels.double().cpu().numpy()
             columns.append((batch.star, batch.magnitude, snr, truth))
             for name, predictor in predictors.items():
-                given[name].append(ask(name, predictor, batch))
+                given[name].append(ask(f"predictors[{name!r}]", predictor, batch))
             missing = limit_stars - sum(len(part[0]) for part in kept)
             if missing > 0:
                 parts = batch.magnitude, batch.flux, batch.ivar, batch.noiseless_sigma, batch.labels
@@ -217,9 +219,7 @@ def _check(predictors, data, n, magnitudes, labels, limit_stars, bootstrap, snr_
     taken = [name for name in predictors if name in LIMIT_DEFINITIONS]
     if taken:
         raise ValueError(f"predictors must not have the name of a limit, got {taken[0]!r}")
-    labels, known = (labels,) if isinstance(labels, str) else tuple(labels), label_names_of(data)
-    if not labels or set(labels) - set(known):
-        raise ValueError(f"labels must be among those of the data, {known}, got {labels!r}")
+    labels = label_tuple(labels, among=label_names_of(data))
     if n < 2:
         raise ValueError(f"n must be at least 2, got {n!r}")
     if limit_stars < 2:

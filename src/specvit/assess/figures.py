@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from specvit.assess.plots import plot_calibration, plot_predictions, plot_r2, plot_residuals
-from specvit.assess.plots.stars import AGAINST
+from specvit.assess.plots.starbystar import AGAINST
 from specvit.assess.plots.style import COLUMN, LEGEND
 from specvit.labels import label_of
 
@@ -23,6 +23,7 @@ def draw_summary(table, *, label="logg"):
     table : DataFrame
         Of `evaluate`.
     label : str
+        Name of the label, as in the table.
 
     Returns
     -------

@@ -10,6 +10,7 @@ import numpy as np
 from specvit.assess.metrics import label_metrics
 from specvit.network.conformal import predict_batches
 from specvit.survey import AnyInstrument, Survey
+from specvit.survey.streams import SCORING
 
 __all__ = ["CELLS", "TEST_SIZES", "score_cells", "survey_of_cell"]
 
@@ -44,7 +45,7 @@ TEST_SIZES = AnyInstrument(
     sky_residual=0.0,
     correlated_share=0.0,
 )
-_SEED, _FIRST_STREAM = 77, 2**43
+_SEED = 77
 
 
 def survey_of_cell(cell, **arguments):
@@ -94,8 +95,7 @@ def score_cells(regressor, *, n=4000, cells=CELLS, device="cpu", batch_size=1000
         survey = survey_of_cell(cell, **arguments)
         sizes = [min(batch_size, n - start) for start in range(0, n, batch_size)]
         drawn = (
-            survey.draw(size, stream=_FIRST_STREAM + i, device=device).training
-            for i, size in enumerate(sizes)
+            survey.draw(size, stream=SCORING + i, device=device).training for i, size in enumerate(sizes)
         )
         mean, sigma, labels, snr = predict_batches(regressor, drawn)
         used = np.isfinite(mean).all(1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from specvit.limits.compressed import require_plain, require_prior
 from specvit.limits.fisher import survey_fisher, van_trees_survey
 from specvit.limits.posterior import bayes_limit, variance_of_prior
+from specvit.limits.scope import require_plain, require_prior
 from specvit.survey import Survey
 from specvit.survey.priors import LabelPrior
 
@@ -18,9 +19,10 @@ BAYES, VAN_TREES = "Bayes limit", "van Trees bound"
 CRLB_MEDIAN, CRLB_MEAN = "1 - CRLB/Var (median)", "1 - CRLB/Var (mean)"
 #: What each limit is.
 LIMIT_DEFINITIONS = {
-    BAYES: "R² = 1 − E[Var(label | spectrum)] / Var(label) over the prior (over the stars, in a bin of S/N), "
-    "RMSE the root of that mean variance, MAE that of the posterior median: no estimator does better; "
-    "unusable counts posteriors of too few effective draws, which are included; errors are Monte-Carlo ones",
+    BAYES: "R² = 1 − E[Var(label | spectrum)] / Var(label) over the prior (over its stars, in a bin of S/N "
+    "that depends on the labels), RMSE the root of that mean variance, MAE that of the posterior median: no "
+    "estimator does better; unusable counts posteriors of too few effective draws, which are included; "
+    "errors are Monte-Carlo ones",
     VAN_TREES: "R² = 1 − bound / Var(label), the weighted van Trees bound on the mean squared error: a "
     "looser limit",
     CRLB_MEDIAN: "R² = 1 − median over the stars of the Cramér–Rao bound / Var(label); no limit on R²: it is "
@@ -41,8 +43,11 @@ class LimitSample:
     index : ndarray of int, shape (n,)
         Their rows among all spectra of the evaluation.
     magnitudes : ndarray, shape (n,)
+        Magnitude of each spectrum.
     flux, ivar, noiseless_sigma : tensor, shape (n, n_pixels)
+        Spectra, the inverse variance that is reported, and the σ that their noise was drawn with.
     labels : tensor, shape (n, n_labels)
+        True labels.
     """
 
     magnitude: float | None
@@ -74,13 +79,17 @@ def limit_rows(data, samples, bins, stars, labels, *, seed=0, device="cpu", **op
     Parameters
     ----------
     data : Survey
+        Where the spectra come from; its prior and model are those of the likelihood.
     samples : list of LimitSample
+        Spectra to find posteriors of, one sample for each magnitude.
     bins : list
         With ``by`` and ``member``.
     stars
         The evaluation's spectra: ``star``, int (n,); ``magnitude``, (n,); ``truth``, (n, n_labels).
     labels : sequence of str
+        Names of the labels that rows are wanted of.
     seed, device
+        Of the draws from the posteriors, and where they are made.
     **options
         Those of `bayes_limit`.
 
@@ -104,8 +113,11 @@ def limit_rows(data, samples, bins, stars, labels, *, seed=0, device="cpu", **op
         for name in ("mean", "sigma", "deviation", "flagged")
     )
     prior = variance_of_prior(getattr(options.get("spectra"), "prior", data.prior), len(names))
-    crlb = _cramer_rao(data, samples, device) if isinstance(data, Survey) else None
-    trees = _van_trees(data, bins, stars, len(samples[0].index), seed, device) if crlb is not None else {}
+    survey = data if isinstance(data, Survey) else None
+    crlb = _cramer_rao(survey, samples, device) if survey else None
+    trees = _van_trees(survey, bins, stars, len(samples[0].index), seed, device) if survey else {}
+    # A stated S/N does not depend on the labels: their variance in a bin of it is the prior's.
+    mixed = survey is None or survey.noise.brightness != "snr"
     rng = np.random.default_rng([seed, 2])
     rows = []
     for number, one in enumerate(bins):
@@ -115,7 +127,7 @@ def limit_rows(data, samples, bins, stars, labels, *, seed=0, device="cpu", **op
         who = stars.star[index[chosen]]
         for label in labels:
             k = names.index(label)
-            variance = stars.truth[one.member, k].var() if one.by == "snr" else prior[k]
+            variance = stars.truth[one.member, k].var() if mixed and one.by == "snr" else prior[k]
             common = {"label": label, "bin": number, "n": int(chosen.sum()), "unusable": 0}
             squared, mae = sigma[chosen, k] ** 2, deviation[chosen, k]
             bayes = _figures(squared.mean(), mean_error(squared, who), variance)
@@ -171,35 +183,52 @@ def _cramer_rao(survey, samples, device):
     parts = []
     for sample in samples:
         labels = sample.labels.double().cpu().numpy()
-        fisher = survey_fisher(survey, labels, sample.magnitudes, device=device)
+        if survey.noise.brightness == "snr":
+            brightness = {"snr": _stated_snr(survey, sample, device)}
+        else:
+            brightness = {"magnitude": sample.magnitudes}
+        fisher = survey_fisher(survey, labels, device=device, **brightness)
         parts.append(fisher.crlb()[:, : labels.shape[1]])
     return np.concatenate(parts)
 
 
-def _van_trees(survey, bins, stars, n, seed, device):
-    """Bound and its error for bins of magnitude and the whole, by number of the bin; {} where not known.
+def _stated_snr(survey, sample, device):
+    """The S/N that the noise of each star was drawn with, (n,); the observed one is lost where ivar is 0."""
+    model = survey.forward(device)
+    labels = model.check_labels(sample.labels)
+    sigma = sample.noiseless_sigma.to(model.device, model.dtype)
+    return model.snr(model.flux(labels, torch.ones_like(labels[:, 0])), sigma).cpu().numpy()
 
-    Magnitudes are those of the bin's stars. The whole is bounded by the mean over its parts.
+
+def _van_trees(survey, bins, stars, n, seed, device):
+    """Bound and its error for bins of brightness and the whole, by number of the bin; {} where not known.
+
+    Brightnesses are those of the bin's stars. The whole is bounded by the mean over its parts: the bins, and
+    the stars that are in none of them.
     """
     if not isinstance(survey.prior, LabelPrior) or n < 2 * _FIFTHS:
         return {}
-    found = {}
-    for number, one in enumerate(bins):
-        if one.by != "magnitude":
-            continue
+    kind = survey.noise.brightness
+    brightness = getattr(stars, kind)
+    known = np.isfinite(brightness) & ((brightness > 0) if kind == "snr" else True)
 
-        def bound(size, seed, one=one):
-            magnitudes = np.random.default_rng(seed).choice(stars.magnitude[one.member], size)
-            return van_trees_survey(survey, magnitudes, size, seed=seed, device=device)
+    def bound(member, size, seed):
+        values = np.random.default_rng(seed).choice(brightness[member & known], size)
+        return van_trees_survey(survey, n_stars=size, seed=seed, device=device, **{kind: values})
 
+    def bound_and_error(member, number):
         start = 1_000_003 * seed + 100 * number
-        parts = [bound(n // _FIFTHS, start + 1 + k) for k in range(_FIFTHS)]
-        found[number] = bound(n, start), np.std(parts, axis=0, ddof=1) / np.sqrt(_FIFTHS)
-    if found:
-        share = np.array([bins[number].member.sum() for number in found], float)
-        share = (share / share.sum())[:, None]
-        bounds, errors = (np.array(column) for column in zip(*found.values(), strict=True))
-        for number, one in enumerate(bins):
-            if one.by == "overall":
-                found[number] = (share * bounds).sum(0), np.sqrt((share**2 * errors**2).sum(0))
-    return found
+        parts = [bound(member, n // _FIFTHS, start + 1 + k) for k in range(_FIFTHS)]
+        return bound(member, n, start), np.std(parts, axis=0, ddof=1) / np.sqrt(_FIFTHS)
+
+    found = {number: bound_and_error(one.member, number) for number, one in enumerate(bins) if one.by == kind}
+    parts = [(bins[number].member, *figures) for number, figures in found.items()]
+    rest = known & ~np.any([member for member, _, _ in parts], axis=0) if parts else known
+    if rest.any():
+        parts.append((rest, *bound_and_error(rest, len(bins))))
+    if not parts:
+        return {}
+    members, bounds, errors = map(np.array, zip(*parts, strict=True))
+    share = members.sum(1, keepdims=True) / members.sum()
+    whole = (share * bounds).sum(0), np.sqrt((share**2 * errors**2).sum(0))
+    return found | {number: whole for number, one in enumerate(bins) if one.by == "overall"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
-from specvit.constants import ONE_SIGMA
+from specvit.constants import ONE_SIGMA, SIGMA_PER_MAD
 from specvit.network.conformal import predict_batches
 from specvit.network.inputs import SNR_DEFINITION
+from specvit.survey.streams import SCORING
 
 __all__ = [
     "DEFINITIONS",
@@ -77,7 +78,22 @@ def figures_of_merit(truth, prediction, sigma=None):
 
 
 def bootstrap_weights(n, size, rng):
-    """How often each of n stars is drawn in `size` bootstrap resamples: int32 array (size, n)."""
+    """How often each star is drawn in each bootstrap resample.
+
+    Parameters
+    ----------
+    n : int
+        Number of stars, and of draws in a resample.
+    size : int
+        Number of resamples.
+    rng : numpy.random.Generator
+        Where the draws come from.
+
+    Returns
+    -------
+    ndarray of int32, shape (size, n)
+        Every row sums to n.
+    """
     if size == 0 or n == 0:
         return np.zeros((size, n), np.int32)
     return rng.multinomial(n, np.full(n, 1 / n), size=size).astype(np.int32)
@@ -132,14 +148,16 @@ def label_metrics(truth, prediction, sigma=None):
 
 
 def score_survey(
-    regressor, survey, *, n=20_000, magnitudes=None, device="cpu", stream=2**43, batch_size=1000
+    regressor, survey, *, n=20_000, magnitudes=None, device="cpu", stream=SCORING, batch_size=1000
 ):
     """Metrics of every label at single magnitudes, on stars drawn afresh.
 
     Parameters
     ----------
     regressor : LabelRegressor
+        The network to be measured; anything with its ``predict`` will do.
     survey : Survey
+        Where the stars come from.
     n : int
         Stars per magnitude; the same stars at each.
     magnitudes : sequence of float, optional
@@ -149,6 +167,7 @@ def score_survey(
     stream : int
         Stream of the survey, to be one it was not trained on.
     batch_size : int
+        Stars drawn at once.
 
     Returns
     -------
@@ -209,7 +228,7 @@ def _weighted(truth, residual, sigma, weights):
     ]
     total, t, t2, e, e2, absolute, with_sigma, one, two = (weights @ np.stack(columns, 1)).T
     count = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights, 1)], 1)
-    scatter = 1.4826 * _median_deviation(residual, count)
+    scatter = SIGMA_PER_MAD * _median_deviation(residual, count)
     inside = _between(residual, count, -3 * scatter, 3 * scatter)
     with np.errstate(invalid="ignore", divide="ignore"):  # 0/0 is NaN, as documented
         spread = np.full_like(t, np.nan) if constant else t2 - t**2 / total

@@ -19,8 +19,11 @@ def out_of_fold(inputs, targets, *, folds=5, penalties=PENALTIES, seed=0, device
     inputs : tensor, shape (n, p)
         Finite; scaled to unit variance here, columns that never vary being left out.
     targets : ndarray, shape (n, t)
+        What is predicted, each column on its own.
     folds : int
+        Parts that the spectra are divided into; each is predicted from all others.
     penalties : sequence of float
+        Multiples of the number of spectra that are tried as penalty on the squared coefficients.
     seed : int
         Of the division into folds.
     device : str or torch.device
@@ -29,8 +32,8 @@ def out_of_fold(inputs, targets, *, folds=5, penalties=PENALTIES, seed=0, device
     Returns
     -------
     ndarray, shape (n, t)
-        With the penalty that is best for each target on the first fold: a choice among ten, which if anything
-        favours the finding of something.
+        Predictions of the spectra that the fit had not seen, with the penalty that is best for each target on
+        the first fold. If this choice biases a result, then towards finding that the inputs tell the target.
 
     Raises
     ------

@@ -54,9 +54,11 @@ def write_tables(folder, table, stem="table"):
     Parameters
     ----------
     folder : path-like
+        Where the files are put; it must be there.
     table : DataFrame
         Of `evaluate`.
     stem : str
+        Name of the files, without ending.
 
     Returns
     -------
@@ -87,6 +89,7 @@ def overall_cells(table, *, label="logg"):
     table : DataFrame
         Of `evaluate`.
     label : str
+        Name of the label, as in the table.
 
     Returns
     -------
@@ -150,7 +153,7 @@ def write_report(
         By name, what `audit_leakage`, `audit_predictor` and `audit_calibration` return. The first two say
         in their ``attrs`` whether they were passed.
     title, command : str, optional
-        The command line that made it.
+        Heading of the report, and the command line that made it.
     record : dict, optional
         What else to write down, by name: weights, training.
     formats : sequence of str

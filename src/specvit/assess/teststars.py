@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +9,11 @@ import torch
 
 from specvit.dataset.dataset import SpectrumDataset
 from specvit.dataset.diskstream import FrozenBatches
-from specvit.network import LabelRegressor
-from specvit.network.conformal import predict_batches
+from specvit.predictors.labelpredictor import as_label_predictor
+from specvit.survey.streams import EVALUATION
 
-__all__ = ["FIRST_STREAM", "ObservedBatch", "ask", "label_names_of", "observed_batches"]
+__all__ = ["ObservedBatch", "ask", "label_names_of", "observed_batches"]
 
-#: Streams of a survey from here on are for evaluation: training counts up from 0, and what weights are
-#: validated, calibrated and scored on are streams from 2**41, 2**42 and 2**43.
-FIRST_STREAM = 2**44
 _STREAMS_PER_SEED = 2**24
 
 
@@ -83,7 +79,7 @@ def observed_batches(data, n, *, magnitude=None, seed=0, device="cpu", batch_siz
         return
     for i, start in enumerate(range(0, n, batch_size)):
         size = min(batch_size, n - start)
-        stream = FIRST_STREAM + _STREAMS_PER_SEED * seed + i
+        stream = EVALUATION + _STREAMS_PER_SEED * seed + i
         batch = data.draw(size, stream=stream, device=device, magnitude=magnitude)
         yield ObservedBatch(
             np.arange(start, start + size),
@@ -119,49 +115,35 @@ def ask(name, predictor, batch):
     ----------
     name : str
         For messages.
-    predictor : LabelRegressor or object with ``predict``
-        Networks get tensors. Others get copies of the arrays, as ``predict(flux)`` with those of the
-        keywords ``ivar``, ``return_std=True`` and ``on_error="nan"`` that the method names.
+    predictor : LabelPredictor, LabelRegressor or object with ``predict``
+        Asked for ``predict_labels(flux, ivar=ivar, on_error="nan")``, with copies of the arrays: no predictor
+        can spoil the data of the next. See `~specvit.predictors.labelpredictor.as_label_predictor` for those
+        that have no such method.
     batch : ObservedBatch
+        The spectra.
 
     Returns
     -------
     names : tuple of str
-        Labels predicted: the predictor's ``label_names``; log g where it gives one number a star and does
-        not say what.
+        Labels predicted.
     mean, sigma : ndarray of float64, shape (n, n_labels)
         `sigma` is NaN where the predictor gives none.
 
     Raises
     ------
     TypeError
-        If there is no ``predict``.
+        If there is neither ``predict_labels`` nor ``predict``.
     ValueError
         If the prediction has another shape.
     """
-    if isinstance(predictor, LabelRegressor):
-        mean, sigma, _, _ = predict_batches(predictor, [(batch.flux, batch.ivar, batch.labels)])
-        return tuple(predictor.label_names), mean, sigma
-    if not callable(getattr(predictor, "predict", None)):
-        raise TypeError(
-            f"predictors[{name!r}] must have a method predict, {type(predictor).__name__} has none"
-        )
-    accepted = inspect.signature(predictor.predict).parameters
-    options = {"ivar": batch.ivar, "return_std": True, "on_error": "nan"}
-    options = {key: value for key, value in options.items() if key in accepted}
-    if "ivar" in options:
-        options["ivar"] = batch.ivar.cpu().numpy().copy()
-    # Copies: no predictor can spoil the data of the next.
-    result = predictor.predict(batch.flux.cpu().numpy().copy(), **options)
-    mean, sigma = result if isinstance(result, tuple) else (result, None)
-    mean = np.asarray(mean, float)
-    sigma = np.full(mean.shape, np.nan) if sigma is None else np.asarray(sigma, float)
-    names = tuple(getattr(predictor, "label_names", None) or ("logg",))
-    if mean.ndim == 1:
-        mean, sigma, names = mean[:, None], sigma[:, None], names if len(names) == 1 else ("logg",)
+    asked = as_label_predictor(predictor, name)
+    flux, ivar = (values.cpu().numpy().copy() for values in (batch.flux, batch.ivar))
+    found = asked.predict_labels(flux, ivar=ivar, on_error="nan")
+    names = tuple(found.names)
+    mean, sigma = (np.asarray(values, float) for values in (found.mean, found.sigma))
     if mean.shape != (len(batch), len(names)) or sigma.shape != mean.shape:
         raise ValueError(
-            f"predictors[{name!r}] must predict shape ({len(batch)}, {len(names)}) for its labels {names}, "
-            f"got {mean.shape}" + ("" if sigma.shape == mean.shape else f" and sigma {sigma.shape}")
+            f"{name} must predict shape ({len(batch)}, {len(names)}) for its labels {names}, "
+            f"got {mean.shape} and sigma {sigma.shape}"
         )
     return names, mean, sigma

@@ -72,7 +72,9 @@ def run(args):
 
     from specvit.assess import evaluate
     from specvit.assess.report import write_report
+    from specvit.labels import label_tuple
 
+    args.labels = list(label_tuple(args.labels))
     data = _data(args)
     predictors, record = _predictors(args, data)
     tell(f"measuring {', '.join(predictors)} on {data!r}")
@@ -127,17 +129,17 @@ def _data(args):
 def _predictors(args, data):
     """Networks and peers by the names of the report, and what it records of them."""
     from specvit.dataset import SpectrumDataset
-    from specvit.predictors import LightGBMEstimator, RidgeEstimator, TemplateFit
+    from specvit.predictors import LightGBMEstimator, LoggEstimator, RidgeEstimator, TemplateFit
     from specvit.survey import Survey
     from specvit.weights import list_weights, load_weights
 
     found, record, labels = {}, {}, tuple(args.labels)
     for source in list_weights() if args.weights is None else args.weights:
-        regressor, grid, about = load_weights(source)
+        _, grid, about = load_weights(source)
         if grid is not None and data.grid is not None and grid != data.grid:
             raise ValueError(f"weights {source}: their grid is {grid!r}, that of the spectra {data.grid!r}")
         name = f"ViT {Path(source).stem if Path(source).is_file() else source}"
-        found[name] = regressor.to(args.device)
+        found[name] = LoggEstimator(source, device=args.device)
         record[name] = about.get("command", "trained from Python")
     training = None
     if set(args.baselines) & {"ridge", "lightgbm"}:
@@ -171,7 +173,7 @@ def _audits(args, data, predictors, predictions):
         tell(f"auditing {label}")
         audits[f"Leakage of {label}"] = audit_leakage(data, n=size, label=label, **options)
         for name, predictor in predictors.items():
-            if label in getattr(predictor, "label_names", ("logg",)):
+            if label in predictor.label_names:
                 audit = audit_predictor(predictor, data, n=min(size, 4000), label=label, **options)
                 audits[f"{label} read from the errors by {name}"] = audit
     audits["Calibration"] = audit_calibration(predictions)

@@ -2,6 +2,6 @@
 
 from specvit.dataset.dataset import SpectrumDataset, StoredSpectra
 from specvit.dataset.diskstream import DatasetStream
-from specvit.dataset.shards import write_dataset
+from specvit.dataset.writing import write_dataset
 
 __all__ = ["DatasetStream", "SpectrumDataset", "StoredSpectra", "write_dataset"]

@@ -43,6 +43,10 @@ class StoredSpectra:
         In the order of `SpectrumDataset.label_names`.
 
     For a single spectrum the first dimension is missing.
+
+    See Also
+    --------
+    SpectrumDataset : Gives them for rows of a data set.
     """
 
     flux: np.ndarray
@@ -85,12 +89,29 @@ class SpectrumDataset:
         files, or a label is missing. Values are checked when they are read: they must be finite where
         they are not masked. Messages name file and dataset.
 
+    See Also
+    --------
+    write_dataset : Writes one.
+
     Notes
     -----
     Nothing but shapes and wavelengths is read at first. Accepted are float32 and float64, a missing mask,
     tables of pandas under any key if it is the only one, and files whose ``error`` is the σ of the noise
     (without ``error_noiseless``). From such files, errors for a network are estimated anew from each
     noisy spectrum: see `template`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from specvit import Survey
+    >>> from specvit.dataset import write_dataset
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = write_dataset(Survey("paper"), folder, 8)
+    ...     dataset = SpectrumDataset(folder, labels=("logg",))
+    ...     train, validation = dataset.split(0.25)
+    ...     print(len(train), len(validation), dataset[:3].flux.shape)
+    ...     dataset.close()
+    6 2 (3, 4096)
     """
 
     def __init__(self, source, *, labels=LABELS, grid: PixelGrid | None = None):

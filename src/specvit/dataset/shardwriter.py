@@ -15,7 +15,16 @@ from specvit import __version__
 from specvit.constants import SPEED_OF_LIGHT
 from specvit.dataset.layout import ARRAYS, EDGES, LABEL_COLUMNS, LSF, WAVE, create_table, table_dtype
 
-__all__ = ["CHUNK", "Chunk", "Shard", "ShardWriter", "new_arrays", "simulate_chunk"]
+__all__ = [
+    "CHUNK",
+    "Chunk",
+    "Shard",
+    "ShardWriter",
+    "new_arrays",
+    "row_median",
+    "row_nanmedian",
+    "simulate_chunk",
+]
 
 CHUNK = 256  # spectra simulated at a time, each chunk with a stream of its own
 _SNR = "median over the pixels that are not masked of flux / error_noiseless"
@@ -89,7 +98,7 @@ def simulate_chunk(survey, shard, k, device, memory):
     with np.errstate(divide="ignore", invalid="ignore"):
         for first in range(0, n, _TOGETHER):
             rows = slice(first, min(first + _TOGETHER, n))
-            scale = (_LEVEL / _median(flux[rows])).astype(np.float32)[:, None]
+            scale = (_LEVEL / row_median(flux[rows])).astype(np.float32)[:, None]
             np.multiply(flux[rows], scale, out=arrays["flux"][rows])
             np.multiply(sigma[rows], scale, out=arrays["error_noiseless"][rows])
             error = np.divide(scale, np.sqrt(ivar[rows]), out=arrays["error"][rows])
@@ -97,16 +106,16 @@ def simulate_chunk(survey, shard, k, device, memory):
             if masked:
                 unseen = bad[rows]
                 error[unseen] = ratio[unseen] = np.nan
-                typical = _nanmedian(error)
+                typical = row_nanmedian(error)
                 typical[unseen.all(1)] = 1.0
                 np.copyto(error, typical[:, None], where=unseen)
-                snr[rows] = _nanmedian(ratio)
+                snr[rows] = row_nanmedian(ratio)
             else:
-                snr[rows] = _median(ratio)
+                snr[rows] = row_median(ratio)
     return Chunk(arrays, masked, _table(survey, shard, k, batch, snr))
 
 
-def _median(values):
+def row_median(values):
     """Median of each row, as `numpy.median`, which looks for several elements at once and takes longer."""
     half = values.shape[1] // 2
     parts = np.partition(values, half, axis=1)
@@ -117,10 +126,10 @@ def _median(values):
     return middle
 
 
-def _nanmedian(values):
+def row_nanmedian(values):
     """Median of each row without its NaN; NaN if nothing is left."""
     rows = (row[~np.isnan(row)] for row in values)
-    return np.array([_median(row[None])[0] if len(row) else np.nan for row in rows], values.dtype)
+    return np.array([row_median(row[None])[0] if len(row) else np.nan for row in rows], values.dtype)
 
 
 def _table(survey, shard, k, batch, snr):

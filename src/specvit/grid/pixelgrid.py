@@ -34,9 +34,22 @@ class PixelGrid:
         If `edges` are not finite, positive and strictly increasing, or `lsf_sigma` is not
         positive and of matching length, or `medium` is unknown.
 
+    See Also
+    --------
+    PFS_MR : The grid of the bundled weights.
+    specvit.grid.edges_from_centres : Edges of pixels of which only the centres are known.
+
     Notes
     -----
     The arrays are copied and made read-only: a grid is a value, not a workspace.
+
+    Examples
+    --------
+    >>> grid = PixelGrid.linear(8400, 8800, 1000, 0.45, name="RVS-like")
+    >>> len(grid), float(grid.wave[0])
+    (1000, 8400.2)
+    >>> round(float(grid.resolving_power.mean()))
+    8116
     """
 
     edges: np.ndarray = field(repr=False)
@@ -96,20 +109,6 @@ class PixelGrid:
     def resolving_power(self):
         """λ / FWHM at each pixel, shape (n,)."""
         return self.wave / (FWHM_PER_SIGMA * self.lsf_sigma)
-
-    def to_dict(self):
-        """Plain-Python description from which `from_dict` rebuilds an equal grid."""
-        return {
-            "edges": self.edges.tolist(),
-            "lsf_sigma": self.lsf_sigma.tolist(),
-            "medium": self.medium,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_dict(cls, description):
-        """Rebuild a grid from `to_dict`."""
-        return cls(**description)
 
 
 # The exposure-time calculator's line spread function (instrument file PFS.redMR.20240714, pixel

@@ -103,6 +103,11 @@ class Resampler:
     ValueError
         If `edges_in`, `kernel_sigma` or `min_coverage` break the rules above.
 
+    See Also
+    --------
+    matching_sigma : The Gaussian that brings a sharper spectrum to a grid's line spread function.
+    specvit.grid.gaussian.smoothing_matrix : For model spectra sampled finely at points.
+
     Notes
     -----
     The weight of input pixel i in output pixel j, of edges a and b and width Δ = b - a, is the
@@ -120,6 +125,15 @@ class Resampler:
     Westin 1993): with V the valid pixels and :math:`N_j = \\sum_V W_{ji}`, the flux is
     :math:`\\sum_V W_{ji} f_i / N_j` and the covariance
     :math:`\\sum_V W_{ji} W_{ki} v_i / (N_j N_k)`. Input pixels are taken to be independent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from specvit.grid import PixelGrid, Resampler
+    >>> fine = np.linspace(5000, 5010, 101)
+    >>> resampler = Resampler(fine, PixelGrid.linear(5001, 5009, 8, 0.5))
+    >>> float(resampler(np.ones(100), np.full(100, 0.01)).variance[0])  # of the mean of ten pixels
+    0.001
     """
 
     def __init__(self, edges_in, grid, kernel_sigma=None, *, min_coverage=MIN_WEIGHT):

@@ -3,12 +3,13 @@
 from specvit.limits.fisher import (
     Fisher,
     fisher_information,
-    jacobian,
     survey_fisher,
     van_trees,
     van_trees_survey,
 )
+from specvit.limits.pixels import pixel_information
 from specvit.limits.posterior import BayesLimit, Posterior, bayes_limit, posterior
+from specvit.stars.starlight import jacobian
 
 __all__ = [
     "BayesLimit",
@@ -17,6 +18,7 @@ __all__ = [
     "bayes_limit",
     "fisher_information",
     "jacobian",
+    "pixel_information",
     "posterior",
     "survey_fisher",
     "van_trees",

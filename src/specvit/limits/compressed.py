@@ -7,41 +7,11 @@ import copy
 import numpy as np
 import torch
 
-from specvit.constants import UNIT_MAGNITUDE
-from specvit.survey.noise import PhotonNoise, fnu_shape
+from specvit.limits.scope import require_plain, require_prior
 
-__all__ = ["CompressedSpectra", "require_plain", "require_prior"]
+__all__ = ["CompressedSpectra"]
 
 _CHUNK = 8192  # spectra at once: the products of line and continuum coefficients take 4 kB each
-
-
-def require_plain(survey):
-    """Raise ValueError if no likelihood here describes the survey.
-
-    That is if it has imperfections, radial velocities, or another noise than that of counted photons.
-    """
-    if survey.augmentation != type(survey.augmentation)():
-        raise ValueError(
-            f"survey must have no imperfections, {survey.name!r} has: its limits are known only for "
-            f"Survey({survey.name!r}, augmentation=Augmentation())"
-        )
-    if survey.velocity:
-        raise ValueError(
-            f"survey must have stars at rest for its limits to be known, got {survey.velocity!r}"
-        )
-    if not isinstance(survey.noise, PhotonNoise):
-        raise ValueError(
-            f"survey must have PhotonNoise for its limits to be known, got {type(survey.noise).__name__}"
-        )
-
-
-def require_prior(survey):
-    """Raise ValueError if the survey's prior cannot be searched, as a posterior must be."""
-    if not hasattr(survey.prior, "from_unit"):
-        raise ValueError(
-            "survey must have a prior with from_unit for its Bayes limit to be known, "
-            f"got {type(survey.prior).__name__}"
-        )
 
 
 class CompressedSpectra:
@@ -53,20 +23,26 @@ class CompressedSpectra:
     .. math:: m(\\ell) = \\sum_{jk} e_j(\\ell)\\, c_k(\\ell)\\, E_j n_k = p(\\ell) \\cdot B,
 
     where B are the principal components, in the metric of the noise, of spectra drawn from the prior:
-    about 100 instead of 4096 numbers a spectrum.
+    about 100 instead of 4096 numbers a spectrum. The noise is that of a source of flat f_ν.
 
     Parameters
     ----------
     survey : Survey
-        Prior, emulator and noise (`require_plain`, `require_prior`).
-    magnitude : float
-        Brightness at which the noise is taken.
+        Prior, emulator and noise: without imperfections and radial velocities, its prior with ``from_unit``.
+    magnitude, snr : float, optional
+        Brightness at which the noise is taken, as for `Survey.observe`: the brightest that is asked about.
     n : int
         Spectra that the components are found from.
     tolerance : float
         χ² left out by the compression, mean over the prior.
     device : str or torch.device
     seed : int
+        Of the spectra.
+
+    Raises
+    ------
+    ValueError
+        If the survey is none whose limits are known, or the brightness is not the one its noise asks for.
 
     Attributes
     ----------
@@ -75,15 +51,19 @@ class CompressedSpectra:
     prior
         The survey's.
     label_names : tuple of str
+
+    See Also
+    --------
+    ForwardModel : the same spectra pixel by pixel, exactly.
     """
 
-    def __init__(self, survey, magnitude, *, n=1500, tolerance=1e-4, device="cpu", seed=0):
+    def __init__(self, survey, magnitude=None, *, snr=None, n=1500, tolerance=1e-4, device="cpu", seed=0):
         require_plain(survey)
         require_prior(survey)
         self.prior, self.label_names, self.device = survey.prior, survey.label_names, torch.device(device)
-        emulator = copy.deepcopy(survey.emulator).double()
-        wave, noise = survey.grid.wave, survey.noise
-        fnu = torch.as_tensor(fnu_shape(wave))
+        model = survey.forward()
+        emulator, fnu, n_pixels = model.emulator, model.fnu, len(model.grid)
+        brightness = model.brightness(1, magnitude, snr)
         labels = torch.as_tensor(self.prior.sample(n, np.random.default_rng(seed)))
         with torch.no_grad():
             c, d = emulator.coefficients(labels)
@@ -93,23 +73,23 @@ class CompressedSpectra:
             s, curves = _principal(continuum)
             curves = curves[s > 1e-6 * s[0]]  # (J, n_pixels)
             # The curves' amplitudes follow from the continuum at a few pixels.
-            pixels = torch.linspace(0, len(wave) - 1, 64).long()
+            pixels = torch.linspace(0, n_pixels - 1, 64).long()
             solve = torch.linalg.pinv(curves[:, pixels])
             lines = torch.cat([emulator._mean[None], emulator._components])
             products = (curves[:, None] * lines[None]).flatten(0, 1)  # (J (1 + k), n_pixels)
             amplitude = continuum[:, pixels] @ solve
             spectra = _outer(amplitude, c) @ products
-            spectra = spectra / (spectra @ fnu / len(wave))[:, None]
-            brightness = 10 ** (-0.4 * (magnitude - UNIT_MAGNITUDE))
-            counts = torch.as_tensor(noise.counts(magnitude))
-            variance = counts + torch.as_tensor(noise.background_variance)
-            root_weight = brightness * torch.as_tensor(noise.counts_per_unit) * fnu / variance.sqrt()
+            spectra = spectra / (spectra @ fnu / n_pixels)[:, None]
+            level = model.level(brightness)
+            # Masked pixels too: what is masked in a spectrum has no weight in its likelihood.
+            variance = model.noise.variance((level / fnu)[None], brightness, model.constants)[0]
+            root_weight = level / variance.sqrt()
             s, vectors = _principal(spectra * root_weight)
             left_out = s.square().flip(0).cumsum(0).flip(0) / n
             vectors = vectors[left_out > tolerance]  # (K, n_pixels), orthonormal
             self.basis = (vectors / root_weight).to(self.device)
             self._transform = (products * root_weight) @ vectors.T
-            self._norm = (self.basis @ fnu.to(self.device) / len(wave)).double()
+            self._norm = (self.basis @ fnu.to(self.device) / n_pixels).double()
             self._continuum = (emulator._continuum_mean[pixels], emulator._continuum_components[:, pixels])
         self._solve = solve
         self._emulator = copy.deepcopy(survey.emulator).to(self.device)

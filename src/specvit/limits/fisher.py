@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import torch
 from numpy.polynomial import chebyshev
 from scipy.interpolate import CubicSpline
 from scipy.special import beta
 
-from specvit.constants import SPEED_OF_LIGHT, UNIT_MAGNITUDE
-from specvit.limits.compressed import require_plain
+from specvit.constants import SPEED_OF_LIGHT
 from specvit.limits.fishermatrix import Fisher, solve_banded
-from specvit.survey.noise import fnu_shape
+from specvit.limits.scope import require_plain
+from specvit.survey.priors import LabelPrior
 
-__all__ = ["Fisher", "fisher_information", "jacobian", "survey_fisher", "van_trees", "van_trees_survey"]
-
-
-def jacobian(model, labels):
-    """Spectra and their derivatives with respect to the labels, by automatic differentiation.
-
-    Parameters
-    ----------
-    model : callable
-        Labels, tensor (n, d), to spectra, tensor (n, n_pixels), row by row: an `Emulator` for one,
-        which is evaluated in float64. Another callable is handed float64 labels.
-    labels : tensor or ndarray, shape (n, d)
-
-    Returns
-    -------
-    flux : tensor of float64, shape (n, n_pixels)
-    derivative : tensor of float64, shape (n, n_pixels, d)
-
-    Notes
-    -----
-    Forward derivatives from two reverse ones: with g(v) = vᵀ ∂f/∂ℓ, linear in v, the derivative of
-    g_i with respect to v is column i.
-    """
-    if isinstance(model, torch.nn.Module):
-        model = copy.deepcopy(model).double()
-        parameter = next(model.parameters(), None)
-        device = None if parameter is None else parameter.device
-    else:
-        device = None
-    labels = torch.as_tensor(labels, dtype=torch.float64, device=device).detach().clone().requires_grad_()
-    flux = model(labels)
-    probe = torch.zeros_like(flux, requires_grad=True)
-    (back,) = torch.autograd.grad(flux, labels, probe, create_graph=True)
-    columns = [
-        torch.autograd.grad(back[:, i].sum(), probe, retain_graph=True)[0] for i in range(labels.shape[1])
-    ]
-    return flux.detach(), torch.stack(columns, -1)
+__all__ = ["Fisher", "fisher_information", "survey_fisher", "van_trees", "van_trees_survey"]
 
 
 def fisher_information(
@@ -71,7 +33,8 @@ def fisher_information(
     Parameters
     ----------
     derivative : tensor or ndarray, shape (n, n_pixels, d)
-        ∂flux/∂label; from `jacobian`, resampled by the same matrix as the flux if `bands` are given.
+        ∂flux/∂label; from `~specvit.limits.jacobian`, resampled by the same matrix as the flux if `bands`
+        are given.
     variance : tensor or ndarray, shape (n_pixels,) or (n, n_pixels)
         Of the noise; infinite masks a pixel.
     names : sequence of str
@@ -148,60 +111,67 @@ def fisher_information(
     return Fisher((rows.mT @ weighted).cpu().numpy(), tuple(names))
 
 
-def survey_fisher(survey, labels, magnitude, *, continuum=0, velocity=False, device="cpu", batch_size=64):
+def survey_fisher(
+    survey, labels, magnitude=None, *, snr=None, continuum=0, velocity=False, device="cpu", batch_size=64
+):
     """Fisher information of stars as a survey observes them, per label unit.
 
     Parameters
     ----------
     survey : Survey
-        Without imperfections.
+        Without imperfections and radial velocities; its noise of any kind.
     labels : tensor or ndarray, shape (n, 5)
-    magnitude : float or ndarray, shape (n,)
+        Teff [K], log g, [M/H], [alpha/M], [C/M].
+    magnitude, snr : float or ndarray, shape (n,), optional
+        Brightness of the stars, as for `Survey.observe`: magnitudes or, for noise of a stated S/N, that.
     continuum, velocity
         As for `fisher_information`. By default the amplitude is unknown, as to any estimator that
         sees scaled spectra; None: it is known.
     device : str or torch.device
     batch_size : int
+        Stars worked on at once.
 
     Returns
     -------
     Fisher
         Of the labels and the nuisance parameters ``continuum0`` … and ``velocity``.
+
+    Raises
+    ------
+    ValueError
+        If a label is outside the emulator's range, the brightness is not the one that the noise asks for, or
+        the survey has imperfections, velocities or no noise.
+
+    See Also
+    --------
+    pixel_information : where in the spectrum the information sits.
+
+    Examples
+    --------
+    An instrument of which only a signal-to-noise ratio is known:
+
+    >>> from specvit.limits import survey_fisher
+    >>> from specvit.survey import SNRNoise, Survey
+    >>> survey = Survey("own", prior=Survey("paper").prior, noise=SNRNoise((10, 100)))
+    >>> giant = [[4800, 2.5, -0.5, 0.1, 0.0]]
+    >>> sigma = [survey_fisher(survey, giant, snr=s).crlb("logg")[0] ** 0.5 for s in (20, 40)]
+    >>> print(f"{sigma[0]:.3f} dex, {sigma[0] / sigma[1]:.2f} times that at twice the S/N")
     """
     require_plain(survey)
-    emulator = copy.deepcopy(survey.emulator).double().to(device)
-    wave, noise = survey.grid.wave, survey.noise
-    fnu = torch.as_tensor(fnu_shape(wave), device=device)
-    response = torch.as_tensor(noise.counts_per_unit, device=device) * fnu
-    background = torch.as_tensor(noise.background_variance, device=device)
-    labels = torch.as_tensor(np.asarray(labels, np.float64), device=device)
-    # As a survey does: the extremes of a random library fall a little short of its domain.
-    low, high = emulator.label_range
-    near = (labels > low - 0.01 * (high - low)) & (labels < high + 0.01 * (high - low))
-    emulator.check_labels(torch.where(near, labels.clamp(low, high), labels))
-    used = torch.as_tensor(survey.used_pixels, device=device)
-    brightness = 10 ** (
-        -0.4 * (torch.as_tensor(np.asarray(magnitude, np.float64), device=device) - UNIT_MAGNITUDE)
-    )
-    brightness = brightness.expand(len(labels))[:, None]
-
-    def shape(x):
-        flux = emulator(x)
-        return flux / (flux @ fnu / len(wave))[:, None]
-
+    model = survey.forward(device)
+    labels = model.check_labels(labels)
+    brightness = model.brightness(len(labels), magnitude, snr)
     matrices = []
-    for part, level in zip(labels.split(batch_size), brightness.split(batch_size), strict=True):
-        flux, derivative = jacobian(shape, part)
-        flux, derivative = flux * level, derivative * level[:, :, None]
-        variance = torch.where(used, (flux * response + background) / response**2, torch.inf)
+    for part, bright in zip(labels.split(batch_size), brightness.split(batch_size), strict=True):
+        flux, derivative = model.derivatives(part, bright)
         fisher = fisher_information(
             derivative,
-            variance,
+            model.variance(flux, bright),
             survey.label_names,
             flux=flux,
             continuum=continuum,
             velocity=velocity,
-            wave=wave,
+            wave=survey.grid.wave,
         )
         matrices.append(fisher.matrix)
     return Fisher(np.concatenate(matrices), fisher.names)
@@ -237,7 +207,9 @@ def van_trees(fisher, information):
     return Fisher(fisher.matrix.mean(0, keepdims=True) + information, fisher.names).covariance[0]
 
 
-def van_trees_survey(survey, magnitude, n_stars=500, *, seed=0, exponents=None, **options):
+def van_trees_survey(
+    survey, magnitude=None, n_stars=500, *, snr=None, seed=0, exponents=None, device="cpu", batch_size=64
+):
     r"""Van Trees bound on the mean squared error of each label under a survey's Beta priors.
 
     The information of a Beta(a, a) density diverges for a ≤ 2 and the density itself at the ends for
@@ -254,23 +226,32 @@ def van_trees_survey(survey, magnitude, n_stars=500, *, seed=0, exponents=None, 
     Parameters
     ----------
     survey : Survey
-        Without imperfections, its prior a `LabelPrior`.
-    magnitude : float
+        Without imperfections and radial velocities, its prior a `LabelPrior`; its noise of any kind.
+    magnitude, snr : float or ndarray, shape (n_stars,), optional
+        Brightness of the stars, as for `Survey.observe`.
     n_stars : int
         Stars that the expectations are taken over.
     seed : int
+        Of these stars.
     exponents : sequence of float, optional
         Values of s.
-    **options
-        Those of `survey_fisher`.
+    device, batch_size
+        As for `survey_fisher`.
 
     Returns
     -------
     ndarray, shape (5,)
         Lower bounds on E[(estimate − label)²]; R² ≤ 1 − bound / Var(label). Looser than the Bayes
         limit where posteriors are cut by the ends of the prior or far from Gaussian.
+
+    Raises
+    ------
+    ValueError
+        If the prior is no `LabelPrior`, an exponent is too small, or `survey_fisher` refuses the survey.
     """
     prior = survey.prior
+    if not isinstance(prior, LabelPrior):
+        raise ValueError(f"survey must have a LabelPrior for its van Trees bound, got {type(prior).__name__}")
     a, least = prior.shape, 1 - prior.shape / 2
     exponents = least + np.array([0.05, 0.1, 0.2, 0.35, 0.6, 1.0]) if exponents is None else exponents
     if not min(exponents) > least:
@@ -285,7 +266,7 @@ def van_trees_survey(survey, magnitude, n_stars=500, *, seed=0, exponents=None, 
     slope = np.stack(
         [(labels(v + d) - labels(v - d)) / (2 * step) for d in step * np.eye(5)], -1
     )  # (n, label, v)
-    fisher = survey_fisher(survey, labels(v), magnitude, **options)
+    fisher = survey_fisher(survey, labels(v), magnitude, snr=snr, device=device, batch_size=batch_size)
     p = len(fisher.names)
     change = np.broadcast_to(np.eye(p), (n_stars, p, p)).copy()
     change[:, :5, :5] = slope

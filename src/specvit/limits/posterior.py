@@ -10,6 +10,8 @@ from scipy.special import ndtr
 
 from specvit.limits.compressed import CompressedSpectra
 from specvit.limits.importance import refine
+from specvit.limits.scope import require_plain
+from specvit.survey.streams import LIMITS
 
 __all__ = ["BayesLimit", "Posterior", "bayes_limit", "posterior", "variance_of_prior"]
 
@@ -53,13 +55,14 @@ class BayesLimit:
 
     Attributes
     ----------
-    magnitude : float or None
+    magnitude, snr : float or None
+        The one brightness of all stars; None: the survey's own.
     label_names : tuple of str
-    r2, r2_error : ndarray
+    r2, r2_err : ndarray
         1 − E[Var(label | spectrum)]/Var(label), and its Monte-Carlo standard error over the stars.
-    mae, mae_error : ndarray
+    mae, mae_err : ndarray
         Expected absolute error of the posterior median, in the label's unit.
-    rmse, rmse_error : ndarray
+    rmse, rmse_err : ndarray
         Root of E[Var(label | spectrum)].
     coverage : ndarray
         Fraction of stars whose true label lies in the central 68.27 % interval: near 0.683 if prior,
@@ -72,13 +75,14 @@ class BayesLimit:
     """
 
     magnitude: float | None
+    snr: float | None
     label_names: tuple
     r2: np.ndarray
-    r2_error: np.ndarray
+    r2_err: np.ndarray
     mae: np.ndarray
-    mae_error: np.ndarray
+    mae_err: np.ndarray
     rmse: np.ndarray
-    rmse_error: np.ndarray
+    rmse_err: np.ndarray
     coverage: np.ndarray
     r2_achieved: np.ndarray
     posterior: Posterior
@@ -86,9 +90,10 @@ class BayesLimit:
 
     def rows(self):
         """One dict of plain numbers for each label, for a table."""
-        names = ("r2", "r2_error", "mae", "mae_error", "rmse", "rmse_error", "coverage", "r2_achieved")
+        names = ("r2", "r2_err", "mae", "mae_err", "rmse", "rmse_err", "coverage", "r2_achieved")
         common = {
             "magnitude": self.magnitude,
+            "snr": self.snr,
             "n_stars": len(self.truth),
             "ess_median": float(np.median(self.posterior.ess)),
             "flagged": float(self.posterior.flagged.mean()),
@@ -190,7 +195,18 @@ def posterior(
     return Posterior(tuple(spectra.label_names), *columns, ess < min_ess)
 
 
-def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2**42, batch=None, **options):
+def bayes_limit(
+    survey,
+    magnitude=None,
+    n_stars=1000,
+    *,
+    snr=None,
+    spectra=None,
+    stream=LIMITS,
+    batch=None,
+    device="cpu",
+    **options,
+):
     """The Bayes limit of a survey: R², MAE and RMSE that no estimator can beat, with their errors.
 
     Of all functions of the spectrum the posterior mean has the least squared error, hence
@@ -200,17 +216,20 @@ def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2*
 
     Unlike the Cramér–Rao bound (`~specvit.limits.survey_fisher`) it holds for biased estimators and averages
     over the prior, as R² does. The observer here knows the prior and the noise variance exactly, and
-    nothing of the brightness beyond the spectrum. The variance is used as a weight only: what the
-    object's own photon noise would tell of the labels, were it known without error, is left out.
+    nothing of the brightness beyond the spectrum. The variance is used as a weight only: what it would tell
+    of the labels, were it known without error, is left out (through the star's own photon noise or, where the
+    S/N is stated, through the level of its spectrum).
 
     Parameters
     ----------
     survey : Survey
-        Without imperfections. Anything with ``draw(n, stream=, device=, magnitude=)`` will do if
-        `spectra` is given.
-    magnitude : float, optional
-        One magnitude for all; by default the survey's distribution.
+        Without imperfections and radial velocities, its prior with ``from_unit``; its noise of any kind.
+        Anything with ``draw(n, stream=, device=, magnitude=)`` will do if `spectra` is given.
+    magnitude, snr : float, optional
+        One brightness for all: the magnitude or, for noise of a stated S/N, that. By default the survey's
+        distribution.
     n_stars : int
+        Stars that the expectations are taken over.
     spectra : optional
         Model of the spectra (see `posterior`); by default the survey's own, compressed.
     stream : int
@@ -218,8 +237,10 @@ def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2*
     batch : SurveyBatch, optional
         Spectra of the survey instead of `n_stars` drawn here: anything with ``flux``, ``ivar``,
         ``noiseless_sigma`` and ``labels``.
+    device : str or torch.device
+        Where the work is done, if `spectra` does not say.
     **options
-        Those of `posterior`; and `device`, for the default model.
+        Those of `posterior`.
 
     Returns
     -------
@@ -228,18 +249,34 @@ def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2*
     Raises
     ------
     ValueError
-        If the survey has imperfections, which the likelihood would have to describe, or `n_stars` is
-        below 2.
+        If the survey has imperfections or velocities, which the likelihood would have to describe, no noise,
+        or a prior that cannot be searched; if the brightness is not the one that the noise asks for; or
+        `n_stars` is below 2.
+
+    Notes
+    -----
+    The amplitude is free by default, as to estimators that scale each spectrum. Simulated spectra of unit
+    mean f_ν (`SNRNoise`) have the known amplitude 1, which an estimator that does not scale may learn:
+    ``amplitude=1.0`` is the limit for it.
+
+    Examples
+    --------
+    >>> from specvit.limits import bayes_limit
+    >>> from specvit.survey import SNRNoise, Survey
+    >>> survey = Survey("own", prior=Survey("paper").prior, noise=SNRNoise((10, 40)))
+    >>> limit = bayes_limit(survey, snr=20, n_stars=8, n_prior=2048, target_ess=200)
+    >>> bool(0.9 < limit.r2[limit.label_names.index("logg")] < 1)
+    True
     """
     n_stars = n_stars if batch is None else len(batch.flux)
     if n_stars < 2:
         raise ValueError(f"n_stars must be at least 2, got {n_stars!r}")
-    device = options.pop("device", "cpu")
+    given = {name: x for name, x in (("magnitude", magnitude), ("snr", snr)) if x is not None}
     if spectra is None:
-        brightest = survey.magnitude[0] if magnitude is None else magnitude
-        spectra = CompressedSpectra(survey, brightest, device=device)
+        require_plain(survey)
+        spectra = CompressedSpectra(survey, device=device, **(given or _brightest(survey)))
     if batch is None:
-        batch = survey.draw(n_stars, stream=stream, device=spectra.device, magnitude=magnitude)
+        batch = survey.draw(n_stars, stream=stream, device=spectra.device, **given)
     variance = torch.where(batch.ivar > 0, batch.noiseless_sigma**2, torch.inf)
     result = posterior(batch.flux, variance, spectra, **options)
     truth = batch.labels.double().cpu().numpy()
@@ -250,18 +287,25 @@ def bayes_limit(survey, magnitude=None, n_stars=1000, *, spectra=None, stream=2*
     error = np.square(truth - result.mean).sum(0) / np.square(truth - truth.mean(0)).sum(0)
     return BayesLimit(
         magnitude=None if magnitude is None else float(magnitude),
+        snr=None if snr is None else float(snr),
         label_names=result.label_names,
         r2=1 - variance.mean(0) / prior_variance,
-        r2_error=spread / prior_variance,
+        r2_err=spread / prior_variance,
         mae=result.deviation.mean(0),
-        mae_error=result.deviation.std(0, ddof=1) / root_n,
+        mae_err=result.deviation.std(0, ddof=1) / root_n,
         rmse=rmse,
-        rmse_error=spread / (2 * rmse),
+        rmse_err=spread / (2 * rmse),
         coverage=((truth >= result.low) & (truth <= result.high)).mean(0),
         r2_achieved=1 - error,
         posterior=result,
         truth=truth,
     )
+
+
+def _brightest(survey):
+    """The brightness of the best spectra, as keywords of `Survey.observe`."""
+    kind, (low, high) = survey.noise.brightness, survey.brightness_limits
+    return {kind: low if kind == "magnitude" else high}
 
 
 def variance_of_prior(prior, n_labels):

@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["inputs", "losses", "positions", "tokenizers", "training"],
     submod_attrs={
-        "inputs": ["ENCODINGS", "encode", "median_snr"],
+        "inputs": ["encode", "median_snr"],
         "regressor": ["LabelRegressor"],
         "training": ["TrainingConfig", "train"],
         "vit": ["SpectrumViT", "ViTConfig"],

@@ -1,4 +1,9 @@
-"""Make predicted errors honest: scale σ until 68 % intervals hold 68 % of the truth, at every S/N."""
+"""Errors made honest by held-out spectra: 68 % intervals hold 68 % of the truth, at every S/N.
+
+This is split conformal prediction (Papadopoulos et al. 2002; Lei et al. 2018). It asks nothing of the
+predictor or of the distribution of its errors, only that the held-out spectra are drawn like those to come.
+Coverage is right on average over stars of one S/N; for one kind of star among them it may be too high or low.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import torch
 from specvit.constants import ONE_SIGMA
 from specvit.network.inputs import median_snr
 
-__all__ = ["calibrate", "predict_batches"]
+__all__ = ["binned_quantiles", "calibrate", "one_sigma_quantile", "predict_batches"]
 
 
 @torch.no_grad()
@@ -49,23 +54,53 @@ def calibrate(regressor, batches, *, min_count=400, max_points=12):
     one = torch.ones(1)
     regressor.set_calibration(one, one.expand(1, regressor.n_labels))
     mean, sigma, labels, snr = predict_batches(regressor, batches)
-    ratio = np.abs(labels - mean) / sigma
-    known = np.isfinite(snr) & (snr > 0) & np.isfinite(ratio).any(1)
-    ratio, snr = ratio[known], snr[known]
+    nodes, factors = binned_quantiles(
+        np.abs(labels - mean) / sigma, snr, min_count=min_count, max_points=max_points
+    )
+    if len(nodes):
+        # A label that nobody knows keeps its σ; one learned exactly still needs a positive σ.
+        regressor.set_calibration(nodes, np.maximum(np.nan_to_num(factors, nan=1.0), 1e-6))
+
+
+def binned_quantiles(size, snr, *, min_count, max_points):
+    """68.27 % quantiles of `size` in bins of S/N of equal numbers: what conformal prediction takes for 1σ.
+
+    Parameters
+    ----------
+    size : ndarray, shape (n, k)
+        Absolute residuals, in any unit; NaN where unknown.
+    snr : ndarray, shape (n,)
+        Observed S/N. Where it is not positive and finite, or a whole row of `size` is unknown, the row is
+        left out.
+    min_count : int
+        Fewest rows in a bin; with fewer than twice that there is one bin.
+    max_points : int
+        Most bins.
+
+    Returns
+    -------
+    snr : ndarray, shape (m,)
+        Median of each bin, increasing: m is 0 if no row is known, and bins of one S/N, to float32, are one.
+    quantile : ndarray, shape (m, k)
+        NaN in a column of which nothing is known in the bin.
+    """
+    known = np.isfinite(snr) & (snr > 0) & np.isfinite(size).any(1)
+    size, snr = size[known], snr[known]
     if not len(snr):
-        return
+        return np.empty(0), np.empty((0, size.shape[1]))
     n_bins = int(np.clip(len(snr) // min_count, 1, max_points))
-    merged = {}  # by median S/N: bins of one S/N are one bin
+    merged = {}
     for rows in np.array_split(np.argsort(snr, kind="stable"), n_bins):
         merged.setdefault(float(np.float32(np.median(snr[rows]))), []).append(rows)
-    factors = [_quantile(ratio[np.concatenate(rows)]) for rows in merged.values()]
-    regressor.set_calibration(list(merged), np.array(factors))
+    quantiles = [one_sigma_quantile(size[np.concatenate(rows)]) for rows in merged.values()]
+    return np.array(list(merged)), np.array(quantiles)
 
 
-def _quantile(ratio):
-    """68.27 % quantile of each column; 1 where no value is known."""
-    values = [
-        np.quantile(column[known], ONE_SIGMA) if (known := np.isfinite(column)).any() else 1.0
-        for column in ratio.T
-    ]
-    return np.maximum(values, 1e-6)  # a label learned exactly still needs a positive σ
+def one_sigma_quantile(size):
+    """68.27 % quantile of the known values in each column of `size` (n, k); NaN where there are none."""
+    return np.array(
+        [
+            np.quantile(column[known], ONE_SIGMA) if (known := np.isfinite(column)).any() else np.nan
+            for column in size.T
+        ]
+    )

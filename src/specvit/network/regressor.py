@@ -57,6 +57,16 @@ class LabelRegressor(nn.Module):
         `calibration_lsf` (a,) and coverages `calibration_coverage` (b,), too.
     correlation_shrinkage : Tensor, shape ()
         Share of the predicted correlations that calibration has taken away; with `covariance` only.
+
+    See Also
+    --------
+    specvit.LoggEstimator : The same with spectra in and tables out.
+
+    Examples
+    --------
+    >>> regressor = LabelRegressor.build(ViTConfig(n_pixels=64, width=16, depth=1, mlp=16), ("logg", "teff"))
+    >>> regressor.predict(torch.ones(3, 64), torch.full((3, 64), 100.0))[1].shape  # σ
+    torch.Size([3, 2])
     """
 
     def __init__(

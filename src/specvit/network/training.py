@@ -14,9 +14,8 @@ from specvit.checks import check_choice, check_integer, check_number, from_known
 from specvit.network.feed import BatchStream, Reiterable, share
 from specvit.network.losses import LOSSES
 from specvit.network.processes import process_rank
-from specvit.network.schedule import learning_rate
 
-__all__ = ["TrainingConfig", "learning_rate", "train"]
+__all__ = ["TrainingConfig", "train"]
 
 PRECISIONS = ("auto", "32-true", "64-true", "bf16-mixed", "16-mixed")
 
@@ -57,6 +56,15 @@ class TrainingConfig:
         Compile the network with `torch.compile`.
     seed : int
         Of dropout, and of anything in the batches that draws from torch's global generator.
+
+    See Also
+    --------
+    train : Takes one.
+
+    Examples
+    --------
+    >>> TrainingConfig(max_steps=2000, warmup_steps=100).learning_rate
+    0.0003
     """
 
     loss: str = "gaussian_nll"
@@ -270,7 +278,7 @@ def train(
     from lightning.pytorch.strategies import DDPStrategy
 
     from specvit.network.callbacks import make_callbacks
-    from specvit.network.module import LabelModule
+    from specvit.network.lightningmodule import LabelModule
 
     validates = val_batches is not None
     stream = BatchStream(share(train_batches, rank, devices), config.max_steps)

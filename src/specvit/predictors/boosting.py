@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from specvit.predictors.features import FeatureRegressor, TrainingSpectra
+from specvit.predictors.featureregressor import FeatureRegressor
 
 __all__ = ["LightGBMEstimator"]
 
@@ -19,9 +19,11 @@ class LightGBMEstimator(FeatureRegressor):
 
     Parameters
     ----------
-    labels : tuple of str, optional
-        Labels to learn from a survey or data set, or the names of the columns of `y`; None: all. Each takes
-        as long as the first.
+    grid : PixelGrid, optional
+        Pixels of the spectra; by default those of the survey or data set, or PFS MR.
+    labels : str or sequence of str, optional
+        Labels of a survey or data set to learn, or the names of the columns of `y`, in any spelling; and what
+        `predict` gives. By default log g alone: each label takes as long as the first. None: all.
     n_components : int, optional
         Let the trees see so many principal components of the training spectra instead of the pixels. A
         split of a tree looks at one number: a pixel holds little of a faint spectrum, a component sums over
@@ -29,6 +31,7 @@ class LightGBMEstimator(FeatureRegressor):
     n_trees : int
         The most trees; fewer if the held-out error stops falling.
     learning_rate : float
+        Share of each tree that is added.
     num_leaves, min_child_samples : int
         Leaves of a tree, and the fewest spectra in one.
     feature_fraction : float
@@ -42,7 +45,7 @@ class LightGBMEstimator(FeatureRegressor):
     patience : int
         Trees without a lower held-out error after which to stop.
     encoding : {"median", "weighted", "none"}
-        What is seen of a spectrum, see `~specvit.network.encode`.
+        What is seen of a spectrum, see `specvit.network.encode`; ``"none"`` takes any features, in arrays.
     validation_fraction : float
         Share of the spectra, at most 10,000, that stop the training and give σ. The trees never see them.
     n_jobs : int
@@ -52,16 +55,45 @@ class LightGBMEstimator(FeatureRegressor):
 
     Attributes
     ----------
-    label_names : tuple of str
+    label_names_ : tuple of str
+        Labels that were learned, those of `predict_table`; also `label_names`.
+    output_names : tuple of str
+        Labels that `predict` gives.
     boosters_ : list of lightgbm.Booster
+        The trees, one model a label.
     n_trees_ : list of int
         Trees used, one number a label.
     validation_r2_ : ndarray, shape (n_labels,)
         On the held-out spectra; a little high, for they stopped the training.
     n_spectra_ : int
+        Spectra used; those without a positive median flux are left out.
+    grid_ : PixelGrid or None
+        Pixels of the spectra; None for plain features.
+    label_range_ : dict of str to (float, float)
+        Lowest and highest value of each label that was learned, beyond which it is flagged.
+    columns_ : tuple of str or None
+        Names of the columns of a two-dimensional `y`; None otherwise.
+    n_features_in_ : int
+        Pixels of the spectra.
+    feature_names_in_ : ndarray of str
+        Names of the columns, of plain features in a data frame with names only.
+
+    Raises
+    ------
+    ImportError
+        By `fit`, if lightgbm is not installed.
+
+    See Also
+    --------
+    RidgeEstimator : A linear fit, in one pass over any number of spectra.
+    specvit.LoggEstimator : The network; takes and gives the same.
 
     Notes
     -----
+    Advantages: finds how pixels act together; hardly a parameter has to be tuned. Disadvantages: each split
+    looks at one number, so faint spectra need components; labels are learned one by one; σ is not a star's
+    own but that of held-out spectra of its S/N.
+
     Unlike `~specvit.predictors.RidgeEstimator` it must hold all features at once, float32: 0.8 GB for 50,000
     spectra of 4096 pixels; with `n_components`, their scores only.
     """
@@ -69,7 +101,8 @@ class LightGBMEstimator(FeatureRegressor):
     def __init__(
         self,
         *,
-        labels=("logg",),
+        grid=None,
+        labels="logg",
         n_components=None,
         n_trees=2000,
         learning_rate=0.05,
@@ -85,6 +118,7 @@ class LightGBMEstimator(FeatureRegressor):
         n_jobs=0,
         random_state=0,
     ):
+        self.grid = grid
         self.labels = labels
         self.n_components = n_components
         self.n_trees = n_trees
@@ -101,26 +135,13 @@ class LightGBMEstimator(FeatureRegressor):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X, y=None, *, ivar=None):
-        """Grow the trees; parameters as for `~specvit.predictors.RidgeEstimator.fit`.
-
-        Raises
-        ------
-        ImportError
-            If lightgbm is not installed.
-        ValueError
-            If shapes do not match, a label is not finite or not known, no spectrum can be used, or
-            `n_components` is not below the numbers of spectra and of features.
-        """
+    def _learn(self, batches):
         lightgbm = _lightgbm()
         if self.n_components is not None and self.n_components < 1:
             raise ValueError(f"n_components must be at least 1, got {self.n_components!r}")
-        spectra = TrainingSpectra(
-            X, y, ivar, self.labels, self.encoding, self.validation_fraction, self.random_state
-        )
-        x, labels, snr, held_out, self._components = _collect(spectra, self.n_components, self.random_state)
+        x, labels, snr, held_out, self._components = _collect(batches, self.n_components, self.random_state)
         if not held_out.any() or held_out.all():
-            raise ValueError(f"X must hold spectra of positive median flux, got {len(x)} of {spectra.n}")
+            raise ValueError(f"X must hold spectra of positive median flux, got {len(x)} of {batches.n}")
         options = {"free_raw_data": False, "params": self._parameters()}
         training = lightgbm.Dataset(x[~held_out], labels[~held_out, 0], **options).construct()
         check = lightgbm.Dataset(x[held_out], labels[held_out, 0], reference=training, **options).construct()
@@ -137,10 +158,8 @@ class LightGBMEstimator(FeatureRegressor):
             )
             self.boosters_.append(booster)
             prediction.append(booster.predict(x[held_out], num_iteration=booster.best_iteration))
-        residual = np.stack(prediction, 1) - labels[held_out]
         self.n_trees_ = [booster.best_iteration for booster in self.boosters_]
-        self._learned(spectra, residual, labels[held_out], snr[held_out], len(x))
-        return self
+        return np.stack(prediction, 1), labels[held_out], snr[held_out], len(x)
 
     def _labels(self, x):
         x = x.float().numpy()
@@ -178,14 +197,14 @@ def _lightgbm():
     return lightgbm
 
 
-def _collect(spectra, n_components, seed):
+def _collect(batches, n_components, seed):
     """Features (float32), labels, S/N and held-out marks of all usable spectra, and the components.
 
     With `n_components` the features are scores, and only the first spectra are ever held whole.
     """
     x, at, parts, components = None, 0, [], None
     labels, snr, held_out = [], [], []
-    for features, values, ratio, chosen in spectra:
+    for features, values, ratio, chosen in batches:
         features = features.float().numpy()
         labels.append(values.numpy())
         snr.append(ratio.double().numpy())
@@ -193,7 +212,7 @@ def _collect(spectra, n_components, seed):
         at += len(features)
         if n_components is None:
             if x is None:  # filled in place: a list of batches would hold everything twice
-                x = np.empty((spectra.n, features.shape[1]), np.float32)
+                x = np.empty((batches.n, features.shape[1]), np.float32)
             x[at - len(features) : at] = features
             continue
         parts.append(features if components is None else _scores(features, components))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.exceptions import NotFittedError
-from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted, validate_data
+from dataclasses import fields
 
-from specvit.predictors.learning import fit, takes_features
-from specvit.predictors.prediction import Predictions, predict_arrays, to_device
-from specvit.spectra import adapt
+from sklearn.exceptions import NotFittedError
+
+from specvit.dataset import SpectrumDataset
+from specvit.predictors.base import Predictor
+from specvit.predictors.learning import ArraySource, DatasetSource, FitConfig, SurveySource, fit_network
+from specvit.predictors.networkarrays import predict_arrays, to_device
+from specvit.predictors.networkchoices import NetworkChoices
+from specvit.predictors.trainingdata import grid_to_learn, is_source, label_columns, simulated_grid
+from specvit.survey import Survey
 from specvit.weights import load_weights, save_weights
 
 __all__ = ["LoggEstimator"]
 
 
-class LoggEstimator(RegressorMixin, BaseEstimator):
+class LoggEstimator(Predictor):
     """Surface gravity, and what comes with it, from optical spectra of cool stars.
 
     With bundled weights it predicts at once, without `fit`; `fit` then fine-tunes them. With
@@ -29,23 +31,42 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         Bundled weights (``"pfs-mr"``: robust, for real stars; ``"paper"``: for the idealised survey
         of that name), a file from `save`, or None to start from random ones.
     grid : PixelGrid, optional
-        Pixels of the network; that of the weights, or PFS MR where there are none.
-    labels : tuple of str, optional
-        Names of the columns of `y`, among them "logg"; or those wanted of a survey or data set. By
-        default ``("logg",)``, or all the labels of a survey or data set.
-    encoding : {"weighted", "median", "none"}
-        What the network sees of a spectrum; ``"none"`` takes any features, unscaled.
-    tokenizer, patch_size, position, width, depth, heads, dropout
-        Shape of the network, see `~specvit.network.ViTConfig`; without effect where weights are given.
-    loss : {"gaussian_nll", "l1", "mse", "huber"}
-        Only ``"gaussian_nll"`` learns a σ for each star; the others are given one σ for all.
+        Pixels of the network. By default those of the weights, of the survey or data set, or PFS MR.
+    labels : str or sequence of str, optional
+        Labels that `predict` gives, and that `fit` learns of a survey or data set, or the names of the
+        columns of `y`; in any spelling, as ``"log g"``. By default `predict` gives log g, and `fit` learns
+        all that there are.
+    encoding : {"weighted", "median", "none"}, optional
+        What the network sees of a spectrum (see `specvit.network.encode`); ``"none"`` takes any features,
+        unscaled. This and the following parameters, up to `loss`, describe the network: by default they are
+        those of the weights, and without weights those of the bundled ones, named here. With weights, one
+        that contradicts them raises, in `predict` as in `fit`. By default "weighted".
+    tokenizer : {"local", "conv1d", "sliding_window"}, optional
+        How pixels become tokens; by default "local".
+    patch_size : int, optional
+        Pixels in a token; by default 32.
+    position : str, optional
+        How the place of a token is told, see `~specvit.network.ViTConfig`; by default "learned".
+    width : int, optional
+        Numbers in a token; by default 256. The layers within are four times as wide.
+    depth : int, optional
+        Layers; by default 6.
+    heads : int, optional
+        Attention heads of a layer; by default 4.
+    dropout : float, optional
+        Share of activations dropped in training; by default 0, for simulated noise never repeats.
+    loss : {"gaussian_nll", "l1", "mse", "huber"}, optional
+        Only ``"gaussian_nll"``, the default, learns a σ for each star; the others are given one σ for all.
     epochs : int
         Times that each spectrum is seen. 100,000 spectra are an epoch of a survey without end.
     batch_size : int
         Spectra in a step, of each device.
     learning_rate : float, optional
         Peak of the cosine schedule; by default 5e-4 from random weights, 5e-5 for fine-tuning.
-    weight_decay, gradient_clip : float
+    weight_decay : float
+        Decay of matrices in AdamW.
+    gradient_clip : float or None
+        Largest norm of the gradient.
     ema_decay : float, optional
         Decay of the moving average of the weights that is kept.
     validation_fraction : float
@@ -54,13 +75,17 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
     patience : int, optional
         Stop after so many epochs without a lower validation loss.
     precision : {"auto", "32-true", "64-true", "bf16-mixed", "16-mixed"}
+        Of the arithmetic in training; see `specvit.network.TrainingConfig`.
     device : str
-        "auto" is a GPU where there is one.
+        Where to train and predict; "auto" is a GPU where there is one.
     devices : int
         Processes that fit together, each on its own device; for more than one the script is to be started
         with ``torchrun --standalone --nproc-per-node=N``. All end with the same network. Then
         `random_state` must be an integer.
     random_state : int, RandomState or None
+        Of `fit`: first weights, order of the spectra, what is held out. With an integer a fit can be
+        repeated. None, the default, draws a seed from NumPy's global generator for each fit, so that two fits
+        differ; ``record_["seed"]`` keeps it. `predict` draws nothing.
     progress : bool
         Show a progress bar while training.
     checkpoint_dir : path-like, optional
@@ -69,11 +94,45 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
     Attributes
     ----------
     regressor_ : LabelRegressor
-        The fitted network.
-    history_ : dict
-        Losses and metrics by step.
+        The fitted network; like all that end with an underscore, set by `fit` and `load`.
+    history_ : dict of str to list
+        Losses and metrics by step; empty after `load`.
+    grid_ : PixelGrid or None
+        Its pixels; None for plain features.
+    record_ : dict
+        How it came about: ``survey`` or ``dataset``, ``fine_tuned_from``, ``loss``, ``seed``, versions, and
+        ``label_range``, beyond which a label is flagged. `save` writes it into the file.
+    columns_ : tuple of str or None
+        Names of the columns of a two-dimensional `y`; None otherwise.
     n_features_in_ : int
         Pixels of the spectra.
+    feature_names_in_ : ndarray of str
+        Names of the columns, of plain features in a data frame with names only.
+    label_names : tuple of str
+        Labels of the network, those of `predict_table`; with weights also before `fit`.
+    output_names : tuple of str
+        Labels that `predict` gives.
+
+    See Also
+    --------
+    RidgeEstimator : Linear in the pixels, learned in seconds.
+    LightGBMEstimator : Boosted trees.
+    TemplateFit : Least χ² against synthetic spectra, without training.
+    specvit.assess.evaluate : How good they are, on the same spectra.
+
+    Notes
+    -----
+    What comes in decides what goes out. Spectra (a `~specutils.Spectrum`, a list, a `~specutils.SpectrumList`
+    or `~specutils.SpectrumCollection`, a cube, an array of objects, a `~specvit.SpectrumBatch`) give
+    quantities of their shape, log g as `~astropy.units.Dex`; arrays (n, n_pixels), of NumPy or torch, give
+    floats, shape (n,). Several `labels` give a dict of quantities, or floats with a last axis of labels.
+    `predict_table` gives a `~astropy.table.QTable` of all labels for either; its column ``flags`` is a sum of
+    `~specvit.spectra.Flag`, in words by ``Flag.describe``: what was assumed of a spectrum, what it lacks,
+    whether it or its labels lie outside of what was learned (32), or cannot be used at all (64, NaN).
+
+    Advantages: the most exact of the four where stars are like those learned from; each star its own,
+    calibrated σ. Disadvantages: training takes a GPU; answers for faint stars lean towards the middle of what
+    was learned.
 
     Examples
     --------
@@ -89,15 +148,15 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         *,
         grid=None,
         labels=None,
-        encoding="weighted",
-        tokenizer="local",
-        patch_size=32,
-        position="learned",
-        width=256,
-        depth=6,
-        heads=4,
-        dropout=0.0,
-        loss="gaussian_nll",
+        encoding=None,
+        tokenizer=None,
+        patch_size=None,
+        position=None,
+        width=None,
+        depth=None,
+        heads=None,
+        dropout=None,
+        loss=None,
         epochs=20,
         batch_size=256,
         learning_rate=None,
@@ -142,7 +201,18 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
 
     # -- learning ----------------------------------------------------------------------------------
 
-    def fit(self, X, y=None, *, ivar=None, medium=None, resolution=None, validation=None):
+    def fit(
+        self,
+        X,
+        y=None,
+        *,
+        ivar=None,
+        medium=None,
+        resolution=None,
+        on_error="raise",
+        lower_resolution="raise",
+        validation=None,
+    ):
         """Learn labels from spectra; with `weights`, fine-tune these.
 
         Parameters
@@ -155,8 +225,10 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
             log g in dex(cm/s²), or the columns `labels`, NaN where unknown. None for a survey or data set.
         ivar : array-like, shape (n, n_pixels), optional
             Inverse variance of `X` where that is an array.
-        medium, resolution
+        medium, resolution, lower_resolution
             As for `predict`.
+        on_error : {"raise", "nan"}
+            Whether a spectrum that cannot be used raises, or is left out.
         validation : SpectrumDataset, optional
             For early stopping and σ, with frozen noise, instead of a part of the data set `X`.
 
@@ -167,137 +239,70 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a spectrum cannot be used, `y`, `labels` or `grid` does not match, or the files of a data set
-            do not tell its grid.
+            If a spectrum cannot be used, `y`, `labels` or `grid` does not match, a parameter contradicts the
+            weights, or the files of a data set do not tell its grid.
         TypeError
             If `validation` is given for anything but a data set.
         """
-        outcome = fit(self, X, y, ivar=ivar, medium=medium, resolution=resolution, validation=validation)
-        self.regressor_, self.history_ = outcome.regressor, outcome.history
-        self.grid_, self.record_ = outcome.grid, outcome.record
-        self.n_features_in_, self._many_outputs = outcome.n_features, outcome.many_outputs
+        choices, (base, grid, record) = self._values(NetworkChoices), (None, self.grid, {})
+        if self.weights is not None:
+            base, grid, record = load_weights(self.weights)
+            choices.check_against(self.weights, base, grid, self.grid)
+        config = self._values(FitConfig, seed=FitConfig.seed_of(self.random_state, self.devices))
+        config.take_device()
+        plain, known = choices.plain if base is None else grid is None, base and base.label_names
+        if validation is not None and not isinstance(X, SpectrumDataset):
+            raise TypeError("validation must be None unless X is a SpectrumDataset: it is held out of X")
+        columns = None
+        if is_source(X):
+            given = {"y": y, "ivar": ivar, "medium": medium, "resolution": resolution}
+            grid = simulated_grid(X, grid, plain=plain, **given)
+            source = self._source(X, validation, known, grid, config)
+        else:
+            grid = grid_to_learn(grid, plain)
+            given = {"ivar": ivar, "medium": medium, "resolution": resolution}
+            given |= {"on_error": on_error, "lower_resolution": lower_resolution}
+            flux, weight, y = self._training_arrays(X, y, grid, **given)
+            names, values = label_columns(y, self.labels, known)
+            columns = names if y.ndim == 2 else None
+            source = ArraySource(flux, weight, names, values, known=known, grid=grid)
+        outcome = fit_network(source, config, choices, base=base, earlier=record)
+        self.regressor_, self.history_, self.record_ = outcome.regressor, outcome.history, outcome.record
+        self.grid_, self.columns_, self.n_features_in_ = grid, columns, source.n_pixels
         return self
+
+    def _source(self, X, validation, known, grid, config):
+        """Batches of a survey or data set."""
+        if isinstance(X, Survey):
+            return SurveySource(X, self.labels, known, grid=grid)
+        if not isinstance(validation, SpectrumDataset | None):
+            raise TypeError(f"validation must be a SpectrumDataset, got {type(validation).__name__}")
+        return DatasetSource(X, validation, self.labels, known, config, grid=grid)
+
+    def _values(self, cls, **more):
+        """A configuration from the parameters of its fields' names, and `more`."""
+        return cls(**{f.name: getattr(self, f.name) for f in fields(cls) if f.name not in more}, **more)
 
     # -- predicting --------------------------------------------------------------------------------
 
-    def predict(
-        self,
-        X,
-        return_std=False,
-        *,
-        ivar=None,
-        medium=None,
-        resolution=None,
-        on_error="raise",
-        lower_resolution="raise",
-    ):
-        """Surface gravity.
+    @property
+    def label_names(self):
+        """Labels of the network, a tuple of str."""
+        return tuple(self._ready()[0].label_names)
 
-        Parameters
-        ----------
-        X : specutils.Spectrum, list, SpectrumCollection, or array-like of shape (n, n_pixels)
-            Spectra of any axis and unit (see `~specvit.spectra.adapt`), or fluxes on the grid.
-        return_std : bool
-            Also return the standard error.
-        ivar : array-like, shape (n, n_pixels), optional
-            Inverse variance, for arrays.
-        medium : {"air", "vacuum"}, optional
-            Medium of the wavelengths, where the spectrum does not say; vacuum if nobody does.
-        resolution : float or array-like, optional
-            Resolving power λ/FWHM of the spectra, where they do not say.
-        on_error : {"raise", "nan"}
-            What an unusable spectrum gives.
-        lower_resolution : {"raise", "flag"}
-            What to do with spectra of lower resolution than the network's grid.
+    def _own_grid(self):
+        return self._ready()[1]
 
-        Returns
-        -------
-        logg : `~astropy.units.Dex` or ndarray
-            For spectra, of their shape (a scalar for one), in dex(cm/s²); for arrays plain floats,
-            shape (n,) (or () for one spectrum), with a last axis of labels where the `y` of `fit` had one.
-        sigma : Quantity or ndarray
-            Standard error in dex, if `return_std`.
+    def _label_range(self):
+        return self._ready()[2].get("label_range", {})
 
-        Raises
-        ------
-        SpectrumError
-            If a spectrum cannot be used: which one, and which rule.
-        NotFittedError
-            If there are neither weights nor a fit.
-        """
-        if self._generic():
-            check_is_fitted(self)
-            if not (ivar is None and medium is None and resolution is None):
-                raise ValueError("ivar, medium and resolution are for spectra, not for plain features")
-            X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-            mean, sigma = predict_arrays(self._ready()[0], X, np.isfinite(X).astype(np.float64))
-            return self._select(mean, sigma, return_std, (len(X),))
-        predictions = self._predict(X, ivar, medium, resolution, on_error, lower_resolution)
-        if _is_array(X):
-            return self._select(predictions.mean, predictions.sigma, return_std, predictions.batch.shape)
-        logg, sigma = predictions.quantity("logg")
-        return (logg, sigma) if return_std else logg
-
-    def predict_table(
-        self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"
-    ):
-        """All labels with their errors, and what is to be known of each spectrum.
-
-        Parameters
-        ----------
-        X, ivar, medium, resolution, lower_resolution
-            As for `predict`.
-        on_error : {"nan", "raise"}
-            By default an unusable spectrum gives a row of NaN with its flag and the reason.
-
-        Returns
-        -------
-        `~astropy.table.QTable`
-            Each label with ``<label>_err``; ``snr``, the median signal-to-noise ratio per pixel;
-            ``coverage``, the share of the grid's pixels with information; ``chi2``, the reduced χ² of the
-            spectrum against the synthetic one of its labels (`~specvit.predictors.misfit.misfit`);
-            ``flags``, a sum of `~specvit.spectra.Flag`; ``error``, why a spectrum was not used.
-        """
-        if self._generic():
-            raise ValueError("predict_table needs spectra: this estimator was fitted on plain features")
-        return self._predict(X, ivar, medium, resolution, on_error, lower_resolution).table()
-
-    def score(self, X, y, sample_weight=None, **kwargs):
-        """Coefficient of determination R² of `predict`; keywords are passed on to it."""
-        prediction = self.predict(X, **kwargs)
-        return r2_score(
-            getattr(y, "value", y), getattr(prediction, "value", prediction), sample_weight=sample_weight
-        )
-
-    def _predict(self, X, ivar, medium, resolution, on_error, lower_resolution):
-        regressor, grid, record = self._ready()
-        batch = adapt(
-            X,
-            ivar=ivar,
-            grid=grid,
-            medium=medium,
-            resolution=resolution,
-            on_error=on_error,
-            lower_resolution=lower_resolution,
-        )
-        return Predictions.make(regressor, batch, record.get("label_range", {}))
-
-    def _select(self, mean, sigma, return_std, shape):
-        """The columns that `predict` gives for arrays, in the shape of what was given."""
-        if not getattr(self, "_many_outputs", False):
-            names = self._ready()[0].label_names
-            column = names.index("logg") if "logg" in names else 0
-            mean, sigma = mean[:, column], sigma[:, column]
-        mean, sigma = (x.reshape(shape + x.shape[1:]) for x in (mean, sigma))
-        return (mean, sigma) if return_std else mean
-
-    def _generic(self):
-        return takes_features(self) if not hasattr(self, "regressor_") else self.grid_ is None
+    def _infer(self, flux, ivar):
+        return predict_arrays(to_device(self._ready()[0], self.device), flux, ivar)
 
     def _ready(self):
-        """Network on its device, grid and record: the fitted ones, or those of the weights."""
+        """Network, grid and record: the fitted ones, or those of the weights."""
         if hasattr(self, "regressor_"):
-            return to_device(self.regressor_, self.device), self.grid_, self.record_
+            return self.regressor_, self.grid_, self.record_
         if self.weights is None:
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate "
@@ -305,38 +310,40 @@ class LoggEstimator(RegressorMixin, BaseEstimator):
             )
         if getattr(self, "_loaded", (None,))[0] != self.weights:  # once, and again if `weights` is set anew
             self._loaded = (self.weights, *load_weights(self.weights))
-        _, regressor, grid, record = self._loaded
-        return to_device(regressor, self.device), grid, record
-
-    # -- keeping -----------------------------------------------------------------------------------
+        self._values(NetworkChoices).check_against(*self._loaded[:3], self.grid)
+        return self._loaded[1:]
 
     def save(self, path):
-        """Write the network to a safetensors file that `load`, or `weights`, takes."""
+        """Write the network to a safetensors file that `load`, or `weights`, takes.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write.
+        """
         regressor, grid, record = self._ready()
         save_weights(path, regressor, grid=grid, record=record)
 
     @classmethod
     def load(cls, path, **params):
-        """Estimator with the network of a file from `save`; `params` as for the constructor."""
-        regressor, grid, record = load_weights(path)
+        """Estimator with the network of a file from `save`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        **params : object
+            As for the constructor.
+
+        Returns
+        -------
+        LoggEstimator
+            Fitted, its `weights` the file.
+        """
         estimator = cls(weights=str(path), **params)
-        estimator.regressor_, estimator.grid_, estimator.record_ = regressor, grid, record
-        estimator.history_, estimator.n_features_in_ = {}, regressor.config.n_pixels
+        estimator.regressor_, estimator.grid_, estimator.record_ = estimator._ready()
+        estimator.history_, estimator.n_features_in_ = {}, estimator.regressor_.config.n_pixels
         return estimator
 
     def __sklearn_is_fitted__(self):
         return self.weights is not None or hasattr(self, "regressor_")
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = True
-        return tags
-
-
-def _is_array(X):
-    """Whether `X` holds numbers and not spectra."""
-    if isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim):
-        X = X[0] if len(X) else X
-    return not hasattr(X, "spectral_axis")

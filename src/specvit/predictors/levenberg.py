@@ -120,7 +120,7 @@ def starts(model, library, flux, root_weight, n_starts):
     x, spectra = library
     weight = root_weight.square().float()
     cross, norm = (flux.float() * weight) @ spectra.T, weight @ spectra.square().T  # (b, n)
-    offset = model.domain.labels(x[:, : len(model.prior_mean)]) - model.prior_mean
+    offset = model.cube.labels(x[:, : len(model.prior_mean)]) - model.prior_mean
     loss = -cross * cross.clamp_min(0) / norm.clamp_min(torch.finfo(norm.dtype).tiny)
     loss = loss + (offset.square() * model.prior_weight).sum(1).float()
     chosen = []

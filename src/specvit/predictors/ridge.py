@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from specvit.predictors.features import FeatureRegressor, TrainingSpectra
+from specvit.predictors.featureregressor import FeatureRegressor
 
 __all__ = ["RidgeEstimator"]
 
@@ -29,11 +29,14 @@ class RidgeEstimator(FeatureRegressor):
     ----------
     alpha : "auto" or float
         The penalty α, for the sum over spectra as in `sklearn.linear_model.Ridge`.
-    labels : tuple of str, optional
-        Labels of a survey or data set to learn, by default all; or the names of the columns of `y`.
+    grid : PixelGrid, optional
+        Pixels of the spectra; by default those of the survey or data set, or PFS MR.
+    labels : str or sequence of str, optional
+        Labels of a survey or data set to learn, or the names of the columns of `y`, in any spelling; and what
+        `predict` gives. By default all are learned, and `predict` gives log g.
     encoding : {"median", "weighted", "none"}
-        What is seen of a spectrum, see `~specvit.network.encode`: by default flux over its median, and the
-        median where a pixel is masked.
+        What is seen of a spectrum, see `specvit.network.encode`: by default flux over its median, and the
+        median where a pixel is masked. ``"none"`` takes any features, in arrays.
     validation_fraction : float
         Share of the spectra, at most 10,000, that the penalty and σ come from.
     device : str or torch.device
@@ -43,14 +46,40 @@ class RidgeEstimator(FeatureRegressor):
 
     Attributes
     ----------
-    label_names : tuple of str
+    label_names_ : tuple of str
+        Labels that were learned, those of `predict_table`; also `label_names`.
+    output_names : tuple of str
+        Labels that `predict` gives.
     alpha_ : ndarray, shape (n_labels,)
+        Penalties.
     coef_ : ndarray, shape (n_labels, n_features)
+        Coefficients of the features.
     intercept_ : ndarray, shape (n_labels,)
+        What is predicted at zero features.
     validation_r2_ : ndarray, shape (n_labels,)
         On the held-out spectra, from coefficients that have not seen them.
     n_spectra_ : int
         Spectra used; those without a positive median flux are left out.
+    grid_ : PixelGrid or None
+        Pixels of the spectra; None for plain features.
+    label_range_ : dict of str to (float, float)
+        Lowest and highest value of each label that was learned, beyond which it is flagged.
+    columns_ : tuple of str or None
+        Names of the columns of a two-dimensional `y`; None otherwise.
+    n_features_in_ : int
+        Pixels of the spectra.
+    feature_names_in_ : ndarray of str
+        Names of the columns, of plain features in a data frame with names only.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        By `fit`, if α is too small for the coefficients to be determined.
+
+    See Also
+    --------
+    LightGBMEstimator : Trees see how pixels act together.
+    specvit.LoggEstimator : The network; takes and gives the same.
 
     Notes
     -----
@@ -69,6 +98,7 @@ class RidgeEstimator(FeatureRegressor):
         self,
         alpha="auto",
         *,
+        grid=None,
         labels=None,
         encoding="median",
         validation_fraction=0.1,
@@ -76,49 +106,24 @@ class RidgeEstimator(FeatureRegressor):
         random_state=0,
     ):
         self.alpha = alpha
+        self.grid = grid
         self.labels = labels
         self.encoding = encoding
         self.validation_fraction = validation_fraction
         self.device = device
         self.random_state = random_state
 
-    def fit(self, X, y=None, *, ivar=None):
-        """Learn labels from spectra.
-
-        Parameters
-        ----------
-        X : array-like (n, n_pixels), SpectrumBatch, specutils spectra, Survey or SpectrumDataset
-            A survey must have `n`.
-        y : array-like, shape (n,) or (n, n_labels)
-            None for a survey or a data set.
-        ivar : array-like, shape (n, n_pixels), optional
-            Inverse variance of an array; 0 masks.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If shapes do not match, a label is not finite or not known, `alpha` is negative, or no spectrum
-            can be used.
-        numpy.linalg.LinAlgError
-            If α is too small for the coefficients to be determined.
-        """
+    def _learn(self, batches):
         if self.alpha != "auto" and not (np.isfinite(self.alpha) and self.alpha >= 0):
             raise ValueError(f"alpha must be 'auto' or a finite number not below 0, got {self.alpha!r}")
-        spectra = TrainingSpectra(
-            X, y, ivar, self.labels, self.encoding, self.validation_fraction, self.random_state, self.device
-        )
         sums, held_out = _Sums(), []
-        for x, labels, snr, chosen in spectra:
+        for x, labels, snr, chosen in batches:
             sums.add(x[~chosen], labels[~chosen])
             held_out.append((x[chosen], labels[chosen], snr[chosen]))
         x, labels, snr = (torch.cat(column) for column in zip(*held_out, strict=True))
         if sums.n < 2 or len(x) < 2:
             raise ValueError(
-                f"X must hold spectra of positive median flux, got {sums.n + len(x)} of {spectra.n}"
+                f"X must hold spectra of positive median flux, got {sums.n + len(x)} of {batches.n}"
             )
         if self.alpha == "auto":
             alpha, prediction = _path(sums, x, labels)
@@ -126,12 +131,14 @@ class RidgeEstimator(FeatureRegressor):
             alpha = np.full(labels.shape[1], float(self.alpha))
             coef, intercept = sums.solve(alpha)
             prediction = x.double() @ coef.T + intercept
-        residual = (prediction - labels).cpu().numpy()
         sums.add(x, labels)
         coef, intercept = sums.solve(alpha)
         self.coef_, self.intercept_, self.alpha_ = coef.cpu().numpy(), intercept.cpu().numpy(), alpha
-        self._learned(spectra, residual, labels.cpu().numpy(), snr.double().cpu().numpy(), sums.n)
-        return self
+        return *(a.double().cpu().numpy() for a in (prediction, labels, snr)), sums.n
+
+    @property
+    def _device(self):
+        return self.device
 
     def _labels(self, x):
         return x.double().numpy() @ self.coef_.T + self.intercept_

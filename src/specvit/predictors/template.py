@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, RegressorMixin
 
-from specvit.dataset import SpectrumDataset
 from specvit.labels import LABELS
-from specvit.predictors.features import holds_spectra
-from specvit.predictors.prediction import label_unit
+from specvit.predictors.base import Predictor
 from specvit.predictors.templatefits import TemplateResult, fit_spectra
-from specvit.predictors.templatemodel import Domain, TemplateModel
-from specvit.spectra import SpectrumBatch, adapt
+from specvit.predictors.templatemodel import LabelCube, TemplateModel
+from specvit.predictors.trainingdata import is_source
+from specvit.spectra import Flag, adapt
+from specvit.spectra.arrays import check_array_shape
+from specvit.spectra.kinds import Kind, kind_of
 from specvit.stars import Emulator
 from specvit.survey import Survey
 
 __all__ = ["TemplateFit", "TemplateResult"]
 
 
-class TemplateFit(RegressorMixin, BaseEstimator):
+class TemplateFit(Predictor):
     r"""Labels of least χ² against emulated spectra, by batched Levenberg–Marquardt.
 
     Each spectrum is compared with a library of templates; from the best of them, and others far from
@@ -29,9 +28,7 @@ class TemplateFit(RegressorMixin, BaseEstimator):
 
     .. math:: \min_{\ell, a, v} \sum_i \frac{[f_i - (\sum_j a_j T_j) m_i(\ell, v)]^2}{σ_i^2}
 
-    with σ the reported errors. It needs no training and gives each star its own error; without a prior
-    its labels are nearly unbiased for bright stars, and scatter more than those of any estimator that
-    knows the prior for faint ones.
+    with σ the reported errors.
 
     Parameters
     ----------
@@ -47,8 +44,8 @@ class TemplateFit(RegressorMixin, BaseEstimator):
         Order of the Chebyshev polynomial that multiplies the model; 0 is the amplitude.
     max_velocity : float, optional
         Fit a radial velocity of at most so many km/s; by default spectra are at rest.
-    labels : tuple of str, optional
-        What `predict` returns of the five labels, all of which are fitted; by default all.
+    labels : str or sequence of str, optional
+        What `predict` gives of the five labels, all of which are fitted, in any spelling; by default log g.
     n_templates : int
         Size of the library.
     n_starts : int
@@ -60,14 +57,35 @@ class TemplateFit(RegressorMixin, BaseEstimator):
     batch_size : int
         Spectra fitted at once.
     device : str or torch.device
+        Where fits are made.
     random_state : int
         Seed of the library's labels, a scrambled Sobol sequence.
 
     Attributes
     ----------
     label_names : tuple of str
+        The five labels, all of which are fitted.
+    output_names : tuple of str
+        Labels that `predict` gives.
     model_ : object
-        The emulator's spectra and derivatives within the support of the prior; set by `fit`.
+        The emulator's spectra and derivatives within the support of the prior; set by `fit`, like what
+        follows. Without a fit `predict` makes it for the emulator that ships.
+    library_ : tuple of tensor
+        Points of the unit cube and the spectra there, from which fits begin.
+    n_features_in_ : int
+        Pixels of the spectra.
+
+    See Also
+    --------
+    specvit.LoggEstimator : The network; takes and gives the same.
+    specvit.limits.survey_fisher : The errors that no unbiased estimator can beat.
+
+    Notes
+    -----
+    Advantages: no training; each star its own error, with covariances; nearly unbiased for bright stars; χ²
+    tells whether the model fits. Disadvantages: a hundred times slower than a network; only as good as the
+    emulator and the errors given; without a prior the labels of faint stars scatter more than those of any
+    estimator that knows the prior.
 
     Examples
     --------
@@ -114,23 +132,29 @@ class TemplateFit(RegressorMixin, BaseEstimator):
 
     @property
     def label_names(self):
-        """Labels that `predict` returns."""
-        names = LABELS if self.labels is None else self.labels
-        names = (names,) if isinstance(names, str) else tuple(names)
-        if not names or set(names) - set(LABELS):
-            raise ValueError(f"labels must be among {LABELS}, got {self.labels!r}")
-        return names
+        """The five labels, a tuple of str."""
+        return LABELS
 
-    def fit(self, X=None, y=None, *, ivar=None):
+    def fit(
+        self,
+        X=None,
+        y=None,
+        *,
+        ivar=None,
+        medium=None,
+        resolution=None,
+        on_error="raise",
+        lower_resolution="raise",
+    ):
         """Check the parameters and make the library of templates; nothing is learned.
 
         Parameters
         ----------
-        X : Survey, SpectrumDataset, spectra or array-like of shape (n, n_pixels), optional
+        X : Survey, SpectrumDataset, spectra, SpectrumBatch or array-like of shape (n, n_pixels), optional
             Emulator and prior are those of a survey, where the constructor names none. Of anything else only
             the pixels are checked.
-        y, ivar
-            Not used.
+        y, ivar, medium, resolution, on_error, lower_resolution
+            Not used: they are there so that all predictors can be fitted alike.
 
         Returns
         -------
@@ -145,73 +169,53 @@ class TemplateFit(RegressorMixin, BaseEstimator):
         self.n_features_in_ = len(self.model_.emulator.grid)
         return self
 
-    def solve(self, X, *, ivar=None):
-        """Fit spectra; parameters as for `predict`. Returns a `~specvit.predictors.TemplateResult`."""
-        model, library = self._ready()
-        return self._solve(model, library, self._adapt(model, X, ivar))
-
-    def predict(self, X, return_std=False, *, ivar=None):
-        """Labels of spectra.
+    def solve(
+        self,
+        X,
+        *,
+        ivar=None,
+        medium=None,
+        resolution=None,
+        on_error="nan",
+        lower_resolution="raise",
+    ):
+        """Fit spectra, and tell everything of the fits.
 
         Parameters
         ----------
-        X : array-like (n, n_pixels), SpectrumBatch or specutils spectra
-            Arrays on the emulator's grid.
-        return_std : bool
-            Also return the standard errors.
-        ivar : array-like, shape (n, n_pixels), optional
-            Inverse variance of an array, 0 where masked; estimated from the scatter if not given.
+        X, ivar, medium, resolution, lower_resolution
+            As for `predict`.
+        on_error : {"nan", "raise"}
+            What a spectrum that cannot be used gives.
 
         Returns
         -------
-        mean : ndarray, shape (n,) or (n, n_labels)
-            One-dimensional for one label. NaN where a spectrum could not be used or its fit did not
-            converge; `solve` tells which.
-        sigma : ndarray
-            If `return_std`. Of a label at the end of its range it means little: see
-            `~specvit.predictors.TemplateResult`.
+        TemplateResult
+            Labels, covariances, χ², continuum and velocity of each spectrum, converged or not.
         """
-        result = self.solve(X, ivar=ivar)
-        columns = [LABELS.index(name) for name in self.label_names]
-        mean, sigma = (
-            np.where(result.converged[:, None], values, np.nan)[:, columns]
-            for values in (result.labels, result.sigma)
-        )
-        if len(columns) == 1:
-            mean, sigma = mean[:, 0], sigma[:, 0]
-        return (mean, sigma) if return_std else mean
+        options = {"medium": medium, "resolution": resolution}
+        options |= {"on_error": on_error, "lower_resolution": lower_resolution}
+        return self._predict_batch(adapt(X, ivar=ivar, grid=self._own_grid(), **options))[2]
 
-    def predict_table(self, X, *, ivar=None):
+    def predict_table(
+        self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"
+    ):
         """All labels with their errors, and how the fits went.
+
+        Parameters
+        ----------
+        X, ivar, medium, resolution, on_error, lower_resolution
+            As for `predict`.
 
         Returns
         -------
         `~astropy.table.QTable`
-            Each label with ``<label>_err``, NaN where not converged; ``chi2``, ``dof``, ``n_iter``,
-            ``converged``; ``at_bound``, the labels at the end of their range, joined by commas; ``velocity``
-            and ``velocity_err`` if fitted; ``snr``; ``flags``, a sum of `~specvit.spectra.Flag`; ``error``,
-            why a spectrum was not used.
+            As of all predictors, and: ``velocity`` and ``velocity_err`` if fitted; ``chi2``, the reduced χ²
+            of the fit, with ``dof``; ``n_iter``; ``converged``; ``at_bound``, the labels at the end of their
+            range, joined by commas.
         """
-        from astropy import units as u
-        from astropy.table import QTable
-
-        model, library = self._ready()
-        batch = self._adapt(model, X, ivar)
-        result = self._solve(model, library, batch)
-        table = QTable()
-        for k, name in enumerate(LABELS):
-            unit, error_unit = label_unit(name)
-            table[name] = np.where(result.converged, result.labels[:, k], np.nan) * unit
-            table[f"{name}_err"] = np.where(result.converged, result.sigma[:, k], np.nan) * error_unit
-        if self.max_velocity is not None:
-            table["velocity"] = np.where(result.converged, result.velocity, np.nan) * u.km / u.s
-            table["velocity_err"] = np.where(result.converged, result.velocity_sigma, np.nan) * u.km / u.s
-        for name in ("chi2", "dof", "n_iter", "converged"):
-            table[name] = getattr(result, name)
-        table["at_bound"] = [", ".join(np.array(LABELS)[row]) for row in result.at_bound]
-        table["snr"], table["flags"] = batch.snr, batch.flags
-        table["error"] = [reason or "" for reason in batch.errors]
-        return table
+        options = {"on_error": on_error, "lower_resolution": lower_resolution}
+        return super().predict_table(X, ivar=ivar, medium=medium, resolution=resolution, **options)
 
     def __sklearn_is_fitted__(self):
         return True
@@ -219,8 +223,43 @@ class TemplateFit(RegressorMixin, BaseEstimator):
     # -- the work ----------------------------------------------------------------------------------
 
     def _ready(self):
-        """Model and library: those of `fit`, or made now."""
-        return (self.model_, self.library_) if hasattr(self, "model_") else self._prepare(None)
+        """Model and library: those of `fit`, or made once for the emulator that ships."""
+        if hasattr(self, "model_"):
+            return self.model_, self.library_
+        parameters = list(self.get_params(deep=False).values())
+        before, made = getattr(self, "_made", ((), None))
+        if made is None or any(a is not b for a, b in zip(before, parameters, strict=True)):
+            made = self._prepare(None)
+            self._made = parameters, made
+        return made
+
+    def _own_grid(self):
+        return self._ready()[0].emulator.grid
+
+    def _predict_batch(self, batch):
+        model, library = self._ready()
+        options = {name: getattr(self, name) for name in ("n_starts", "tol", "max_iter", "batch_size")}
+        result = fit_spectra(model, library, batch, **options)
+        batch.flags[result.at_bound.any(1)] |= int(Flag.OUT_OF_DOMAIN)
+        for row in np.flatnonzero(batch.usable & ~result.converged):
+            reason = f"no fit of positive amplitude has converged in {self.max_iter} steps"
+            batch.errors[row] = reason  # its S/N and coverage stay known
+            batch.flags[row] |= int(Flag.UNUSABLE)
+        converged = result.converged[:, None]
+        mean, sigma = (np.where(converged, values, np.nan) for values in (result.labels, result.sigma))
+        return mean, sigma, result
+
+    def _more_columns(self, predictions):
+        result, more = predictions.details, {}
+        if self.max_velocity is not None:
+            from astropy import units as u
+
+            more["velocity"] = np.where(result.converged, result.velocity, np.nan) * u.km / u.s
+            more["velocity_err"] = np.where(result.converged, result.velocity_sigma, np.nan) * u.km / u.s
+        more["chi2"] = result.chi2 / result.dof
+        more |= {name: getattr(result, name) for name in ("dof", "n_iter", "converged")}
+        at_bound = [", ".join(np.array(LABELS)[row]) for row in result.at_bound]
+        return more | {"at_bound": at_bound}
 
     def _prepare(self, X):
         for name in ("n_templates", "n_starts", "max_iter", "batch_size"):
@@ -232,44 +271,21 @@ class TemplateFit(RegressorMixin, BaseEstimator):
             raise ValueError(f"continuum must not be negative, got {self.continuum!r}")
         if self.max_velocity is not None and not 0 < self.max_velocity <= 100:
             raise ValueError(f"max_velocity must be above 0 and at most 100 km/s, got {self.max_velocity!r}")
-        _ = self.label_names
+        _ = self.output_names
         prior, emulator = self.prior, self.emulator
         if isinstance(X, Survey):
             prior = X.prior if prior is None else prior
             emulator = X.emulator if emulator is None else emulator
         emulator = Emulator.load() if emulator is None else emulator
-        if isinstance(X, Survey | SpectrumDataset | SpectrumBatch):
+        if is_source(X) or kind_of(X) is Kind.BATCH:
             if X.grid not in (None, emulator.grid):
                 raise ValueError(f"X must be on the grid of the emulator, {emulator.grid!r}, got {X.grid!r}")
-        elif X is not None and not holds_spectra(X) and np.shape(X)[-1:] != (len(emulator.grid),):
-            raise ValueError(f"X must have shape (n, {len(emulator.grid)}), got {np.shape(X)}")
-        domain = Domain(emulator.label_range.double().cpu().numpy(), prior)
+        elif X is not None and kind_of(X) is Kind.ARRAY:
+            check_array_shape(np.shape(X), emulator.grid)
+        cube = LabelCube(emulator.label_range.double().cpu().numpy(), prior)
         gaussian = _gaussian(self.gaussian, prior)
-        model = TemplateModel(emulator, domain, self.continuum, self.max_velocity, gaussian, self.device)
+        model = TemplateModel(emulator, cube, self.continuum, self.max_velocity, gaussian, self.device)
         return model, model.library(self.n_templates, self.random_state)
-
-    def _solve(self, model, library, batch):
-        return fit_spectra(
-            model,
-            library,
-            batch,
-            n_starts=self.n_starts,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            batch_size=self.batch_size,
-        )
-
-    @staticmethod
-    def _adapt(model, X, ivar):
-        grid = model.emulator.grid
-        if isinstance(X, SpectrumBatch):
-            if ivar is not None:
-                raise ValueError("ivar is for arrays: a SpectrumBatch has its own")
-            if X.grid != grid:
-                raise ValueError(f"X must be on the grid of the emulator, {grid!r}, got {X.grid!r}")
-            return X
-        X, ivar = (v.detach().cpu().numpy() if isinstance(v, torch.Tensor) else v for v in (X, ivar))
-        return adapt(X, ivar=ivar, grid=grid, on_error="nan")
 
 
 def _gaussian(gaussian, prior):

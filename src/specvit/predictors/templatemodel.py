@@ -1,4 +1,4 @@
-"""Emulated spectra as a least-squares model of observed ones: values, derivatives, and where labels may be.
+"""Emulated spectra as a least-squares model of observed ones, and where labels may be.
 
 Shapes: b stars, 5 labels, q nonlinear parameters (labels, velocity), c linear ones (the continuum),
 p = q + c.
@@ -6,24 +6,21 @@ p = q + c.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.stats import qmc
 
-from specvit.limits import jacobian
-from specvit.stars.lsfbank import LsfBank
+from specvit.stars.starlight import Starlight
 
-__all__ = ["Domain", "State", "TemplateModel", "solve_scaled"]
+__all__ = ["LabelCube", "State", "TemplateModel", "solve_scaled"]
 
 _D = 5
 _STEP = 1e-5  # of central differences in the unit cube
-_VELOCITY_STEP = 1e-3  # km/s, of central differences in a polynomial of degree 8 over tens of km/s
 
 
-class Domain:
+class LabelCube:
     """Labels as functions of the unit cube: the support of a prior, or the range of an emulator.
 
     In these coordinates the support is a cube, whatever bounds depend on other labels.
@@ -105,13 +102,14 @@ class TemplateModel:
 
     .. math:: m(\ell, v, a) = n(\ell, v)\, e^{q(\ell)} \sum_j a_j T_j
 
-    with T_j Chebyshev polynomials over the pixels. Derivatives are analytic: those of the emulator's
-    coefficients by automatic differentiation, the rest by the chain rule.
+    with T_j Chebyshev polynomials over the pixels. Flux and derivatives are those of
+    `~specvit.stars.starlight.Starlight`.
 
     Parameters
     ----------
     emulator : Emulator
-    domain : Domain
+    cube : LabelCube
+        Where labels may be.
     continuum : int
         Order of the polynomial.
     max_velocity : float or None
@@ -121,90 +119,44 @@ class TemplateModel:
     device : str or torch.device
     """
 
-    def __init__(self, emulator, domain, continuum=0, max_velocity=None, gaussian=None, device="cpu"):
-        self.domain, self.device = domain, torch.device(device)
-        bank = None
-        if max_velocity is not None:
-            nodes = 9 + int(np.ceil(max(0.0, max_velocity - 20) / 5))  # 9 are exact to 1e-5 for 20 km/s
-            bank = LsfBank(emulator, max_velocity, (1.0, 1.0), (nodes, 1))
-        self.bank = None if bank is None else bank.double().to(self.device)
-        self.max_velocity = max_velocity
-        self.emulator = copy.deepcopy(emulator).double().to(self.device)
+    def __init__(self, emulator, cube, continuum=0, max_velocity=None, gaussian=None, device="cpu"):
+        self.cube, self.device, self.max_velocity = cube, torch.device(device), max_velocity
+        # The flux's level keeps the polynomial's coefficients of order one for a flux of order one.
+        centre = cube.labels(torch.full((1, _D), 0.5, dtype=torch.float64))[0]
+        self.starlight = Starlight(emulator, max_velocity=max_velocity, centre=centre, device=self.device)
+        self.emulator = self.starlight.emulator
         n_pixels = len(emulator.grid)
         polynomials = np.polynomial.chebyshev.chebvander(np.linspace(-1, 1, n_pixels), continuum).T
         self.polynomials = torch.as_tensor(np.ascontiguousarray(polynomials), device=self.device)
         mean, sigma = (np.zeros(_D), np.full(_D, np.inf)) if gaussian is None else gaussian
         self.prior_mean = torch.as_tensor(mean, device=self.device)
         self.prior_weight = torch.as_tensor(1 / np.square(sigma), device=self.device)
-        with torch.no_grad():
-            # A level that keeps the polynomial's coefficients of order one for a flux of order one.
-            centre = domain.labels(torch.full((1, _D), 0.5, dtype=torch.float64, device=self.device))
-            self.level = self.emulator.log_continuum(self.emulator.coefficients(centre)[1]).mean()
+
+    @property
+    def level(self):
+        """ln of the unit of the model's flux in erg/s/cm²/Å at the stellar surface."""
+        return self.starlight.level
 
     @property
     def n_nonlinear(self):
         """Number q of labels and velocity."""
-        return _D + (self.bank is not None)
+        return _D + (self.max_velocity is not None)
 
     def velocity(self, x):
-        """Radial velocity in km/s, (b,), of points in unit coordinates; zeros for a model at rest."""
-        if self.bank is None:
-            return x.new_zeros(len(x))
+        """Radial velocity in km/s, (b,), of points in unit coordinates; None for a model at rest."""
+        if self.max_velocity is None:
+            return None
         return self.max_velocity * (2 * x[:, _D] - 1)
 
     def library(self, n, seed):
         """`n` points spread evenly over the unit cube, (n, q), and their spectra, float32 (n, n_pixels)."""
         sobol = qmc.Sobol(self.n_nonlinear, seed=seed).random_base2(int(np.ceil(np.log2(n))))[:n]
         x = torch.as_tensor(sobol, device=self.device)
-        spectra = []
-        with torch.no_grad():
-            for part in x.split(256):
-                c, d = self.emulator.coefficients(self.domain.labels(part[:, :_D]))
-                lines = self._lines(c, None if self.bank is None else self.velocity(part))
-                spectra.append((lines * torch.exp(self.emulator.log_continuum(d) - self.level)).float())
+        spectra = [
+            self.starlight.flux(self.cube.labels(part[:, :_D]), self.velocity(part)).float()
+            for part in x.split(256)
+        ]
         return x, torch.cat(spectra)
-
-    def spectra(self, labels, velocity=None):
-        """Spectra at their continuum, and derivatives with respect to labels and velocity.
-
-        Parameters
-        ----------
-        labels : tensor, shape (n, 5)
-        velocity : tensor, shape (n,), optional
-            In km/s; needed if the model has one.
-
-        Returns
-        -------
-        flux : tensor, shape (n, n_pixels)
-            Without the polynomial, over e^`level`.
-        derivative : tensor, shape (n, q, n_pixels)
-        """
-        m = self.emulator.n_components
-        both, slope = jacobian(lambda x: torch.cat(self.emulator.coefficients(x), 1), labels)
-        slope = slope.mT  # (n, 5, coefficients)
-        c, d = both[:, :m], both[:, m:]
-        with torch.no_grad():
-            # Lines and ln(continuum) are linear in their coefficients but for a constant, which comes off.
-            rows = torch.cat([c[:, None], slope[:, :, :m]], 1).flatten(0, 1)
-            repeated = None if velocity is None else velocity.repeat_interleave(1 + _D)
-            lines = self._lines(rows, repeated).unflatten(0, (-1, 1 + _D))
-            constant = self._lines(torch.zeros_like(c[:1] if velocity is None else c), velocity)
-            lines, change = lines[:, 0], lines[:, 1:] - constant[:, None]
-            curve = self.emulator.log_continuum(d)
-            bend = self.emulator.log_continuum(slope[:, :, m:].flatten(0, 1)).unflatten(0, (-1, _D))
-            bend = bend - self.emulator.log_continuum(torch.zeros_like(d[:1]))
-            continuum = torch.exp(curve - self.level)
-            derivative = (change + lines[:, None] * bend) * continuum[:, None]
-            if velocity is not None:
-                high, low = (self._lines(c, velocity + s * _VELOCITY_STEP) for s in (1, -1))
-                shift = (high - low) / (2 * _VELOCITY_STEP) * continuum
-                derivative = torch.cat([derivative, shift[:, None]], 1)
-            return lines * continuum, derivative
-
-    def _lines(self, c, velocity):
-        if velocity is None:
-            return self.emulator.lines(c)
-        return self.bank.normalised(c, velocity, torch.ones_like(velocity))
 
     def evaluate(self, x, flux, root_weight):
         """`State` at the points x (b, q): the continuum is fitted, everything else follows.
@@ -216,9 +168,8 @@ class TemplateModel:
             Observed flux and 1/σ.
         """
         u = x[:, :_D]
-        labels, slope = self.domain.labels(u), self.domain.slope(u)
-        velocity = None if self.bank is None else self.velocity(x)
-        model, derivative = self.spectra(labels, velocity)
+        labels, slope = self.cube.labels(u), self.cube.slope(u)
+        model, derivative = self.starlight.derivatives(labels, self.velocity(x))
         columns = (model * root_weight)[:, None] * self.polynomials  # (b, c, n_pixels)
         target = flux * root_weight
         gram = columns @ columns.mT

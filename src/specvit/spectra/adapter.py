@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import copy
+from dataclasses import replace
 
 import numpy as np
 
 from specvit.grid import PFS_MR, PixelGrid
 from specvit.spectra.arrays import batch_from_array
 from specvit.spectra.batch import SpectrumBatch, SpectrumError
+from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.observed import Parts, parts_of
 from specvit.spectra.resampling import resample_all
 from specvit.spectra.rules import judge
@@ -33,11 +35,12 @@ def adapt(
 
     Parameters
     ----------
-    spectra : specutils.Spectrum, specutils.SpectrumCollection, list, tuple or array-like
+    spectra : specutils.Spectrum, specutils.SpectrumCollection, list, tuple, SpectrumBatch or array-like
         One `~specutils.Spectrum` of any number of dimensions (``Spectrum1D`` is one), a
         `~specutils.SpectrumCollection`, a list or tuple of one-dimensional `~specutils.Spectrum`
         (`~specutils.SpectrumList` is one), axes and units free to differ; or fluxes already on
-        the grid, F_λ at rest, shape (npix,) or (n, npix). Never written to.
+        the grid, F_λ at rest, shape (npix,) or (n, npix), of NumPy, of torch or in lists; or a
+        `SpectrumBatch` on that grid, which is judged anew. Never written to.
     ivar : array-like of float, optional
         Inverse variance of the fluxes, of their shape; for arrays only.
     grid : PixelGrid
@@ -86,6 +89,11 @@ def adapt(
     Without uncertainties the noise is estimated from the scatter between pixels, and pixels of
     flux exactly 0 are taken for lost.
 
+    See Also
+    --------
+    specvit.spectra.SpectrumBatch : What is returned, and its flags.
+    specvit.grid.Resampler : The sparse matrix that rebins and smooths.
+
     Examples
     --------
     >>> import numpy as np
@@ -95,20 +103,28 @@ def adapt(
     ((2,), [10.0, 10.0], [1.0, 1.0])
     """
     _check_options(grid, medium, resolution, on_error, lower_resolution, min_coverage)
-    specutils = sys.modules.get("specutils")  # whoever holds a Spectrum has imported it
-    spectrum_type = getattr(specutils, "Spectrum", ())
-    collection_type = getattr(specutils, "SpectrumCollection", ())
-
-    if isinstance(spectra, spectrum_type):
+    kind = kind_of(spectra)
+    if kind is Kind.ARRAY:
+        batch, reasons = batch_from_array(spectra, ivar, grid, medium, resolution, covariance)
+        return judge(batch, reasons, on_error, min_coverage)
+    if ivar is not None:
+        raise ValueError(
+            f"ivar is for arrays; a {'SpectrumBatch' if kind is Kind.BATCH else 'Spectrum'} carries its own "
+            "uncertainty"
+        )
+    if kind is Kind.BATCH:
+        batch = _copied(spectra, grid, medium, resolution, covariance)
+        return judge(batch, batch.errors, on_error, min_coverage)
+    if kind is Kind.SPECTRUM:
         index = spectra.spectral_axis_index
         shape = tuple(np.delete(spectra.data.shape, index).tolist())
         sources = [(parts_of(spectra), int(np.prod(shape)))]
-    elif isinstance(spectra, collection_type):
+    elif kind is Kind.COLLECTION:
         shape = spectra.shape
         sources = [(parts, 1) for parts in _collection_parts(spectra)]
-    elif _is_sequence(spectra) and any(isinstance(one, spectrum_type) for one in spectra):
+    else:
         for i, one in enumerate(spectra):
-            if not isinstance(one, spectrum_type):
+            if kind_of(one) is not Kind.SPECTRUM:
                 raise TypeError(f"spectra[{i}] must be a Spectrum like others here, got {type(one).__name__}")
             if one.data.ndim != 1:
                 raise ValueError(
@@ -116,12 +132,6 @@ def adapt(
                 )
         shape = (len(spectra),)
         sources = [(parts_of(one), 1) for one in spectra]
-    else:
-        batch, reasons = batch_from_array(spectra, ivar, grid, medium, resolution, covariance)
-        return judge(batch, reasons, on_error, min_coverage)
-
-    if ivar is not None:
-        raise ValueError("ivar is for arrays; a Spectrum carries its own uncertainty")
     if not sum(n for _, n in sources):
         raise ValueError(f"spectra must not be empty, got shape {shape}")
     batch = SpectrumBatch.empty(shape, grid, covariance)
@@ -149,11 +159,19 @@ def _check_options(grid, medium, resolution, on_error, lower_resolution, min_cov
         raise ValueError(f"min_coverage must be a number from 0 to 1, got {min_coverage!r}")
 
 
-def _is_sequence(spectra):
-    """True for a list, a tuple, or an array of objects, as scikit-learn makes by indexing."""
-    return isinstance(spectra, list | tuple) or (
-        isinstance(spectra, np.ndarray) and spectra.dtype == object and spectra.ndim == 1
-    )
+def _copied(batch, grid, medium, resolution, covariance):
+    """A copy of a `SpectrumBatch` on the grid asked for: the caller's stays as it was."""
+    if batch.grid != grid:
+        raise ValueError(f"spectra must be on the grid {grid!r}, got a SpectrumBatch on {batch.grid!r}")
+    if medium not in (None, grid.medium) or resolution is not None:
+        raise ValueError(
+            "medium and resolution are for Spectrum: a SpectrumBatch has those of its grid, got "
+            f"{medium!r} and {resolution!r}"
+        )
+    if covariance and batch.covariance is None:
+        raise ValueError("covariance must be False for a SpectrumBatch that was made without it")
+    names = ("flux", "ivar", "coverage", "flags", "errors", "covariance")
+    return replace(batch, **{name: copy.copy(getattr(batch, name)) for name in names})
 
 
 def _collection_parts(collection):

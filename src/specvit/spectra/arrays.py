@@ -10,7 +10,7 @@ from specvit.spectra.rules import no_information
 from specvit.spectra.scatter import scatter_variance
 from specvit.spectra.units import flux_factor, real_array
 
-__all__ = ["batch_from_array"]
+__all__ = ["batch_from_array", "check_array_shape"]
 
 
 def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
@@ -31,11 +31,7 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
     mask = flux.mask if is_array and hasattr(flux, "mask") else None
     unit = flux.unit if is_array and hasattr(flux, "unit") else None
     values = real_array(flux if unit is None else flux.value, "spectra")
-    if values.ndim not in (1, 2) or values.shape[-1] != len(grid):
-        raise ValueError(
-            f"spectra must have shape ({len(grid)},) or (n, {len(grid)}) to be on the grid {grid.name}, "
-            f"got {values.shape}"
-        )
+    check_array_shape(values.shape, grid)
     if not len(values):
         raise ValueError(f"spectra must not be empty, got shape {values.shape}")
     batch = SpectrumBatch.empty(values.shape[:-1], grid, covariance)
@@ -61,6 +57,15 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
     batch.flux[:] = np.where(valid, rows, 0)
     batch.ivar[:] = np.where(valid, weight, 0)
     return batch, reasons
+
+
+def check_array_shape(shape, grid):
+    """Raise ValueError unless fluxes of this shape can be on the grid."""
+    if len(shape) not in (1, 2) or shape[-1] != len(grid):
+        raise ValueError(
+            f"spectra must have shape ({len(grid)},) or (n, {len(grid)}) to be on the grid {grid.name}, "
+            f"got {shape}"
+        )
 
 
 def _array_ivar(ivar, shape, target, grid):

@@ -17,7 +17,16 @@ class SpectrumError(ValueError):
 
 
 class Flag(enum.IntFlag):
-    """What a user should know of one spectrum. Flags add up."""
+    """What a user should know of one spectrum. Flags add up.
+
+    Examples
+    --------
+    >>> from specvit.spectra import Flag
+    >>> Flag.describe(17)
+    'NO_UNCERTAINTY, MEDIUM_ASSUMED'
+    >>> bool(17 & Flag.UNUSABLE)
+    False
+    """
 
     #: Nothing to report.
     OK = 0
@@ -31,12 +40,12 @@ class Flag(enum.IntFlag):
     LOWER_RESOLUTION = 8
     #: Nothing said whether wavelengths are in air or in vacuum: vacuum was assumed.
     MEDIUM_ASSUMED = 16
-    #: The spectrum or its labels lie outside what the network was trained on (set by the estimator).
+    #: The spectrum or its labels lie outside what the network was trained on (set by a predictor).
     OUT_OF_DOMAIN = 32
     #: The spectrum could not be used at all; `SpectrumBatch.errors` says why.
     UNUSABLE = 64
-    #: Median S/N per pixel below 1: labels rest on the training prior more than on the spectrum (set by the
-    #: estimator).
+    #: Median S/N per pixel below 1: labels rest on the training prior more than on the spectrum (set by a
+    #: predictor).
     LOW_SNR = 128
 
     @classmethod
@@ -70,6 +79,22 @@ class SpectrumBatch:
         Where the pixels are.
     covariance : numpy.ndarray of float64, shape (2, n, npix), or None
         Covariance of each pixel with the next and the next but one, when asked for.
+
+    See Also
+    --------
+    adapt : Makes a batch of spectra of any kind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from specvit.spectra import adapt
+    >>> flux = np.ones((2, 4096))
+    >>> flux[1] = np.nan
+    >>> batch = adapt(flux, ivar=np.full((2, 4096), 100.0), on_error="nan")
+    >>> len(batch), batch.usable.tolist(), batch.coverage.tolist()
+    (2, [True, False], [1.0, 0.0])
+    >>> batch.errors[1]
+    'flux must be finite somewhere, got NaN or infinity in all pixels'
     """
 
     flux: np.ndarray
@@ -98,6 +123,14 @@ class SpectrumBatch:
 
     def __len__(self):
         return len(self.flux)
+
+    def reject(self, row, reason):
+        """Take all information from a row, flag it as unusable and keep the reason."""
+        self.errors[row] = reason
+        self.flux[row] = self.ivar[row] = 0
+        if self.covariance is not None:
+            self.covariance[:, row] = 0
+        self.flags[row] |= Flag.UNUSABLE
 
     @property
     def usable(self):

@@ -6,7 +6,7 @@ import numpy as np
 
 from specvit.spectra.batch import Flag, SpectrumError
 
-__all__ = ["judge", "no_information"]
+__all__ = ["judge", "no_information", "raise_rejected"]
 
 _PARTIAL = 0.9  # coverage below which a spectrum is flagged
 
@@ -26,10 +26,23 @@ def no_information(flux, valid, masked, uncertain):
 
 
 def judge(batch, reasons, on_error, min_coverage):
-    """Judge what has arrived on the grid; flag or raise."""
+    """Judge what has arrived on the grid; flag or raise.
+
+    Parameters
+    ----------
+    batch : SpectrumBatch
+        Completed in place. A row that has an error already keeps it, and its coverage.
+    reasons : list of str or None
+        What is already known against each row.
+    on_error : {"raise", "nan"}
+        Whether a rejected spectrum raises `SpectrumError`.
+    min_coverage : float
+        Least share of pixels with information.
+    """
     grid = batch.grid
     good = batch.ivar > 0
-    batch.coverage[:] = good.mean(axis=1)
+    new = np.array([error is None for error in batch.errors], dtype=bool)
+    batch.coverage[new] = good[new].mean(axis=1)
     for i, reason in enumerate(reasons):
         if reason is None and (batch.coverage[i] < min_coverage or not good[i].any()):
             reason = (
@@ -39,18 +52,21 @@ def judge(batch, reasons, on_error, min_coverage):
         if reason is None and not (median := np.median(batch.flux[i, good[i]])) > 0:
             reason = f"flux must have a positive median, got {median:.4g}"
         if reason is not None:
-            batch.errors[i] = reason
-            batch.flux[i] = batch.ivar[i] = 0
-            if batch.covariance is not None:
-                batch.covariance[:, i] = 0
-            batch.flags[i] |= Flag.UNUSABLE
+            batch.reject(i, reason)
     batch.flags[batch.coverage < _PARTIAL] |= Flag.PARTIAL_COVERAGE
-    rejected = [i for i, reason in enumerate(batch.errors) if reason is not None]
-    if rejected and on_error == "raise":
-        first = rejected[0]
-        where = ", ".join(map(str, np.unravel_index(first, batch.shape))) if batch.shape else ""
-        message = f"spectra[{where}]: {batch.errors[first]}" if where else f"spectrum: {batch.errors[first]}"
-        if len(rejected) > 1:
-            message += f" ({len(rejected) - 1} more rejected; on_error='nan' keeps the others)"
-        raise SpectrumError(message)
+    if on_error == "raise":
+        raise_rejected(batch)
     return batch
+
+
+def raise_rejected(batch):
+    """Raise `SpectrumError` for the first spectrum of a batch that was rejected, if any was."""
+    rejected = [i for i, reason in enumerate(batch.errors) if reason is not None]
+    if not rejected:
+        return
+    first = rejected[0]
+    where = ", ".join(map(str, np.unravel_index(first, batch.shape))) if batch.shape else ""
+    message = f"spectra[{where}]: {batch.errors[first]}" if where else f"spectrum: {batch.errors[first]}"
+    if len(rejected) > 1:
+        message += f" ({len(rejected) - 1} more rejected; on_error='nan' keeps the others)"
+    raise SpectrumError(message)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
+
 import numpy as np
 
-__all__ = ["scatter_variance"]
+from specvit.pixelscatter import scatter_of_differences, windows
 
-# Fourth differences: they cancel any cubic within five pixels, and what a line spread function of
-# three pixels FWHM lets through of the sharpest line is suppressed ten times better than by the
-# second differences, two pixels apart, of DER_SNR.
-_DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
-_GAUSS = 1.482602218505602 / np.sqrt(np.sum(_DIFFERENCE**2))  # median |x| -> standard deviation
+__all__ = ["scatter_variance"]
 
 _SNR_LIMIT = 1000.0
 _FEWEST = 8
@@ -19,9 +18,8 @@ _FEWEST = 8
 def scatter_variance(flux, valid, pixels_per_fwhm):
     """Variance of each spectrum's pixels, from their scatter.
 
-    The standard deviation is 1.4826 × the median absolute fourth difference over √70: the idea of
-    DER_SNR [1]_ (a median of differences sees noise, not lines), with differences of higher order.
-    Differences are taken between pixels a third of a resolution element apart or more, where
+    The standard deviation is the median of `~specvit.pixelscatter.scatter_of_differences`, which sees noise
+    and not lines. Differences are taken between pixels a third of a resolution element apart or more, where
     oversampled spectra still have independent noise. If neighbouring pixels scatter less than
     those, the noise is correlated: the variance is then raised by the squared ratio, at most by
     the spacing in pixels, so that averages over neighbours come out with their true error or a
@@ -41,11 +39,6 @@ def scatter_variance(flux, valid, pixels_per_fwhm):
     -------
     numpy.ndarray of float64, shape (n,)
         One variance a spectrum; at least (median flux / 1000)². NaN where fewer than 8 differences exist.
-
-    References
-    ----------
-    .. [1] Stoehr et al. 2008, "DER_SNR: A Simple & General Spectroscopic Signal-to-Noise
-       Measurement Algorithm", ASP Conf. Ser. 394, 505
     """
     spacing = max(1, int(pixels_per_fwhm / 3))
     result = np.full(len(flux), np.nan)
@@ -62,16 +55,7 @@ def scatter_variance(flux, valid, pixels_per_fwhm):
 
 def _scatter(flux, valid, spacing):
     """Robust standard deviation from fourth differences of pixels `spacing` apart; NaN if too few."""
-    length = flux.size - 4 * spacing
-    if length < _FEWEST:
+    usable = reduce(and_, windows(valid, spacing), True)
+    if np.sum(usable) < _FEWEST:
         return np.nan
-    flux = np.where(valid, flux, 0.0)
-    difference = np.zeros(length)
-    usable = np.ones(length, dtype=bool)
-    for k, factor in enumerate(_DIFFERENCE):
-        part = slice(k * spacing, k * spacing + length)
-        difference += factor * flux[part]
-        usable &= valid[part]
-    if usable.sum() < _FEWEST:
-        return np.nan
-    return _GAUSS * np.median(np.abs(difference[usable]))
+    return np.median(scatter_of_differences(np.where(valid, flux, 0.0), spacing)[usable])

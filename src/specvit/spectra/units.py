@@ -23,7 +23,7 @@ def real_array(values, name, error=TypeError):
     Parameters
     ----------
     values : array-like
-        Integers or floats of any size and byte order.
+        Integers or floats of any size and byte order; tensors of torch on any device.
     name : str
         What to call them in messages.
     error : type
@@ -34,7 +34,7 @@ def real_array(values, name, error=TypeError):
     numpy.ndarray of float64
     """
     try:
-        values = np.asarray(values)
+        values = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
     except Exception as reason:  # ragged lists, foreign array types
         raise error(f"{name} must be an array of real numbers: {reason}") from None
     if values.dtype.kind not in "fiu":

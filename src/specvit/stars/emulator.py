@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from importlib import resources
 from itertools import pairwise
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from scipy.interpolate import CubicSpline
 from torch import nn
 
+from specvit.archive import read_archive, write_archive
 from specvit.grid import PixelGrid
+from specvit.grid.gaussian import smoothing_matrix
 from specvit.labels import LABELS
-from specvit.stars.smoothing import smoothing_matrix
+from specvit.stars.calibration import LineCalibration
+from specvit.stars.emulatorcheck import validation_report
+from specvit.stars.emulatorfit import spectral_basis, split_library, train_networks
+from specvit.stars.library import SyntheticLibrary
 
 __all__ = ["NATIVE_LSF_FRACTION", "Emulator"]
 
 #: The spectra are held at this fraction of the grid's LSF width, so that an LSF 10 % narrower than
 #: nominal can still be made by smoothing.
 NATIVE_LSF_FRACTION = 0.85
+
+_FORMAT = "specvit-emulator-1"
+#: Arrays of a file, in the order in which `Emulator` takes them.
+_ARRAYS = ("wave", "mean", "components", "continuum_wave", "continuum_mean", "continuum_components")
 
 
 class Emulator(nn.Module):
@@ -55,6 +62,16 @@ class Emulator(nn.Module):
     members : int
         Line networks, trained from different seeds, whose mean is taken: they err differently between
         the library's points.
+
+    See Also
+    --------
+    regrid_emulator : The emulator of the same stars for another spectrograph.
+
+    Examples
+    --------
+    >>> sun = torch.tensor([[5772.0, 4.44, 0.0, 0.0, 0.0]])
+    >>> Emulator.load()(sun).shape
+    torch.Size([1, 4096])
     """
 
     def __init__(
@@ -73,6 +90,7 @@ class Emulator(nn.Module):
         super().__init__()
         self.grid = grid
         self.record = {}
+        self.correction = None
         self.wave = np.asarray(wave, np.float64)
         self.mean, self.components = np.asarray(mean, np.float32), np.asarray(components, np.float32)
         self.continuum_wave = np.asarray(continuum_wave, np.float64)
@@ -113,7 +131,19 @@ class Emulator(nn.Module):
 
     def normalised(self, labels):
         """Continuum-normalised flux, tensor (n, n_pixels), for labels (n, 5)."""
-        return self.lines(self.coefficients(labels)[0])
+        return self.correct(self.lines(self.coefficients(labels)[0]), labels)
+
+    def calibrated(self, calibration=None):
+        """A copy whose lines a `~specvit.stars.LineCalibration` corrects; by default the one that ships."""
+        calibration = LineCalibration.load() if calibration is None else calibration
+        corrected = copy.deepcopy(self)
+        corrected.correction = calibration.on(self.grid).to(self.label_range)
+        corrected.record = self.record | {"calibration": calibration.record}
+        return corrected
+
+    def correct(self, lines, labels, velocity=None):
+        """Normalised flux of stars of ``velocity`` (n,) km/s, (n, n_pixels), corrected if `calibrated`."""
+        return lines if self.correction is None else self.correction(lines, labels, velocity)
 
     def continuum(self, labels):
         """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5)."""
@@ -177,34 +207,105 @@ class Emulator(nn.Module):
     # -- made from a library --------------------------------------------------------------------------
 
     @classmethod
-    def fit(cls, library, grid, *, held_out=1 / 9, split_seed=0, **settings):
+    def fit(
+        cls,
+        library: SyntheticLibrary,
+        grid: PixelGrid,
+        *,
+        held_out=1 / 9,
+        split_seed=0,
+        n_components=120,
+        n_continuum=6,
+        width=192,
+        members=4,
+        steps=8_000,
+        batch_size=512,
+        learning_rate=5e-3,
+        max_velocity=20.0,
+        seed=0,
+        device="cpu",
+        progress=None,
+    ):
         """Fit an emulator to a library and measure it on spectra held out of the fit.
+
+        The coefficients of the principal components are regressed on the labels, see
+        `~specvit.stars.emulatorfit.train_networks`.
 
         Parameters
         ----------
         library : SyntheticLibrary
-            From `~specvit.stars.read_library`. Carbon stars are left out.
+            From `~specvit.stars.read_library`. Carbon stars are left out. It must be sharper than 0.85 of
+            the grid's LSF and reach 10 σ + 1 Å further than the pixels: what a star at ±20 km/s and the
+            widest LSF need.
         grid : PixelGrid
-            Pixels and LSF of the result, any within the library's range.
+            Pixels and LSF of the result, in vacuum, any within the library's range.
         held_out : float
             Share of the library kept for the report.
         split_seed : int
             Of the choice of these spectra.
-        **settings
-            For `~specvit.stars.fitting.fit_emulator`.
+        n_components, n_continuum : int
+            Principal components of the normalised flux and of ln(continuum).
+        width, members : int
+            Width and number of the networks for the lines, see `Emulator`.
+        steps, batch_size, learning_rate
+            Adam with warm-up and a cosine schedule, for each network.
+        max_velocity : float
+            Velocity of stars, in km/s, that the emulator can shift to: it keeps so much more of the library
+            on either side.
+        seed : int
+            Of the networks' first weights and of the order of spectra: the result follows from it.
+        device : str or torch.device
+            Where the networks are trained; the emulator comes back on the CPU.
+        progress : callable, optional
+            Called with (step, loss) every 500 steps.
 
         Returns
         -------
         Emulator
-            Its ``record["validation"]`` is a `~specvit.stars.validation.validation_report`, and
+            Its ``record["validation"]`` is a `~specvit.stars.emulatorcheck.validation_report`, and
             ``record["held_out"]`` lists the spectra it was made on; both are saved with it.
-        """
-        from specvit.stars.fitting import fit_emulator, split_library
-        from specvit.stars.validation import validation_report
 
+        Raises
+        ------
+        ValueError
+            If `held_out` leaves none or all, `grid` is in air, or the library is not as sharp or does not
+            reach as far as the grid and `max_velocity` ask.
+        """
         fitted, kept = split_library(library, held_out, split_seed)
-        emulator = fit_emulator(library[fitted], grid, **settings)
-        emulator.record |= {
+        stars = library[fitted]
+        basis = spectral_basis(
+            stars,
+            grid,
+            NATIVE_LSF_FRACTION,
+            n_components=n_components,
+            n_continuum=n_continuum,
+            max_velocity=max_velocity,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            emulator = cls(
+                grid,
+                basis.wave,
+                basis.mean,
+                basis.components,
+                basis.continuum_wave,
+                basis.continuum_mean,
+                basis.continuum_components,
+                np.stack([stars.labels.min(0), stars.labels.max(0)]),
+                width,
+                members,
+            )
+            x = emulator.scaled(torch.as_tensor(stars.labels, dtype=torch.float32)).to(device)
+            options = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+            train_networks(emulator, basis, x, **options, progress=progress)
+        emulator.eval().requires_grad_(False)
+        emulator.record = {
+            "labels": LABELS,
+            "n_spectra": len(stars),
+            "n_components": n_components,
+            "steps": steps,
+            "batch_size": batch_size,
+            "seed": seed,
             "held_out": kept.tolist(),
             "validation": validation_report(emulator, library[kept]),
             "torch": torch.__version__,
@@ -215,59 +316,39 @@ class Emulator(nn.Module):
 
     def save(self, path):
         """Write the emulator to a safetensors file, its grid and record in the header."""
-        tensors = {f"module.{k}": v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        arrays = ("wave", "mean", "components", "continuum_wave", "continuum_mean", "continuum_components")
-        tensors |= {name: torch.as_tensor(getattr(self, name)) for name in arrays}
-        tensors |= {
-            "grid.edges": torch.tensor(self.grid.edges),
-            "grid.lsf_sigma": torch.tensor(self.grid.lsf_sigma),
-        }
-        header = {
-            "format": "specvit-emulator-1",
-            "labels": json.dumps(LABELS),
-            "grid": json.dumps({"medium": self.grid.medium, "name": self.grid.name}),
-            "record": json.dumps(self.record),
-        }
-        save_file(tensors, str(path), metadata=header)
+        tensors = {f"module.{name}": tensor for name, tensor in self.state_dict().items()}
+        tensors |= {name: torch.as_tensor(getattr(self, name)) for name in _ARRAYS}
+        write_archive(path, _FORMAT, tensors, {"labels": LABELS, "record": self.record}, self.grid)
 
     @classmethod
-    def load(cls, path=None):
-        """Read an emulator; without `path`, the one that ships with the package (PFS MR).
+    def load(cls, path=None, *, calibrated=False):
+        """Read an emulator; without `path`, the one that ships (PFS MR); `calibrated`, for real stars.
 
         Raises
         ------
+        FileNotFoundError
+            If there is no such file.
         ValueError
-            If the file is not an emulator.
+            If the file is truncated, damaged or not an emulator.
         """
         if path is None:
             path = resources.files("specvit") / "data" / "emulator_pfs_mr.safetensors"
+        archive = read_archive(path, _FORMAT, what="emulator")
+        module = {k.removeprefix("module."): v for k, v in archive.tensors.items() if k.startswith("module.")}
         try:
-            with safe_open(str(path), framework="pt") as archive:
-                header = archive.metadata() or {}
-                tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-        except FileNotFoundError:
-            raise
-        except Exception as error:
-            raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
-        if header.get("format") != "specvit-emulator-1":
-            raise ValueError(f"{path}: not an emulator file (format {header.get('format')!r})")
-        module = {k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")}
-        a = {k: v.numpy() for k, v in tensors.items() if not k.startswith("module.")}
-        emulator = cls(
-            PixelGrid(a["grid.edges"], a["grid.lsf_sigma"], **json.loads(header["grid"])),
-            a["wave"],
-            a["mean"],
-            a["components"],
-            a["continuum_wave"],
-            a["continuum_mean"],
-            a["continuum_components"],
-            module["label_range"].numpy(),
-            width=module["networks.0.0.weight"].shape[0],
-            members=len({name.split(".")[1] for name in module if name.startswith("networks.")}),
-        )
-        emulator.load_state_dict(module)
-        emulator.record = json.loads(header["record"])
-        return emulator.eval().requires_grad_(False)
+            emulator = cls(
+                archive.grid,
+                *(archive.tensors[name].numpy() for name in _ARRAYS),
+                module["label_range"].numpy(),
+                width=module["networks.0.0.weight"].shape[0],
+                members=len({name.split(".")[1] for name in module if name.startswith("networks.")}),
+            )
+            emulator.load_state_dict(module)
+            emulator.record = archive.fields["record"]
+        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"emulator: {path} lacks a part of an emulator ({error})") from error
+        emulator = emulator.eval().requires_grad_(False)
+        return emulator.calibrated() if calibrated else emulator
 
 
 def _mlp(*widths):

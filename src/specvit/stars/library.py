@@ -1,24 +1,19 @@
-"""Libraries of synthetic spectra."""
+"""Libraries of synthetic spectra: what they hold, and what must be known of their stars and files."""
 
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from specvit.constants import CARBON_LIMIT
+from specvit.constants import CARBON_LIMIT, FWHM_PER_SIGMA
 from specvit.grid import PixelGrid
+from specvit.grid.gaussian import smoothing_matrix
 from specvit.labels import LABELS
 
-__all__ = ["SyntheticLibrary", "carbon_star", "needed_range", "read_library"]
-
-# What files of our own kind are like if they do not say: ln λ_vac = ln 7060 + 2e-5 i, R = 20,000.
-_LN_START, _LN_STEP = np.log(7060.0), 2e-5
-_CONTINUUM_KNOTS = np.linspace(7060.0, 8890.0, 32)
-_RESOLVING_POWER = 20_000.0
+__all__ = ["SyntheticLibrary", "carbon_star", "library_files", "needed_range"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,20 @@ class SyntheticLibrary:
     ------
     ValueError
         If shapes do not fit each other, wavelengths do not increase or a value is not finite.
+
+    See Also
+    --------
+    read_library : Reads one from files.
+    specvit.Emulator.fit : What it is for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> wave, knots = np.geomspace(8000, 8100, 500), np.linspace(8000, 8100, 8)
+    >>> labels = np.array([[5000, 2.0, 0, 0, 0], [5000, 4.5, 0, 0, 0]])
+    >>> library = SyntheticLibrary(labels, wave, np.ones((2, 500)), np.zeros((2, 8)), knots, 20_000.0)
+    >>> len(library[labels[:, 1] > 4])
+    1
     """
 
     labels: np.ndarray = field(repr=False)
@@ -87,6 +96,35 @@ class SyntheticLibrary:
             log_continuum=self.log_continuum[selection],
         )
 
+    def smoothed(self, sigma, centres):
+        """Normalised spectra brought from the library's resolution to a Gaussian LSF, sampled at `centres`.
+
+        Parameters
+        ----------
+        sigma : ndarray, shape (n_out,)
+            Final LSF standard deviation in Å.
+        centres : ndarray, shape (n_out,)
+            Wavelengths in Å.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_out)
+
+        Raises
+        ------
+        ValueError
+            If the library is not sharper than `sigma` or does not reach 5.5 kernel widths further than
+            `centres`.
+        """
+        own = centres / self.resolving_power / FWHM_PER_SIGMA
+        if (sigma <= own).any():
+            raise ValueError(
+                f"sigma must exceed the library's own LSF ({own.max():.3f} Å at "
+                f"R = {self.resolving_power:g}), got {sigma.min():.3f} Å"
+            )
+        kernel = smoothing_matrix(self.wave, np.sqrt(sigma**2 - own**2), centres)
+        return (kernel @ self.normalised.T.astype(np.float64)).T.astype(np.float32)
+
 
 def carbon_star(labels):
     """True where C/O exceeds about 0.8, shape (n,).
@@ -107,108 +145,33 @@ def needed_range(grid: PixelGrid):
     return float(grid.edges[0] - margin), float(grid.edges[-1] + margin)
 
 
-def read_library(source, *, wave_range=None, **bosz):
-    """Read a synthetic library: one of our own kind, or BOSZ of 2017 or 2024.
+def library_files(source, belongs):
+    """Files of a library.
 
     Parameters
     ----------
     source : path-like or sequence of path-like
-        A folder or files. Of our own kind are ``d*.npz`` files, each with arrays ``labels``,
-        ``norm`` (flux × 50,000 as uint16, or flux as floats), ``cont`` and, where they differ from the
-        shipped kind's, ``wave``, ``continuum_wave`` and ``resolving_power``. Files of BOSZ are known by
-        their names, and looked for in the folders of a folder too.
-    wave_range : (float, float), optional
-        Vacuum wavelengths in Å that are needed, see `needed_range`. BOSZ is cut to them, by default to
-        7060–8890 Å.
-    **bosz
-        Choices for `~specvit.stars.read_bosz`.
+        A folder, a file or files.
+    belongs : callable
+        Of a folder, and of the folders in it, those files are taken for which it returns True of the path.
 
     Returns
     -------
-    SyntheticLibrary
+    list of Path
+        Those of a folder sorted, files in the order given.
 
     Raises
     ------
     FileNotFoundError
-        If there are no such files.
-    ValueError
-        If a file is damaged, foreign, or does not go with the others; the message names it. If the
-        library does not cover `wave_range`.
+        If one of the files is not there.
     """
-    from specvit.stars.bosz import is_bosz, read_bosz
-
-    files = library_files(source)
-    own = [path for path in files if path.suffix == ".npz"]
-    other = [path for path in files if is_bosz(path)]
-    if own and other:
-        raise ValueError(f"a library must be of one kind, got {own[0]} and {other[0]}")
-    if other:
-        return read_bosz(files, **({} if wave_range is None else {"wave_range": wave_range}), **bosz)
-    if not own:
-        raise FileNotFoundError(f"{str(source)!r} holds no library files (d*.npz, or spectra of BOSZ)")
-    if bosz:
-        raise ValueError(f"{sorted(bosz)} are for BOSZ, {own[0]} is not of it")
-    library = _read_own(own)
-    if wave_range is not None and not (library.wave[0] <= wave_range[0] < wave_range[1] <= library.wave[-1]):
-        raise ValueError(
-            f"the library must cover {wave_range[0]:.1f}–{wave_range[1]:.1f} Å, "
-            f"{own[0].parent} covers {library.wave[0]:.1f}–{library.wave[-1]:.1f} Å"
-        )
-    return library
-
-
-def library_files(source):
-    """Files of `source`, a folder, a file or files; in a folder only what may be a library's, sorted."""
-    from specvit.stars.bosz import may_be_bosz
-
     if not isinstance(source, str | os.PathLike):
         files = [Path(path) for path in source]
     elif Path(source).is_dir():
-        own = sorted(Path(source).glob("d*.npz"))
-        files = own + sorted(path for path in Path(source).rglob("*") if may_be_bosz(path) and path.is_file())
+        files = sorted(path for path in Path(source).rglob("*") if belongs(path) and path.is_file())
     else:
         files = [Path(source)]
     for path in files:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
     return files
-
-
-def _read_own(paths):
-    """Library of npz files of our own kind, in the order given."""
-    parts = [_read_npz(path) for path in paths]
-    for path, part in zip(paths, parts, strict=True):
-        for name in ("wave", "continuum_wave", "resolving_power"):
-            if not np.array_equal(part[name], parts[0][name]):
-                raise ValueError(f"{path}: its {name} is not that of {paths[0]}")
-    joined = {k: np.concatenate([p[k] for p in parts]) for k in ("labels", "normalised", "log_continuum")}
-    return SyntheticLibrary(**parts[0] | joined)
-
-
-def _read_npz(path):
-    try:
-        with open(path, "rb") as file, np.load(file) as archive:  # np.load leaves a damaged file open
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a readable npz file ({error})") from error
-    missing = {"labels", "norm", "cont"} - set(arrays)
-    if missing:
-        raise ValueError(f"{path}: not a library file, it lacks {sorted(missing)}")
-    knots = arrays.get("continuum_wave", _CONTINUUM_KNOTS)
-    norm, cont, n = arrays["norm"], arrays["cont"], len(arrays["labels"])
-    if norm.ndim != 2 or len(norm) != n or cont.shape != (n, knots.size):
-        raise ValueError(
-            f"{path}: norm and cont must have shapes ({n}, n_wave) and ({n}, {knots.size}), "
-            f"got {norm.shape} and {cont.shape}"
-        )
-    if not (np.isfinite(cont).all() and (cont > 0).all()):
-        raise ValueError(f"{path}: cont must be finite and positive")
-    shipped_wave = np.exp(_LN_START + _LN_STEP * np.arange(norm.shape[1]))
-    return {
-        "labels": arrays["labels"],
-        "wave": arrays.get("wave", shipped_wave),
-        "normalised": norm.astype(np.float32) / (50_000 if norm.dtype.kind == "u" else 1),
-        "log_continuum": np.log(cont),
-        "continuum_wave": knots,
-        "resolving_power": float(arrays.get("resolving_power", _RESOLVING_POWER)),
-    }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from specvit.constants import KERNEL_REACH, SPEED_OF_LIGHT
+from specvit.constants import SPEED_OF_LIGHT
 from specvit.grid import PixelGrid
+from specvit.grid.gaussian import smoothing_matrix
 from specvit.stars.emulator import NATIVE_LSF_FRACTION, Emulator
 
 __all__ = ["regrid_emulator"]
@@ -34,7 +34,8 @@ def regrid_emulator(emulator: Emulator, grid: PixelGrid):
     Raises
     ------
     ValueError
-        If the grid is sharper than the emulator's, reaches beyond its wavelengths or is in another medium.
+        If the grid is sharper than the emulator's, reaches beyond its wavelengths or is in another medium,
+        or the emulator is calibrated, for optical depths do not average.
 
     Notes
     -----
@@ -43,6 +44,8 @@ def regrid_emulator(emulator: Emulator, grid: PixelGrid):
     the last few pixels. To be exact to the last pixel, fit an emulator to the library (`Emulator.fit`).
     """
     wave = emulator.wave
+    if emulator.correction is not None:
+        raise ValueError("emulator must not be calibrated: its correction belongs to its own resolution")
     if grid.medium != emulator.grid.medium:
         raise ValueError(f"grid must be in {emulator.grid.medium}, as the emulator is, got {grid.medium}")
     start, stop = grid.wave[0] - _NEEDED * grid.lsf_sigma[0], grid.wave[-1] + _NEEDED * grid.lsf_sigma[-1]
@@ -61,7 +64,7 @@ def regrid_emulator(emulator: Emulator, grid: PixelGrid):
             f"grid must not have a sharper LSF than the emulator, at {wave[at]:.1f} Å σ is "
             f"{wanted[at] / NATIVE_LSF_FRACTION:.4g} and {own[at] / NATIVE_LSF_FRACTION:.4g} Å"
         )
-    kernel = _smoothing(wave, np.sqrt(np.maximum(wanted**2 - own**2, 0)))
+    kernel = smoothing_matrix(wave, np.sqrt(np.maximum(wanted**2 - own**2, 0)), wave, ends="cut")
     # Samples that no pixel needs only cost time; stars at 600 km/s need 18 Å.
     margin = 6 * grid.lsf_sigma.max() + 600 / SPEED_OF_LIGHT * grid.wave[-1]
     kept = (wave > grid.edges[0] - margin) & (wave < grid.edges[-1] + margin)
@@ -81,16 +84,3 @@ def regrid_emulator(emulator: Emulator, grid: PixelGrid):
     regridded.load_state_dict(emulator.state_dict())
     regridded.record = emulator.record | {"regridded_from": emulator.grid.name}
     return regridded.eval().requires_grad_(False)
-
-
-def _smoothing(wave, sigma):
-    """Convolution with a Gaussian of `sigma` at each sample, the kernel cut at the ends: (n_wave, n_wave)."""
-    first = np.searchsorted(wave, wave - KERNEL_REACH * sigma)
-    last = np.maximum(np.searchsorted(wave, wave + KERNEL_REACH * sigma), first + 1)
-    counts = last - first
-    rows = np.repeat(np.arange(wave.size), counts)
-    columns = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[rows]
-    width = np.maximum(sigma, 1e-3)  # σ of 0 leaves the sample itself
-    weights = np.exp(-0.5 * ((wave[columns] - wave[rows]) / width[rows]) ** 2) * np.gradient(wave)[columns]
-    weights /= np.bincount(rows, weights)[rows]
-    return csr_array((weights, (rows, columns)), shape=(wave.size, wave.size))

@@ -3,9 +3,11 @@
 from specvit.survey.anyinstrument import AnyInstrument
 from specvit.survey.augmentation import Augmentation
 from specvit.survey.batches import SurveyBatch, SurveyStream
+from specvit.survey.forward import ForwardModel
 from specvit.survey.instrumentsurvey import InstrumentSurvey
-from specvit.survey.noise import Noise, PhotonNoise
+from specvit.survey.noise import Noise
 from specvit.survey.pfsnoise import PFSNoise
+from specvit.survey.photonnoise import PhotonNoise
 from specvit.survey.priors import LabelPrior, Prior
 from specvit.survey.sampleprior import SamplePrior, TablePrior
 from specvit.survey.snrnoise import NoNoise, SNRNoise
@@ -15,6 +17,7 @@ from specvit.survey.velocities import Velocities
 __all__ = [
     "AnyInstrument",
     "Augmentation",
+    "ForwardModel",
     "InstrumentSurvey",
     "LabelPrior",
     "NoNoise",

@@ -54,6 +54,17 @@ class Augmentation:
     correlated_noise : float
         Fraction of stars whose noise is correlated between neighbours, as resampling leaves it: a
         three-pixel kernel whose wings have up to half the weight of its centre.
+
+    See Also
+    --------
+    Survey : Takes it as ``augmentation=``.
+
+    Examples
+    --------
+    >>> from specvit.survey import Augmentation, Survey
+    >>> batch = Survey("paper", augmentation=Augmentation(bad_pixels=0.5)).draw(2)
+    >>> bool((batch.ivar == 0).any())
+    True
     """
 
     max_velocity: float = 0.0

@@ -34,6 +34,17 @@ class SurveyBatch:
     lsf, sampling : tensor, shape (n, n_pixels), optional
         What is known of the instrument where instruments differ: log2 of the line spread function's σ and of
         the width of native pixels, both over the grid's (`specvit.grid.relative_lsf`, `relative_sampling`).
+
+    See Also
+    --------
+    Survey.draw : Makes one.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> batch = Survey("paper", seed=1).draw(3, magnitude=21.0)
+    >>> len(batch), tuple(batch.flux.shape), batch.magnitude.tolist()
+    (3, (3, 4096), [21.0, 21.0, 21.0])
     """
 
     flux: torch.Tensor
@@ -91,6 +102,20 @@ class SurveyStream:
     ------
     ValueError
         If `batch_size` is not positive, or there is not a star for every process at every step.
+
+    See Also
+    --------
+    Survey.stream : Makes one.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> stream = Survey("paper", n=100, seed=1).stream(64)
+    >>> stream.steps
+    2
+    >>> flux, ivar, labels = next(iter(stream))
+    >>> tuple(labels.shape)
+    (64, 5)
     """
 
     def __init__(self, survey, batch_size, device="cpu", first=0, rank=0, world_size=1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from specvit.survey.counter import counter_normal
+from specvit.survey.counterrandom import counter_normal
 
 __all__ = ["KNOT_GAIN", "Imperfections", "upsample"]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 
 import numpy as np
 import torch
 
+from specvit.digests import digest
 from specvit.grid.instruments import find_instrument
 from specvit.stars.emulator import Emulator
 from specvit.survey.anyinstrument import AnyInstrument
@@ -59,7 +59,8 @@ class InstrumentSurvey(Survey, survey="any"):
         Instead of the one that ships, on a grid in vacuum.
     line_correction : array-like of float, shape (n_pixels,), or callable, optional
         What real stars say of the library's lines: optical depths are multiplied by the array; a callable
-        takes normalised flux (n, n_pixels) and labels (n, 5), tensors, and returns the corrected flux.
+        takes normalised flux (n, n_pixels) and labels (n, 5), tensors, and returns the corrected flux. By
+        default that of the emulator, which has one if it is `Emulator.calibrated`.
 
     Raises
     ------
@@ -166,7 +167,7 @@ class InstrumentSurvey(Survey, survey="any"):
         """All that the survey's spectra follow from, as plain Python values for records."""
         grid, correction = self.grid, self.line_correction
         if correction is not None:
-            correction = hashlib.sha256(_bytes(correction)).hexdigest()[:16]
+            correction = digest(np.frombuffer(_bytes(correction), np.uint8))
         record = {
             "name": self.name,
             "n": self.n,

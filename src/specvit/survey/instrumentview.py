@@ -15,7 +15,7 @@ from specvit.grid.instruments import TELLURIC
 from specvit.grid.native import FINEST_SAMPLING
 from specvit.stars.doppler import moving_lines
 from specvit.survey.batches import SurveyBatch
-from specvit.survey.counter import counter_normal
+from specvit.survey.counterrandom import counter_normal
 from specvit.survey.imperfections import KNOT_GAIN, upsample
 from specvit.survey.kernels import Smoother
 from specvit.survey.nativepixels import GridEdges, NativePixels

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
 from specvit.grid import PFS_MR, PixelGrid
-from specvit.survey.noise import PhotonNoise
+from specvit.survey.photonnoise import PhotonNoise
 
 __all__ = ["REFERENCE", "PFSNoise"]
 

@@ -9,7 +9,11 @@ from typing import Protocol
 import numpy as np
 from scipy.special import betaincinv, betaln, xlog1py, xlogy
 
-__all__ = ["PRIORS", "LabelPrior", "Prior"]
+__all__ = ["MOST_CARBON", "PRIORS", "LabelPrior", "Prior"]
+
+#: Highest [C/M] − [alpha/M] of a `LabelPrior`: 0.01 dex short of `~specvit.constants.CARBON_LIMIT`, so that
+#: no star is a carbon star by the rounding of its labels.
+MOST_CARBON = 0.15
 
 
 class Prior(Protocol):
@@ -17,7 +21,7 @@ class Prior(Protocol):
 
     A prior may also have ``log_density(labels)``, the natural logarithm of its normalised density, and
     ``from_unit(uniform)``, a continuous map of the unit cube (n, 5) to labels: the limits on the accuracy
-    (`specvit.assess`) need the latter.
+    (`specvit.limits`) need the latter.
     """
 
     @property
@@ -47,6 +51,18 @@ class LabelPrior:
         Both parameters of the Beta distribution.
     hot_giant_slope : float
         How fast the lowest log g rises above 5000 K, in dex per 1600 K.
+
+    See Also
+    --------
+    specvit.survey.SamplePrior : The density that a list of stars stands for.
+    specvit.survey.TablePrior : The stars of a list as they are.
+
+    Examples
+    --------
+    >>> prior = LabelPrior((4000, 5000), (1, 4), (-1, 0), (0, 0.4), (-0.3, 0.2))
+    >>> labels = prior.sample(3, np.random.default_rng(0))
+    >>> labels.shape, bool(prior.contains(labels).all())
+    ((3, 5), True)
     """
 
     teff: tuple[float, float]
@@ -73,7 +89,7 @@ class LabelPrior:
         teff = low[:, 0] + (high[:, 0] - low[:, 0]) * u[:, 0]
         alpham = low[:, 3] + (high[:, 3] - low[:, 3]) * u[:, 3]
         low[:, 1] += self._hot_giant_limit(teff)
-        high[:, 4] = np.minimum(self.cm[1], alpham + 0.15)
+        high[:, 4] = np.minimum(self.cm[1], alpham + MOST_CARBON)
         return low, high
 
     def contains(self, labels):
@@ -81,7 +97,7 @@ class LabelPrior:
         low, high = np.array(self.ranges).T
         inside = ((labels >= low) & (labels <= high)).all(1)
         inside &= labels[:, 1] >= self.logg[0] + self._hot_giant_limit(labels[:, 0])
-        return inside & (labels[:, 4] <= labels[:, 3] + 0.15)
+        return inside & (labels[:, 4] <= labels[:, 3] + MOST_CARBON)
 
     def log_density(self, labels):
         """Natural logarithm of the density at `labels` (n, 5), shape (n,); −∞ outside the support."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 
+from specvit.digests import digest
 from specvit.survey.augmentation import Augmentation
-from specvit.survey.named import NAMED
+from specvit.survey.namedsurveys import NAMED
 from specvit.survey.pfsnoise import REFERENCE, PFSNoise
 
 __all__ = ["differences", "emulator_digest", "survey_record"]
@@ -32,7 +32,7 @@ def survey_record(survey):
             "n_pixels": len(grid),
             "range": [float(grid.edges[0]), float(grid.edges[-1])],
             "medium": grid.medium,
-            "sha256": _digest(grid.edges, grid.lsf_sigma),
+            "sha256": digest(grid.edges, grid.lsf_sigma),
         },
         "emulator": emulator_digest(survey.emulator),
     }
@@ -43,7 +43,7 @@ def emulator_digest(emulator):
     """Short SHA-256 of an emulator's networks and components."""
     tensors = (value.detach().cpu().numpy() for _, value in sorted(emulator.state_dict().items()))
     arrays = (emulator.wave, emulator.mean, emulator.components, emulator.continuum_components)
-    return _digest(*tensors, *arrays)
+    return digest(*tensors, *arrays)
 
 
 def differences(survey):
@@ -62,10 +62,3 @@ def differences(survey):
     if survey.own_emulator:
         found.append(f"emulator={emulator_digest(survey.emulator)!r}")
     return found
-
-
-def _digest(*arrays):
-    total = hashlib.sha256()
-    for array in arrays:
-        total.update(array.tobytes())
-    return total.hexdigest()[:16]

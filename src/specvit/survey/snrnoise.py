@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import torch
 
+from specvit.digests import digest
 from specvit.survey.noise import Exposure, Noise
 
 __all__ = ["NoNoise", "SNRNoise"]
@@ -66,22 +65,23 @@ class SNRNoise(Noise):
         curve = np.ones(len(grid)) if self.sigma is None else self.sigma / np.median(self.sigma)
         return {"curve": curve, "used": np.flatnonzero(used)}
 
-    def expose(self, flux, brightness, constants, imperfections):
+    def variance(self, flux, brightness, constants, imperfections=None):
         curve, used = constants["curve"], constants["used"]
-        factor = imperfections.variance_factor(flux.shape[1])
-        scale = curve / brightness[:, None]
-        variance = (scale * _median(flux / curve, used)) ** 2 * factor
-        sigma = variance.sqrt()
+        factor = 1.0 if imperfections is None else imperfections.variance_factor(flux.shape[1])
+        level = _median(flux / curve, used).clamp_min(0)
+        return (curve / brightness[:, None] * level) ** 2 * factor
+
+    def expose(self, flux, brightness, constants, imperfections):
+        sigma = self.variance(flux, brightness, constants, imperfections).sqrt()
         noisy = flux + sigma * imperfections.noise(flux.shape[1])
-        level = _median(noisy / curve, used).clamp_min(0)
-        reported = (scale * level) ** 2 * factor * imperfections.numbers["reported"]
+        reported = self.variance(noisy, brightness, constants, imperfections)
+        reported = reported * imperfections.numbers["reported"]
         return Exposure(noisy, torch.where(reported > 0, 1 / reported, 0), sigma)
 
     def describe(self):
         values = {"snr": self.snr}
         if self.sigma is not None:
-            digest = hashlib.sha256(self.sigma.tobytes()).hexdigest()[:16]
-            values |= {"grid": self.grid.name, "sha256": digest}
+            values |= {"grid": self.grid.name, "sha256": digest(self.sigma)}
         return values
 
 
@@ -98,10 +98,11 @@ class NoNoise(Noise):
 
     Notes
     -----
-    Limits on the accuracy (`specvit.assess`) do not exist: they need noise.
+    Limits on the accuracy (`specvit.limits`) do not exist: without noise the information is infinite.
     """
 
     lacks = (*_NOT_PHOTONS, "noise_shape", "reported_error", "correlated_noise")
+    no_limits = "without noise a spectrum determines its labels exactly"
 
     def __init__(self, snr=1000.0):
         if not 0 < snr < np.inf:
@@ -111,9 +112,13 @@ class NoNoise(Noise):
     def arrays(self, grid, used):
         return {"used": np.flatnonzero(used)}
 
+    def variance(self, flux, brightness, constants, imperfections=None):
+        return torch.zeros_like(flux)
+
     def expose(self, flux, brightness, constants, imperfections):
         ivar = (self.reported_snr / _median(flux, constants["used"])) ** 2
-        return Exposure(flux.clone(), ivar.expand_as(flux).clone(), torch.zeros_like(flux))
+        sigma = self.variance(flux, brightness, constants).sqrt()
+        return Exposure(flux.clone(), ivar.expand_as(flux).clone(), sigma)
 
     def describe(self):
         return {"snr": self.reported_snr}

@@ -11,7 +11,8 @@ from specvit.labels import LABELS
 from specvit.stars.emulator import Emulator
 from specvit.survey.augmentation import Augmentation
 from specvit.survey.batches import SurveyStream
-from specvit.survey.named import NAMED
+from specvit.survey.forward import ForwardModel
+from specvit.survey.namedsurveys import NAMED
 from specvit.survey.noise import Noise
 from specvit.survey.observation import Observation, full_float32
 from specvit.survey.pfsnoise import PFSNoise
@@ -72,6 +73,8 @@ class Survey:
     See Also
     --------
     InstrumentSurvey : ``Survey("any")``, stars seen by instruments at random.
+    specvit.dataset.write_dataset : Writes one to disk.
+    specvit.limits.bayes_limit : The accuracy that no estimator can beat on it.
 
     Notes
     -----
@@ -79,6 +82,13 @@ class Survey:
     errors by a counter-based generator that is keyed by it: they are the same on every device, as is, to
     float32 rounding, the noiseless spectrum. Noise and single bad pixels come from the device's own
     generator, seeded by (seed, stream): reproducible there, but different on a CPU and a GPU.
+
+    Examples
+    --------
+    >>> survey = Survey("paper", n=1000, seed=1)
+    >>> batch = survey.draw(4, stream=0)
+    >>> tuple(batch.flux.shape), survey.label_range["logg"]
+    ((4, 4096), (1, 5))
     """
 
     #: Surveys that are made in another way, by name: ``class Other(Survey, survey="other")`` adds itself.
@@ -197,10 +207,10 @@ class Survey:
         """
         rng = np.random.default_rng([self.seed, stream if stars is None else stars])
         labels = self.prior.sample(n, rng)
-        limits = self.noise.snr if self.noise.brightness == "snr" else self.magnitude
+        limits = self.brightness_limits
         brightness = np.full(n, np.nan) if limits is None else rng.uniform(*limits, n)
         if magnitude is not None or snr is not None:
-            brightness = np.full(n, self._brightness(magnitude, snr), dtype=np.float64)
+            brightness = np.full(n, self.noise.check_brightness(magnitude, snr), dtype=np.float64)
         velocity = self.velocity.sample(n, rng) if self.velocity else np.zeros(n)
         return self._observe(labels, brightness, velocity, rng, stream, device)
 
@@ -230,7 +240,9 @@ class Survey:
         """
         labels = np.atleast_2d(np.asarray(labels, dtype=np.float64))
         self.emulator.check_labels(labels)
-        brightness = np.broadcast_to(np.asarray(self._brightness(magnitude, snr), np.float64), len(labels))
+        brightness = np.broadcast_to(
+            np.asarray(self.noise.check_brightness(magnitude, snr), np.float64), len(labels)
+        )
         rng = np.random.default_rng([self.seed, stream])
         if velocity is None:
             velocity = self.velocity.sample(len(labels), rng) if self.velocity else 0.0
@@ -239,6 +251,26 @@ class Survey:
         if not ((velocity >= low) & (velocity <= high)).all():
             raise ValueError(f"velocity must lie within the survey's limits, {low:g} to {high:g} km/s")
         return self._observe(labels, brightness, velocity, rng, stream, device)
+
+    def forward(self, device="cpu", dtype=torch.float64):
+        """Noiseless spectra for labels and brightness, their derivatives, and the variance of the noise.
+
+        Parameters
+        ----------
+        device : str or torch.device
+        dtype : torch.dtype
+
+        Returns
+        -------
+        ForwardModel
+            Of stars at rest and without imperfections, whatever the survey has.
+        """
+        return ForwardModel(self, device, dtype)
+
+    @property
+    def brightness_limits(self):
+        """(low, high) of the magnitudes, or of the S/N where the noise states it; None for neither."""
+        return self.noise.snr if self.noise.brightness == "snr" else self.magnitude
 
     def stream(self, batch_size, *, device="cpu", first=0):
         """Endless (or, with `n`, repeating) batches (flux, ivar, labels) for training."""
@@ -265,21 +297,6 @@ class Survey:
         if not (np.isfinite([low, high]).all() and low <= high):
             raise ValueError(f"magnitude must be finite, the lower limit first, got {(low, high)!r}")
         return float(low), float(high)
-
-    def _brightness(self, magnitude, snr):
-        """The one of `magnitude` and `snr` that the noise asks for; NaN if it asks for neither."""
-        given = {"magnitude": magnitude, "snr": snr}
-        wanted = self.noise.brightness
-        model = type(self.noise).__name__
-        for name, value in given.items():
-            if name != wanted and value is not None:
-                raise ValueError(f"{name} has no meaning for {model}, got {value!r}")
-        if wanted is not None and given[wanted] is None:
-            raise ValueError(f"{wanted} is needed for {model}")
-        value = given.get(wanted, np.nan)
-        if wanted == "snr" and not (np.isfinite(value) & (np.asarray(value) > 0)).all():
-            raise ValueError(f"snr must be positive and finite, got {value!r}")
-        return value
 
     def _checked(self, emulator):
         """The emulator, if it fits the noise's grid and the prior's labels."""

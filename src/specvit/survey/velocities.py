@@ -27,6 +27,18 @@ class Velocities:
     ------
     ValueError
         If a value is not finite, the limits are out of order, `sigma` is not positive or `mean` outside.
+
+    See Also
+    --------
+    Survey : Takes it as ``velocity=``.
+
+    Examples
+    --------
+    >>> halo = Velocities.normal(150, cut=3)
+    >>> halo.low, halo.high
+    (-450.0, 450.0)
+    >>> Velocities.of(20)  # what Survey(velocity=20) means
+    Velocities(low=-20.0, high=20.0, sigma=None, mean=None)
     """
 
     low: float = 0.0

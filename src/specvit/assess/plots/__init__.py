@@ -8,8 +8,8 @@ drawn, and its settings are left as they were.
 from specvit.assess.plots.accuracy import plot_cross_noise, plot_r2, plot_scaling
 from specvit.assess.plots.coverage import plot_calibration
 from specvit.assess.plots.information import plot_information
-from specvit.assess.plots.learning import plot_learning_curve
-from specvit.assess.plots.stars import plot_predictions, plot_residuals
+from specvit.assess.plots.learningcurve import plot_learning_curve
+from specvit.assess.plots.starbystar import plot_predictions, plot_residuals
 
 __all__ = [
     "plot_calibration",

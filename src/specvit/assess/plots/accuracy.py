@@ -43,9 +43,11 @@ def plot_r2(table, by="magnitude", *, label="logg", scale="linear", legend=True,
         Abscissa. With "snr", a predictor or limit that was not binned by S/N is drawn from its magnitude
         bins at the median S/N of each.
     label : str
+        Name of the label, as in the table.
     scale : {"linear", "log"}
         Of the R² axis; "log" is logarithmic in 1 − R², which tells 0.98 from 0.99.
     legend : bool
+        Whether to draw one.
     ax : matplotlib Axes, optional
         By default those of a new figure of one column.
 
@@ -121,7 +123,9 @@ def plot_scaling(table, *, label="logg", ax=None):
         Rows of `specvit.assess.evaluate` over all magnitudes, with a column ``n_train``: NaN for limits,
         which are drawn as horizontal lines.
     label : str
+        Name of the label, as in the table.
     ax : matplotlib Axes, optional
+        By default those of a new figure of one column.
 
     Returns
     -------
@@ -169,6 +173,7 @@ def plot_cross_noise(table, value="r2", *, ax=None):
     value : str
         Column to show: "r2", or another figure of merit.
     ax : matplotlib Axes, optional
+        By default those of a new figure of one column.
 
     Returns
     -------

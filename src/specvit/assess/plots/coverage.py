@@ -25,9 +25,11 @@ def plot_calibration(predictions, kind="coverage", *, label="logg", bins=20, ax=
         honest errors, U-shaped for σ too small and humped for σ too large
         (Gneiting, Balabdaoui & Raftery 2007, J. R. Stat. Soc. B 69, 243).
     label : str
+        Name of the label, as in the table.
     bins : int
         Of the histogram.
     ax : matplotlib Axes, optional
+        By default those of a new figure of one column.
 
     Returns
     -------

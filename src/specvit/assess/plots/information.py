@@ -1,16 +1,14 @@
-"""Where in the spectrum the information about a label sits."""
+"""A figure of where in the spectrum the information about a label sits."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from specvit.assess.plots.style import SMALL, axis_name, dress, name_axes, new_axes
 from specvit.labels import label_of
-from specvit.limits.compressed import require_plain
-from specvit.limits.fisher import jacobian
+from specvit.limits.pixels import pixel_information
 
-__all__ = ["LINES", "pixel_information", "plot_information"]
+__all__ = ["LINES", "plot_information"]
 
 #: Strong atomic lines of cool stars: vacuum wavelengths in Å (NIST Atomic Spectra Database, in air: K I
 #: 7664.90, 7698.96; Na I 8183.26, 8194.82; Ca II 8498.02, 8542.09, 8662.14; Mg I 8806.76).
@@ -22,76 +20,27 @@ LINES = {
 }
 
 
-def pixel_information(survey, labels, magnitude, *, label="logg", known=()):
-    r"""Fisher information about one label in each pixel of a star's spectrum, the rest unknown.
-
-    With w = 1/σ², d the derivative of the flux and a the vector that makes
-    :math:`\tilde d = d - \sum_k a_k d_k` orthogonal, in the metric w, to the derivatives :math:`d_k` by the
-    other labels and to the flux itself (the unknown amplitude), pixel p has
-    :math:`w_p \tilde d_p^2`. Summed over pixels this is the Schur complement, 1/CRLB of the label:
-    the efficient score of Bickel et al. (1993) *Efficient and Adaptive Estimation* §2.4.
+def plot_information(
+    survey, labels, magnitude=None, *, snr=None, label="logg", known=(), lines=None, ax=None
+):
+    """A spectrum, and below it the Fisher information about a label per Å, the other labels unknown.
 
     Parameters
     ----------
     survey : Survey
         Without imperfections, with noise.
     labels : array-like, shape (5,)
-    magnitude : float
-    label : str
-    known : sequence of str
-        Labels that are known from elsewhere; the others are marginalised.
-
-    Returns
-    -------
-    information : ndarray, shape (n_pixels,)
-        Per unit of the label, squared; 0 where the survey masks.
-    flux : ndarray, shape (n_pixels,)
-        Noiseless, in the survey's unit.
-
-    Raises
-    ------
-    ValueError
-        If `label` is none of the survey's, or is known, or the survey has imperfections or no noise.
-    """
-    require_plain(survey)
-    names = tuple(survey.label_names)
-    unknown = [name for name in names if name not in known]
-    if label not in unknown:
-        raise ValueError(
-            f"label must be one of {tuple(unknown)}, those of the survey not known, got {label!r}"
-        )
-    labels = np.asarray(labels, np.float64).reshape(1, -1)
-    observed = survey.observe(labels, magnitude)
-    flux = observed.noiseless[0].double().cpu().numpy()
-    sigma = observed.noiseless_sigma[0].double().cpu().numpy()
-    if not (sigma > 0).all():
-        raise ValueError(f"survey must have noise, {survey!r} has none: its information is infinite")
-    weight = np.where(survey.used_pixels, 1 / sigma**2, 0.0)
-    model, derivative = (x[0].cpu().numpy() for x in jacobian(survey.emulator, torch.as_tensor(labels)))
-    root = np.sqrt(weight) * (np.median(flux / model))  # the emulator's unit to that of the survey
-    score = root * derivative[:, names.index(label)]
-    others = [derivative[:, names.index(name)] for name in unknown if name != label]
-    nuisance = root[:, None] * np.stack([*others, model], 1)
-    nuisance = nuisance / np.linalg.norm(nuisance, axis=0)
-    score = score - nuisance @ np.linalg.lstsq(nuisance, score, rcond=None)[0]
-    return score**2, flux
-
-
-def plot_information(survey, labels, magnitude, *, label="logg", known=(), lines=None, ax=None):
-    """A spectrum, and below it the Fisher information about a label per Å, the other labels unknown.
-
-    Parameters
-    ----------
-    survey : Survey
-    labels : array-like, shape (5,)
         Of the star.
-    magnitude : float
+    magnitude, snr : float, optional
+        Its brightness, as for `Survey.observe`.
     label : str
+        The label that the information is about.
     known : sequence of str
-        As for `pixel_information`, where the definition is.
+        As for `~specvit.limits.pixel_information`, where the definition is.
     lines : dict of str to sequence of float, optional
         Lines to mark: names and vacuum wavelengths in Å. By default strong ones of cool stars.
     ax : matplotlib Axes, optional
+        By default those of a new figure, two columns wide.
 
     Returns
     -------
@@ -99,7 +48,7 @@ def plot_information(survey, labels, magnitude, *, label="logg", known=(), lines
         The spectrum's, in units of its median; the information has the scale on the right, whose Axes
         is among ``ax.figure.axes``. Both are noiseless.
     """
-    information, flux = pixel_information(survey, labels, magnitude, label=label, known=known)
+    information, flux = pixel_information(survey, labels, magnitude, snr=snr, label=label, known=known)
     wave, edges = np.asarray(survey.grid.wave), np.asarray(survey.grid.edges)
     density = information / np.diff(edges)
     ax = new_axes(ax, (7.0, 2.8))

@@ -8,13 +8,13 @@ import warnings
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from specvit.grid import FWHM_PER_SIGMA
+from specvit.constants import FWHM_PER_SIGMA
 from specvit.grid.air import air_to_vacuum, vacuum_to_air
+from specvit.grid.gaussian import smoothing_matrix
 from specvit.labels import LABELS
 from specvit.stars.bosz.files import find_wave_file, read_spectrum, read_wave
-from specvit.stars.bosz.names import is_wave_file, parse_name
+from specvit.stars.bosz.names import is_wave_file, may_be_bosz, parse_name
 from specvit.stars.library import SyntheticLibrary, library_files
-from specvit.stars.smoothing import smoothing_matrix
 
 __all__ = ["read_bosz"]
 
@@ -91,7 +91,7 @@ def read_bosz(
     2000 Å, are in a file of their own. Where these facts are known from stands in the source of
     ``specvit.stars.bosz``, what names mean in that of ``specvit.stars.bosz.names``.
     """
-    files = library_files(source)
+    files = library_files(source, may_be_bosz)
     names = _choose([parse_name(path) for path in files if not is_wave_file(path)], microturbulence, limits)
     if not names:
         raise FileNotFoundError(f"{source!r} holds no spectra of BOSZ within the limits")

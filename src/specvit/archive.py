@@ -1,0 +1,146 @@
+"""Files of numbers on a pixel grid: safetensors, with everything else as JSON in the header.
+
+Weights and emulators are kept so. safetensors reads no code, and numbers by name without reading the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from specvit.digests import digest
+from specvit.grid import PixelGrid
+
+__all__ = ["Archive", "read_archive", "write_archive"]
+
+_EDGES, _LSF = "grid.edges", "grid.lsf_sigma"
+_OWN_FIELDS = ("format", "grid", "sha256")
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a file holds.
+
+    Attributes
+    ----------
+    tensors : dict of str to Tensor
+        On the CPU, without those of the grid; empty if only the header was read.
+    fields : dict
+        What stands beside them, plain JSON types.
+    grid : PixelGrid or None
+        None if there is none in the file, or only the header was read.
+    """
+
+    tensors: dict
+    fields: dict
+    grid: PixelGrid | None = field(default=None)
+
+
+def write_archive(path, kind, tensors, fields, grid=None):
+    """Write a file.
+
+    Parameters
+    ----------
+    path : path-like
+    kind : str
+        Name and version of the format, such as ``specvit-weights-1``.
+    tensors : dict of str to Tensor
+        Numbers, of any type and device.
+    fields : dict
+        Plain JSON types, under any key but ``format``, ``grid`` and ``sha256``.
+    grid : PixelGrid, optional
+        Pixels that the numbers are for.
+
+    Raises
+    ------
+    ValueError
+        If a name is reserved.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    reserved = sorted({_EDGES, _LSF} & set(tensors) | set(_OWN_FIELDS) & set(fields))
+    if reserved:
+        raise ValueError(f"tensors and fields must not have the names {reserved}, which are reserved")
+    if grid is not None:
+        tensors |= {_EDGES: torch.tensor(grid.edges), _LSF: torch.tensor(grid.lsf_sigma)}
+    header = {name: json.dumps(value) for name, value in fields.items()}
+    header["grid"] = json.dumps(None if grid is None else {"medium": grid.medium, "name": grid.name})
+    header["format"] = kind
+    save_file(tensors, str(path), metadata=header | {"sha256": _digest(tensors, header)})
+
+
+def read_archive(path, kind, *, what="file", header_only=False):
+    """Read a file that `write_archive` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+    kind : str
+        The format that it must be of.
+    what : str
+        What it is to the user, for messages: "weights", "emulator".
+    header_only : bool
+        Read no numbers, and so check none.
+
+    Returns
+    -------
+    Archive
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is truncated, damaged, or of another format. The message names it and says what is wrong.
+
+    Notes
+    -----
+    The header holds a SHA-256 of names, types, shapes and values of all tensors and of the other fields;
+    what is read is compared with it. Files written before there was one are read without.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{what}: {path} does not exist")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            names = () if header_only else file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{what}: {path} is truncated or not a safetensors file ({error})") from error
+    if header.get("format") != kind:
+        raise ValueError(f"{what}: {path} is not a file of format {kind} (it says {header.get('format')!r})")
+    stored = header.pop("sha256", None)
+    if stored is not None and not header_only and stored != _digest(tensors, header):
+        raise ValueError(f"{what}: {path} is damaged, its numbers or header are not those that were written")
+    fields = {}
+    for name, text in header.items():
+        if name != "format":
+            try:
+                fields[name] = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{what}: {path} is damaged, {name!r} in its header is no JSON ({error})"
+                ) from error
+    description, edges, sigma = fields.pop("grid", None), tensors.pop(_EDGES, None), tensors.pop(_LSF, None)
+    if header_only or description is None:
+        return Archive(tensors, fields)
+    try:
+        grid = PixelGrid(edges.numpy(), sigma.numpy(), **description)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{what}: {path} does not hold the grid that its header describes ({error})"
+        ) from error
+    return Archive(tensors, fields, grid)
+
+
+def _digest(tensors, header):
+    """SHA-256 of everything in a file but itself."""
+    about = {name: [str(values.dtype), list(values.shape)] for name, values in tensors.items()}
+    text = json.dumps([about, header], sort_keys=True).encode()
+    values = (tensors[name].reshape(-1).view(torch.uint8).numpy() for name in sorted(tensors))
+    return digest(np.frombuffer(text, np.uint8), *values, length=64)

@@ -1,0 +1,81 @@
+"""What of a data set is on disk already: records and checksums of shards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import torch
+
+from specvit.dataset.layout import ARRAYS, LABEL_COLUMNS, PARAMS
+from specvit.digests import digest
+
+__all__ = ["describe", "is_complete"]
+
+
+def describe(survey, stream):
+    """What tells one survey from another: its repr, and what two of its stars look like."""
+    unknown = set(survey.label_names) - set(LABEL_COLUMNS)
+    if unknown:
+        raise ValueError(f"labels must be among {sorted(LABEL_COLUMNS)}, the survey has {sorted(unknown)}")
+    probe = survey.draw(2, stream=stream)
+    arrays = (probe.labels, probe.magnitude[:, None], *map(_mid, (probe.noiseless, probe.noiseless_sigma)))
+    probe = torch.cat([values.double().cpu() for values in arrays], 1).flatten().tolist()
+    seed = getattr(survey, "seed", None)
+    found = {
+        "survey": repr(survey),
+        "seed": seed,
+        "edges": digest(survey.grid.edges, length=64),
+        "probe": probe,
+    }
+    if hasattr(survey, "to_dict"):
+        found["definition"] = survey.to_dict()
+    return json.loads(json.dumps(found))  # as it will be read
+
+
+def _mid(values):
+    return values.nanmedian(1, keepdim=True).values
+
+
+def is_complete(shard):
+    """Whether the shard is on disk and intact; ValueError if something else is in its place."""
+    import h5py
+
+    path = shard.path
+    if not path.exists():
+        return False
+    try:
+        with h5py.File(path) as file:
+            found = json.loads(file["dataset"].attrs["specvit"])
+            checksums = found.pop("checksums")
+            _same_record(path, found, shard.record)
+            try:
+                return checksums == _checksums(file)
+            except (OSError, KeyError):
+                return False  # damaged since it was written
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: in the way and no shard of this package ({error}); remove it") from error
+
+
+def _same_record(path, found, expected):
+    for name, value in expected.items():
+        same = found.get(name) == value
+        if name == "probe":
+            there = np.array(found.get(name) or [], dtype=float)
+            same = there.shape == np.shape(value) and np.allclose(there, value, 1e-3, 1e-6, equal_nan=True)
+        if not same:
+            raise ValueError(
+                f"{path}: belongs to another data set, its {name} is {found.get(name)!r} and not {value!r}; "
+                "choose another folder or remove it"
+            )
+
+
+def _checksums(file):
+    sums = {}
+    for name, key in {**ARRAYS, "params": f"{PARAMS}/table"}.items():
+        values, total = file[key], hashlib.sha256()
+        for start in range(0, len(values), 1024):
+            total.update(values[start : start + 1024].view(np.uint8))
+        sums[name] = total.hexdigest()
+    return sums

@@ -1,0 +1,79 @@
+"""Where in the spectrum the information about a label sits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specvit.limits.scope import require_plain
+
+__all__ = ["pixel_information"]
+
+
+def pixel_information(survey, labels, magnitude=None, *, snr=None, label="logg", known=()):
+    r"""Fisher information about one label in each pixel of a star's spectrum, the rest unknown.
+
+    With w = 1/σ², d the derivative of the flux and a the vector that makes
+    :math:`\tilde d = d - \sum_k a_k d_k` orthogonal, in the metric w, to the derivatives :math:`d_k` by the
+    other labels and to the flux itself (the unknown amplitude), pixel p has
+    :math:`w_p \tilde d_p^2`. Summed over pixels this is the Schur complement, 1/CRLB of the label:
+    the efficient score of Bickel et al. (1993) *Efficient and Adaptive Estimation* §2.4.
+
+    Parameters
+    ----------
+    survey : Survey
+        Without imperfections and radial velocities, with noise.
+    labels : array-like, shape (5,)
+        Of the star.
+    magnitude, snr : float, optional
+        Brightness of the star, as for `Survey.observe`.
+    label : str
+        The label that the information is about.
+    known : sequence of str
+        Labels that are known from elsewhere; the others are marginalised.
+
+    Returns
+    -------
+    information : ndarray, shape (n_pixels,)
+        Per unit of the label, squared; 0 where the survey masks.
+    flux : ndarray, shape (n_pixels,)
+        Noiseless, in the survey's unit.
+
+    Raises
+    ------
+    ValueError
+        If `label` is none of the survey's, or is known; the brightness is not the one that the noise asks
+        for; or the survey has imperfections, velocities or no noise.
+
+    See Also
+    --------
+    survey_fisher : the information about all labels in the whole spectrum.
+    specvit.assess.plots.plot_information : the figure.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> from specvit.limits import pixel_information
+    >>> survey = Survey("paper")
+    >>> information, flux = pixel_information(survey, [4800, 2.5, -0.5, 0.1, 0.0], 21.5)
+    >>> f"{information.sum() ** -0.5:.2f} dex at best; pixels of most information:"
+    '0.28 dex at best; pixels of most information:'
+    """
+    require_plain(survey)
+    names = tuple(survey.label_names)
+    unknown = [name for name in names if name not in known]
+    if label not in unknown:
+        raise ValueError(
+            f"label must be one of {tuple(unknown)}, those of the survey not known, got {label!r}"
+        )
+    model = survey.forward()
+    brightness = model.brightness(1, magnitude, snr)
+    labels = model.check_labels(np.asarray(labels, np.float64).reshape(1, -1))
+    flux, derivative = model.derivatives(labels, brightness)
+    root = model.variance(flux, brightness)[0].rsqrt().numpy()
+    flux, derivative = flux[0].numpy(), derivative[0].numpy()
+    score = root * derivative[:, names.index(label)]
+    others = [derivative[:, names.index(name)] for name in unknown if name != label]
+    nuisance = root[:, None] * np.stack([*others, flux], 1)
+    nuisance = nuisance / np.linalg.norm(nuisance, axis=0)
+    score = score - nuisance @ np.linalg.lstsq(nuisance, score, rcond=None)[0]
+    return score**2, flux

@@ -1,0 +1,167 @@
+"""How anybody's predictor is asked: the protocol, and what makes networks and foreign regressors keep it."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from specvit.labels import LABELS, label_tuple
+from specvit.network import LabelRegressor
+from specvit.predictors.predictions import Predictions
+
+__all__ = ["ForeignPredictor", "LabelPredictor", "NetworkPredictor", "as_label_predictor"]
+
+
+@runtime_checkable
+class LabelPredictor(Protocol):
+    """Whoever can tell all labels of spectra, with σ: what `specvit.assess` asks.
+
+    Every `Predictor` is one; so is any object with this method.
+    """
+
+    def predict_labels(self, X, *, ivar=None, on_error="raise"):
+        """All labels of spectra.
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, n_pixels)
+            Fluxes; the caller's copy, which may be written to.
+        ivar : ndarray, shape (n, n_pixels)
+            Inverse variance, 0 where masked.
+        on_error : {"raise", "nan"}
+            What a spectrum without an answer gives; `specvit.assess` asks for NaN.
+
+        Returns
+        -------
+        object
+            With ``names``, a sequence of str, ``mean`` and ``sigma``, arrays (n, len(names)); ``sigma`` NaN
+            where there is none. `Predictions` is one.
+        """
+
+
+class ForeignPredictor:
+    """A regressor of another library, fitted on fluxes, made a `LabelPredictor`.
+
+    Parameters
+    ----------
+    regressor : object
+        With ``predict(flux)``, which gives (n,) or (n, n_labels).
+    labels : str or sequence of str, optional
+        What it predicts. By default its attribute ``label_names``, or log g.
+    return_std : bool
+        Call ``predict(flux, return_std=True)``, which gives a mean and a σ, as scikit-learn's
+        ``BayesianRidge`` does.
+    ivar : bool
+        Call ``predict(flux, ivar=ivar)``.
+
+    See Also
+    --------
+    LabelPredictor : What an object of one's own is to have instead.
+
+    Notes
+    -----
+    `~specvit.assess.evaluate` wraps any object with ``predict`` by itself, with the defaults.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import BayesianRidge
+    >>> from specvit.predictors import ForeignPredictor
+    >>> x = np.random.default_rng(0).normal(size=(50, 3))
+    >>> fitted = BayesianRidge().fit(x, 3 + x[:, 0])
+    >>> found = ForeignPredictor(fitted, return_std=True).predict_labels(x)
+    >>> found.names, found.sigma.shape
+    (('logg',), (50, 1))
+    """
+
+    def __init__(self, regressor, labels=None, *, return_std=False, ivar=False):
+        self.regressor, self.return_std, self.ivar = regressor, return_std, ivar
+        labels = getattr(regressor, "label_names", None) or "logg" if labels is None else labels
+        labels = (labels,) if isinstance(labels, str) else tuple(labels)
+        self.label_names = label_tuple(labels, among=(*LABELS, *labels))
+
+    def predict_labels(self, X, *, ivar=None, on_error="raise"):
+        """All labels of spectra; see `LabelPredictor`. `on_error` is not passed on.
+
+        Returns
+        -------
+        Predictions
+            `sigma` is NaN without `return_std`.
+
+        Raises
+        ------
+        ValueError
+            If the regressor gives another shape.
+        """
+        options = {"return_std": True} if self.return_std else {}
+        options |= {"ivar": ivar} if self.ivar else {}
+        found = self.regressor.predict(X, **options)
+        mean, sigma = found if self.return_std else (found, None)
+        mean = np.asarray(mean, float)
+        mean = mean.reshape(len(mean), 1) if mean.ndim == 1 else mean
+        sigma = np.full(mean.shape, np.nan) if sigma is None else np.asarray(sigma, float)
+        sigma = sigma.reshape(len(sigma), 1) if sigma.ndim == 1 else sigma
+        shape = len(X), len(self.label_names)
+        if mean.shape != shape or sigma.shape != shape:
+            raise ValueError(
+                f"{type(self.regressor).__name__} must predict shape {shape} for its labels "
+                f"{self.label_names}, got {mean.shape}"
+                + ("" if sigma.shape == mean.shape else f" and sigma {sigma.shape}")
+            )
+        return Predictions(self.label_names, mean, sigma, shape[:1])
+
+
+class NetworkPredictor:
+    """A `~specvit.network.LabelRegressor` made a `LabelPredictor`: its answers as they are, unjudged.
+
+    Parameters
+    ----------
+    regressor : LabelRegressor
+        Stays on its device.
+    """
+
+    def __init__(self, regressor):
+        self.regressor, self.label_names = regressor, tuple(regressor.label_names)
+
+    def predict_labels(self, X, *, ivar=None, on_error="raise"):
+        """All labels of spectra; see `LabelPredictor`. NaN where the network has no answer.
+
+        Raises
+        ------
+        ValueError
+            Without `ivar`, which the network sees.
+        """
+        if ivar is None:
+            raise ValueError("ivar must be given to a network")
+        device = self.regressor.label_scale.device
+        flux, ivar = (torch.as_tensor(values, device=device) for values in (X, ivar))
+        mean, sigma = (values.double().cpu().numpy() for values in self.regressor.predict(flux, ivar))
+        return Predictions(self.label_names, mean, sigma, (len(X),))
+
+
+def as_label_predictor(predictor, name="predictor"):
+    """The `LabelPredictor` that is, or stands for, `predictor`.
+
+    Parameters
+    ----------
+    predictor : LabelPredictor, LabelRegressor, or object with ``predict``
+        The last is taken for a `ForeignPredictor` of ``label_names``, or of log g.
+    name : str
+        What to call it in messages.
+
+    Raises
+    ------
+    TypeError
+        If it has neither ``predict_labels`` nor ``predict``.
+    """
+    if isinstance(predictor, LabelPredictor):
+        return predictor
+    if isinstance(predictor, LabelRegressor):
+        return NetworkPredictor(predictor)
+    if not callable(getattr(predictor, "predict", None)):
+        raise TypeError(
+            f"{name} must have a method predict_labels or predict, {type(predictor).__name__} has neither"
+        )
+    return ForeignPredictor(predictor)

@@ -1,0 +1,112 @@
+"""How a network is fitted: a configuration, apart from what it is fitted on."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from sklearn.utils import check_random_state
+
+from specvit.checks import check_integer, check_number
+from specvit.network import TrainingConfig
+from specvit.network.processes import own_device, process_rank
+
+__all__ = ["FitConfig"]
+
+#: Peak of the learning rate from random weights and for fine-tuning.
+_LEARNING_RATES = {True: 5e-4, False: 5e-5}
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a network is fitted.
+
+    Attributes
+    ----------
+    epochs, batch_size, learning_rate, weight_decay, gradient_clip, ema_decay, patience
+        As for `~specvit.LoggEstimator`.
+    validation_fraction, precision, device, devices, progress, checkpoint_dir
+        As for `~specvit.LoggEstimator`.
+    seed : int
+        Of weights, order, dropout, and what is held out.
+    """
+
+    epochs: int = 20
+    batch_size: int = 256
+    learning_rate: float | None = None
+    weight_decay: float = 0.01
+    gradient_clip: float | None = 0.5
+    ema_decay: float | None = None
+    validation_fraction: float = 0.1
+    patience: int | None = None
+    precision: str = "auto"
+    device: str = "auto"
+    devices: int = 1
+    progress: bool = False
+    checkpoint_dir: str | Path | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "devices"):
+            check_integer(name, getattr(self, name), 1)
+        check_number("validation_fraction", self.validation_fraction, 0, 1, open_maximum=True)
+
+    @staticmethod
+    def seed_of(random_state, devices):
+        """Seed of a fit from scikit-learn's `random_state`.
+
+        Raises
+        ------
+        ValueError
+            If several processes could not agree on it.
+        """
+        if devices > 1 and not isinstance(random_state, numbers.Integral):
+            raise ValueError(
+                "random_state must be an integer where devices > 1, so that all processes hold out the same "
+                f"spectra, got {random_state!r}"
+            )
+        return int(check_random_state(random_state).randint(2**31 - 1))
+
+    def take_device(self):
+        """Of several processes each takes the device of its own, to which "cuda" refers from then on.
+
+        Raises
+        ------
+        ValueError
+            If the script was not started for so many processes.
+        """
+        process_rank(self.devices)
+        if self.devices > 1 and self.device in ("auto", "cuda") and torch.cuda.is_available():
+            own_device("cuda")
+
+    def training(self, feed, loss, *, new):
+        """The `TrainingConfig` of a training of so many epochs, validated after each.
+
+        Parameters
+        ----------
+        feed : Feed
+            Where batches come from.
+        loss : str
+            Name of the loss.
+        new : bool
+            Whether the network starts from random weights.
+        """
+        per_epoch = feed.steps_per_epoch(self.batch_size, self.devices)
+        steps = max(1, self.epochs * per_epoch)
+        peak = _LEARNING_RATES[new] if self.learning_rate is None else self.learning_rate
+        return TrainingConfig(
+            loss=loss,
+            max_steps=steps,
+            learning_rate=peak,
+            min_learning_rate=peak / 100,
+            warmup_steps=min(1000, steps // 10),
+            weight_decay=self.weight_decay,
+            gradient_clip=self.gradient_clip,
+            precision=self.precision,
+            ema_decay=self.ema_decay,
+            patience=None if feed.validation is None else self.patience,
+            val_every_steps=min(per_epoch, steps),
+            seed=self.seed,
+        )

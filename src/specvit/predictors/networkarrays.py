@@ -1,0 +1,51 @@
+"""Arrays of any scale through a network."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+__all__ = ["order_one", "predict_arrays", "to_device"]
+
+_BATCH = 256
+
+
+def to_device(regressor, device):
+    """The regressor on `device`, where "auto" is a GPU if there is one."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return regressor.to(device)
+
+
+def predict_arrays(regressor, flux, ivar):
+    """Labels and errors of spectra on the network's pixels.
+
+    Parameters
+    ----------
+    regressor : LabelRegressor
+    flux, ivar : ndarray of float64, shape (n, n_pixels)
+        Any scale. Rows without information give NaN.
+
+    Returns
+    -------
+    mean, sigma : ndarray of float64, shape (n, n_labels)
+    """
+    parameter = regressor.label_scale
+    if regressor.encoding != "none":
+        flux, ivar = order_one(flux, ivar)
+    rows = []
+    for start in range(0, len(flux), _BATCH):
+        pair = (
+            torch.tensor(x[start : start + _BATCH], dtype=parameter.dtype, device=parameter.device)
+            for x in (flux, ivar)
+        )
+        rows.append([x.double().cpu().numpy() for x in regressor.predict(*pair)])
+    mean, sigma = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return mean, sigma
+
+
+def order_one(flux, ivar):
+    """Flux of order one, which float32 can hold whatever the unit, and its inverse variance."""
+    scale = np.max(np.abs(flux), axis=1, where=ivar > 0, initial=0.0)[:, None]
+    scale = np.where(scale > 0, scale, 1.0)
+    return flux / scale, ivar * scale**2

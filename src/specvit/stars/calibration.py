@@ -1,0 +1,257 @@
+"""A correction of the library's line strengths, measured on real stars and applied to emulated spectra.
+
+Synthetic lines are too strong or too weak: oscillator strengths, missing lines and departures from LTE
+are wrong by tens of per cent a line and by ten per cent over whole molecular bands. What real stars of
+known labels say of it is kept in a table of optical-depth ratios, `LineCalibration`, and multiplies the
+optical depth of every emulated spectrum, `LineCorrection`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+
+import numpy as np
+import torch
+from torch import nn
+
+from specvit.constants import SPEED_OF_LIGHT
+from specvit.grid import PixelGrid
+from specvit.labels import LABELS
+
+__all__ = ["COORDINATES", "TELLURIC_BANDS", "LineCalibration", "LineCorrection", "solar_log_ratio"]
+
+#: Vacuum wavelengths (Å) at which real spectra tell nothing of the library: residuals of telluric water and
+#: oxygen. There the ratio is 1.
+TELLURIC_BANDS = ((7162.0, 7342.0), (7592.0, 7702.0), (8102.0, 8362.0))
+#: Sampling of tables in ln λ: 0.4 Å, a third of the FWHM of PFS MR.
+LOG_STEP = 5e-5
+#: Smallest and largest ratio of optical depths that is believed.
+RATIO_RANGE = (0.3, 3.0)
+#: Normalised flux below which lines are opaque, and a ratio of optical depths means nothing.
+_DARKEST = 1e-3
+_TEFF, _LOGG = LABELS.index("teff"), LABELS.index("logg")
+_SUN = (5772.0, 4.438)
+
+#: What a term of the correction may be proportional to, functions of labels (n, 5) that vanish at the Sun.
+COORDINATES = {
+    "temperature": lambda labels: 5040.0 / labels[:, _TEFF] - 5040.0 / _SUN[0],
+    "gravity": lambda labels: (_SUN[1] - labels[:, _LOGG]) / 2,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LineCalibration:
+    r"""Ratio of real to synthetic optical depth against wavelength and, where there are terms, labels.
+
+    .. math:: \ln r(λ; \ell) = a(λ) + \sum_k x_k(\ell)\, b_k(λ), \qquad τ → r τ, \quad τ = -\ln n
+
+    with n the continuum-normalised flux at the line spread function at which the table was measured, λ in
+    the rest frame of the star, and x_k the `COORDINATES`, which vanish at the Sun.
+
+    Parameters
+    ----------
+    wave : ndarray, shape (n_wave,)
+        Vacuum wavelengths (Å), uniform in ln λ.
+    log_ratio : ndarray, shape (n_wave,)
+        a(λ), the correction of the Sun.
+    terms : dict of str to ndarray, shape (n_wave,)
+        b_k(λ) by the name of their coordinate in `COORDINATES`; empty if the correction is one for all stars.
+    limits : dict of str to tuple of float
+        Lowest and highest coordinate of the stars measured, by the name of the term. Beyond them the
+        correction is that of the limit.
+    lsf_fwhm : float
+        FWHM (Å) of the line spread function at which the table was measured.
+    record : dict
+        Where it comes from: stars, settings and command, as JSON can hold it.
+
+    Raises
+    ------
+    ValueError
+        If wavelengths are not uniform in ln λ, or a term is unknown, has no limits or another shape.
+
+    Examples
+    --------
+    >>> from specvit.stars import LineCalibration
+    >>> calibration = LineCalibration.load()
+    >>> bool((abs(calibration.log_ratio) < 1.21).all())
+    True
+    """
+
+    wave: np.ndarray
+    log_ratio: np.ndarray
+    terms: dict[str, np.ndarray] = field(default_factory=dict)
+    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    lsf_fwhm: float = 1.33
+    record: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        wave = np.asarray(self.wave, np.float64)
+        steps = np.diff(np.log(wave))
+        if wave.ndim != 1 or wave.size < 2 or not np.allclose(steps, steps.mean(), rtol=1e-4):
+            raise ValueError("wave must be one-dimensional and uniform in ln λ")
+        for name, values in {"log_ratio": self.log_ratio, **self.terms}.items():
+            if np.shape(values) != wave.shape or not np.isfinite(values).all():
+                raise ValueError(f"{name} must be finite and of shape {wave.shape}, got {np.shape(values)}")
+        for name in self.terms:
+            if name not in COORDINATES or name not in self.limits:
+                raise ValueError(f"terms must be among {tuple(COORDINATES)} and have limits, got {name!r}")
+
+    @staticmethod
+    def sampling(low, high):
+        """Wavelengths of a table that covers `low` to `high` Å, ndarray (n_wave,)."""
+        return low * np.exp(LOG_STEP * np.arange(int(np.ceil(np.log(high / low) / LOG_STEP)) + 1))
+
+    @classmethod
+    def identity(cls, low=7096.0, high=8854.0):
+        """The correction that changes nothing, over `low` to `high` Å."""
+        wave = cls.sampling(low, high)
+        return cls(wave, np.zeros(wave.size))
+
+    @classmethod
+    def load(cls, path=None):
+        """Read a table; without `path`, the one that ships with the package.
+
+        Raises
+        ------
+        ValueError
+            If the file is not a table of this format.
+        """
+        if path is None:
+            path = resources.files("specvit") / "data" / "line_calibration.npz"
+        with np.load(str(path), allow_pickle=False) as archive:
+            if "header" not in archive or "log_ratio" not in archive:
+                raise ValueError(f"{path}: not a line calibration (it holds {sorted(archive)})")
+            header = json.loads(str(archive["header"]))
+            tables = {name: archive[name].astype(np.float64) for name in archive if name != "header"}
+        if header.get("format") != "specvit-line-calibration-1":
+            raise ValueError(f"{path}: not a line calibration (format {header.get('format')!r})")
+        wave = header["first_wave"] * np.exp(LOG_STEP * np.arange(tables["log_ratio"].size))
+        limits = {name: tuple(pair) for name, pair in header["limits"].items()}
+        terms = {name: tables[name] for name in limits}
+        return cls(wave, tables["log_ratio"], terms, limits, header["lsf_fwhm"], header["record"])
+
+    def save(self, path):
+        """Write the table, float16, to an npz file."""
+        header = {
+            "format": "specvit-line-calibration-1",
+            "first_wave": float(self.wave[0]),
+            "limits": self.limits,
+            "lsf_fwhm": self.lsf_fwhm,
+            "record": self.record,
+        }
+        tables = {name: np.asarray(b, np.float16) for name, b in self.terms.items()}
+        np.savez_compressed(
+            path, header=json.dumps(header), log_ratio=np.asarray(self.log_ratio, np.float16), **tables
+        )
+
+    def without_terms(self):
+        """The same correction for stars of all kinds: that of the Sun."""
+        return LineCalibration(self.wave, self.log_ratio, lsf_fwhm=self.lsf_fwhm, record=self.record)
+
+    def on(self, grid: PixelGrid):
+        """`LineCorrection` for spectra on the pixels of `grid`.
+
+        Raises
+        ------
+        ValueError
+            If the grid's line spread function is not that of the table, or it is not in vacuum.
+        """
+        return LineCorrection(self, grid)
+
+
+class LineCorrection(nn.Module):
+    """A `LineCalibration` at the pixels of a grid, for stars at rest or moving.
+
+    Optical depths do not average over wavelength, so a table belongs to the line spread function at which
+    it was measured, to some 10 %. For less sharp spectra correct first, smooth afterwards.
+
+    Parameters
+    ----------
+    calibration : LineCalibration
+    grid : PixelGrid
+        In vacuum, of about the resolution of the table.
+    """
+
+    def __init__(self, calibration: LineCalibration, grid: PixelGrid):
+        super().__init__()
+        fwhm = grid.wave.mean() / grid.resolving_power.mean()
+        if grid.medium != "vacuum":
+            raise ValueError(f"grid must be in vacuum, got {grid.medium!r}")
+        if not 0.8 < fwhm / calibration.lsf_fwhm < 1.25:
+            raise ValueError(
+                f"grid must have the line spread function of the calibration, a FWHM of "
+                f"{calibration.lsf_fwhm:.2f} Å, got {fwhm:.2f} Å; correct first and smooth afterwards"
+            )
+        self.names = tuple(calibration.terms)
+        tables = np.stack([calibration.log_ratio, *calibration.terms.values()])
+        position = np.log(grid.wave / calibration.wave[0]) / LOG_STEP
+        limits = np.array([calibration.limits[name] for name in self.names]).reshape(-1, 2)
+        for name, value in (("_tables", tables), ("_position", position), ("_limits", limits)):
+            self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32), persistent=False)
+        self.register_buffer("_at_rest", self._at(self._position), persistent=False)
+
+    def log_factor(self, labels, velocity=None):
+        """ln r, tensor (n, n_pixels), for labels (n, 5) and radial velocities (n,) in km/s; None: at rest."""
+        if velocity is None:
+            tables = self._at_rest[:, None]  # (1 + k, 1, n_pixels)
+        else:
+            shift = torch.log1p(velocity / SPEED_OF_LIGHT) / LOG_STEP
+            tables = self._at(self._position - shift[:, None])  # (1 + k, n, n_pixels)
+        total = tables[0].expand(len(labels), -1)
+        for name, (low, high), table in zip(self.names, self._limits, tables[1:], strict=True):
+            total = total + COORDINATES[name](labels).clamp(low, high)[:, None] * table
+        return total.clamp(*np.log(RATIO_RANGE).tolist())
+
+    def factor(self, labels, velocity=None):
+        """r, tensor (n, n_pixels), for labels (n, 5) and radial velocities (n,) in km/s; None: at rest."""
+        return self.log_factor(labels, velocity).exp()
+
+    def forward(self, lines, labels, velocity=None):
+        """Corrected normalised flux, tensor (n, n_pixels).
+
+        Parameters
+        ----------
+        lines : tensor, shape (n, n_pixels)
+            Normalised flux on the grid.
+        labels : tensor, shape (n, 5)
+        velocity : tensor, shape (n,), optional
+            Radial velocity in km/s with which `lines` were made; without it they are at rest.
+        """
+        return lines.clamp_min(_DARKEST).pow(self.factor(labels, velocity))
+
+    def _at(self, position):
+        """The tables between samples, linearly: (...,) → (1 + k, ...)."""
+        position = position.clamp(0, self._tables.shape[1] - 1.001)
+        left = position.floor().long()
+        return torch.lerp(self._tables[:, left], self._tables[:, left + 1], position - left)
+
+
+def solar_log_ratio(observed, model, known, *, tau_err=0.005, spread=0.3):
+    r"""Logarithm of the ratio of optical depths that brings a model spectrum to an observed one.
+
+    The least-squares ratio of observed to model optical depth, with an error `tau_err` of either and a
+    prior 1 ± `spread`, which decides where there are no lines:
+
+    .. math:: r = \frac{τ_o τ_m + (σ_τ/s)^2}{τ_m^2 + (σ_τ/s)^2}
+
+    Parameters
+    ----------
+    observed, model : ndarray, shape (n,)
+        Normalised flux at the same resolution.
+    known : ndarray of bool, shape (n,)
+        Where the observation is to be believed; elsewhere the ratio is 1.
+    tau_err : float
+        Error of an optical depth: continuum placement, blends with what the library does not have.
+    spread : float
+        Standard deviation of the ratios expected.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    tau = -np.log(np.clip(np.stack([observed, model]), _DARKEST, 1.05))
+    prior = (tau_err / spread) ** 2
+    ratio = (tau[0] * tau[1] + prior) / (tau[1] ** 2 + prior)
+    return np.where(known, np.log(np.clip(ratio, *RATIO_RANGE)), 0.0)
