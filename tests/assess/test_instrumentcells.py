@@ -11,7 +11,7 @@ from specvit.network import LabelRegressor, ViTConfig
 @pytest.fixture(scope="module")
 def regressor():
     torch.manual_seed(0)
-    config = ViTConfig.default(width=16, depth=1, heads=2, mlp=16)
+    config = ViTConfig(width=16, depth=1, heads=2, mlp=16)
     labels = ("teff", "logg", "mh", "alpham", "cm")
     regressor = LabelRegressor.build(config, labels, encoding="instrument", covariance=True)
     regressor.set_label_scaling([5000, 3, -1, 0.2, 0], [800, 1.4, 0.8, 0.2, 0.3])

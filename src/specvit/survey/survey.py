@@ -122,8 +122,8 @@ class Survey:
         named = NAMED.get(name)
         if named is None and (prior is None or noise is None):
             raise ValueError(
-                f"name must be one of {sorted([*NAMED, *self.kinds])}, got {name!r}; one's own needs prior and "
-                "noise"
+                f"name must be one of {sorted([*NAMED, *self.kinds])}, got {name!r}; one's own needs "
+                "prior and noise"
             )
         if n is not None and n < 1:
             raise ValueError(f"n must be at least 1, got {n!r}")
