@@ -59,7 +59,8 @@ class InstrumentSurvey(Survey, survey="any"):
         Instead of the one that ships, on a grid in vacuum.
     line_correction : array-like of float, shape (n_pixels,), or callable, optional
         What real stars say of the library's lines: optical depths are multiplied by the array; a callable
-        takes normalised flux (n, n_pixels) and labels (n, 5), tensors, and returns the corrected flux.
+        takes normalised flux (n, n_pixels) and labels (n, 5), tensors, and returns the corrected flux. By
+        default that of the emulator, which has one if it is `Emulator.calibrated`.
 
     Raises
     ------
