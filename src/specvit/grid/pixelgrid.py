@@ -78,9 +78,9 @@ class PixelGrid:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def linear(cls, start, stop, n, lsf_sigma, **kwargs):
-        """Grid of `n` equal pixels between the edges `start` and `stop` (Å)."""
-        return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, **kwargs)
+    def linear(cls, start, stop, n, lsf_sigma, *, medium="vacuum", name="unnamed"):
+        """Grid of `n` equal pixels between the edges `start` and `stop` (Å); the rest as for `PixelGrid`."""
+        return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, medium, name)
 
     def __len__(self):
         return self.edges.size - 1
