@@ -1,4 +1,4 @@
-"""A smooth emulator of stellar spectra: labels in, flux on a pixel grid out, differentiable in torch."""
+"""A smooth emulator of stellar spectra, which turns labels into flux on a grid and is differentiable in torch."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Emulator(nn.Module):
     width : int
         Width of the line networks' three hidden layers; the continuum's two have a third of it.
     members : int
-        Line networks, trained from different seeds, whose mean is taken: they err differently between
-        the library's points.
+        Number of line networks, trained from different seeds, whose mean is taken: their errors between
+        the library's points differ and average out.
 
     See Also
     --------
@@ -120,21 +120,21 @@ class Emulator(nn.Module):
     # -- spectra ---------------------------------------------------------------------------------
 
     def coefficients(self, labels):
-        """Coefficients of the components, tensors of shapes (n, k) and (n, m), for labels (n, 5)."""
+        """Coefficients of the components, tensors of shapes (n, k) and (n, m), for `labels` (n, 5)."""
         x = self.scaled(labels)
         mean = torch.stack([network(x) for network in self.networks]).mean(0)
         return mean * self._scale, self.continuum_network(x) * self._continuum_scale
 
     def scaled(self, labels):
-        """The networks' input: labels mapped to [−1, 1] over the library's range, tensor (n, 5)."""
+        """The networks' input: `labels` mapped to [−1, 1] over the library's range, tensor (n, 5)."""
         return (self._abscissa(labels) - self._centre) / self._half_range
 
     def normalised(self, labels):
-        """Continuum-normalised flux, tensor (n, n_pixels), for labels (n, 5)."""
+        """Continuum-normalised flux, tensor (n, n_pixels), for `labels` (n, 5)."""
         return self.correct(self.lines(self.coefficients(labels)[0]), labels)
 
     def calibrated(self, calibration=None):
-        """A copy whose lines a `~specvit.stars.LineCalibration` corrects; by default the one that ships."""
+        """A copy whose lines the `LineCalibration` `calibration` corrects; by default the one that ships."""
         calibration = LineCalibration.load() if calibration is None else calibration
         corrected = copy.deepcopy(self)
         corrected.correction = calibration.on(self.grid).to(self.label_range)
@@ -142,32 +142,32 @@ class Emulator(nn.Module):
         return corrected
 
     def correct(self, lines, labels, velocity=None):
-        """Normalised flux of stars of ``velocity`` (n,) km/s, (n, n_pixels), corrected if `calibrated`."""
+        """Normalised flux `lines` of stars with `labels`, at `velocity` (n,) km/s, corrected if `calibrated`."""
         return lines if self.correction is None else self.correction(lines, labels, velocity)
 
     def continuum(self, labels):
-        """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5)."""
+        """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for `labels` (n, 5)."""
         return torch.exp(self.log_continuum(self.coefficients(labels)[1]))
 
     def lines(self, coefficients):
-        """Continuum-normalised flux, tensor (n, n_pixels), for its coefficients (n, k)."""
+        """Continuum-normalised flux, tensor (n, n_pixels), for its `coefficients` (n, k)."""
         return torch.addmm(self._mean, coefficients, self._components)
 
     def log_continuum(self, coefficients):
-        """Natural logarithm of the continuum, tensor (n, n_pixels), for its coefficients (n, m)."""
+        """Natural logarithm of the continuum, tensor (n, n_pixels), for its `coefficients` (n, m)."""
         return torch.addmm(self._continuum_mean, coefficients, self._continuum_components)
 
     def forward(self, labels):
-        """Flux F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5).
+        """Flux F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for `labels` (n, 5).
 
         Labels are Teff [K], log g, [M/H], [alpha/M], [C/M] (`LABELS`), a float tensor on the
-        emulator's device and of its dtype. Outside `label_range` the network extrapolates:
-        `check_labels` tells.
+        emulator's device and of its dtype. `check_labels` refuses those outside `label_range`,
+        where the network extrapolates.
         """
         return self.normalised(labels) * self.continuum(labels)
 
     def check_labels(self, labels):
-        """Raise ValueError naming the first label outside the range of the library."""
+        """Raise ValueError if one of `labels` (n, 5) is outside the range of the library, and name it."""
         values = torch.as_tensor(labels)
         if values.ndim != 2 or values.shape[1] != len(LABELS):
             raise ValueError(f"labels must have shape (n, {len(LABELS)}), got {tuple(values.shape)}")
@@ -234,26 +234,26 @@ class Emulator(nn.Module):
         Parameters
         ----------
         library : SyntheticLibrary
-            From `~specvit.stars.read_library`. Carbon stars are left out. It must be sharper than 0.85 of
-            the grid's LSF and reach 10 σ + 1 Å further than the pixels: what a star at ±20 km/s and the
-            widest LSF need.
+            From `~specvit.stars.read_library`. Carbon stars are left out. For a star at ±20 km/s and the
+            widest LSF it must be sharper than 0.85 of the grid's LSF and reach 10 σ + 1 Å further than
+            the pixels.
         grid : PixelGrid
             Pixels and LSF of the result, in vacuum, any within the library's range.
         held_out : float
             Share of the library kept for the report.
         split_seed : int
-            Of the choice of these spectra.
+            Seed of the choice of these spectra.
         n_components, n_continuum : int
             Principal components of the normalised flux and of ln(continuum).
         width, members : int
             Width and number of the networks for the lines, see `Emulator`.
         steps, batch_size, learning_rate
-            Adam with warm-up and a cosine schedule, for each network.
+            Settings of Adam, with warm-up and a cosine schedule, for each network.
         max_velocity : float
             Velocity of stars, in km/s, that the emulator can shift to: it keeps so much more of the library
             on either side.
         seed : int
-            Of the networks' first weights and of the order of spectra: the result follows from it.
+            Seed of the networks' first weights and of the order of spectra; it determines the result.
         device : str or torch.device
             Where the networks are trained; the emulator comes back on the CPU.
         progress : callable, optional
@@ -262,8 +262,8 @@ class Emulator(nn.Module):
         Returns
         -------
         Emulator
-            Its ``record["validation"]`` is a `~specvit.stars.emulatorcheck.validation_report`, and
-            ``record["held_out"]`` lists the spectra it was made on; both are saved with it.
+            Its ``record["validation"]`` is a `~specvit.stars.emulatorcheck.validation_report` of the spectra
+            that ``record["held_out"]`` lists; both are saved with it.
 
         Raises
         ------
@@ -315,14 +315,14 @@ class Emulator(nn.Module):
     # -- on disk -----------------------------------------------------------------------------------
 
     def save(self, path):
-        """Write the emulator to a safetensors file, its grid and record in the header."""
+        """Write the emulator to a safetensors file at `path`, its grid and record in the header."""
         tensors = {f"module.{name}": tensor for name, tensor in self.state_dict().items()}
         tensors |= {name: torch.as_tensor(getattr(self, name)) for name in _ARRAYS}
         write_archive(path, _FORMAT, tensors, {"labels": LABELS, "record": self.record}, self.grid)
 
     @classmethod
     def load(cls, path=None, *, calibrated=False):
-        """Read an emulator; without `path`, the one that ships (PFS MR); `calibrated`, for real stars.
+        """Read the emulator at `path`, by default the one that ships (PFS MR); with `calibrated` lines if wanted.
 
         Raises
         ------
