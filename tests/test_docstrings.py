@@ -1,7 +1,7 @@
-"""Every public name is documented: each parameter by a sentence, each class by examples and by what is beside it.
+"""Every public name is documented: each parameter by a sentence, each class with Examples and See Also.
 
-The names are those that rooms and single modules list in ``__all__``, and the public methods and properties of
-their classes. Whether an example is right is for the doctests; here it is only asked that there is one.
+The names are those that rooms and single modules list in ``__all__``, and the public methods and properties
+of their classes. Whether an example is right is for the doctests; here it is only asked that there is one.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ SECTION = re.compile(r"\n([A-Z][A-Za-z ]+)\n-{3,}[ ]*(?=\n|$)")
 
 
 def sections(text):
-    """What stands under each heading of a numpydoc docstring: dict of heading to text; '' is what is above."""
+    """Text under each heading of a numpydoc docstring, a dict; the key '' has what is above the first."""
     parts = SECTION.split("\n" + inspect.cleandoc(text or ""))
     return {"": parts[0].strip(), **dict(zip(parts[1::2], parts[2::2], strict=True))}
 
@@ -58,7 +58,7 @@ def signature(function):
         names = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return ()
-    return tuple(name for name in names if name not in ("self", "cls"))
+    return tuple(name for name in names if name != "self")
 
 
 # -- what is asked ----------------------------------------------------------------------------------------
@@ -67,9 +67,9 @@ def signature(function):
 def faults_of_parameters(names, text, *, attributes=False, prose=False):
     """Faults of the parameters that `text` documents, where the signature has `names`.
 
-    `attributes`: what stands under Attributes counts, as in dataclasses, whose fields are both. `prose`: where
-    there is no section Parameters and there are no more than three of them, it is enough that the sentences name
-    each in backticks.
+    `attributes`: what stands under Attributes counts, as in dataclasses, whose fields are both. `prose`:
+    where there is no section Parameters and there are no more than three of them, it is enough that the
+    sentences name each in backticks.
     """
     written = sections(text)
     documented = parameters(written.get("Parameters", "") + "\n" + written.get("Other Parameters", ""))
@@ -135,7 +135,7 @@ def faults(thing):
 
 
 def public():
-    """Public classes and functions of the package by the name of their home: rooms and modules beside them."""
+    """Public classes and functions of the rooms, and of the modules beside them, by their full names."""
     names = [found.name for found in pkgutil.walk_packages(specvit.__path__, "specvit.")]
     rooms = [name for name in names if name.count(".") == 1 or is_package(name)]
     things = {}

@@ -1,7 +1,7 @@
 """Files of numbers on a pixel grid: safetensors, with everything else as JSON in the header.
 
-Weights and emulators are kept in this way. Reading a safetensors file never runs code, and one tensor can be read
-by its name without reading the others.
+Weights and emulators are kept in this way. Reading a safetensors file never runs code, and one tensor can be
+read by its name without reading the others.
 """
 
 from __future__ import annotations

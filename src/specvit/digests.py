@@ -12,8 +12,8 @@ __all__ = ["digest"]
 def digest(*arrays, length=16):
     """SHA-256 of the bytes of arrays, one after the other in C order, in hexadecimal digits.
 
-    The bytes are taken as they are in memory. The shape of an array does not matter; the same numbers in another
-    type have other bytes and so another digest.
+    The bytes are taken as they are in memory. The shape of an array does not matter; the same numbers in
+    another type have other bytes and so another digest.
 
     Parameters
     ----------

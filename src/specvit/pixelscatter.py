@@ -2,9 +2,9 @@
 
 The idea is that of DER_SNR (Stoehr et al. 2008, ASP Conf. Ser. 394, 505): the median of differences between
 neighbouring pixels measures the noise, since only few of the differences contain a line. DER_SNR takes second
-differences of pixels two apart. Here fourth differences are taken, which cancel any cubic within five pixels. Of the
-sharpest line that a line spread function of three pixels FWHM lets through, they leave seven times less relative to
-the noise.
+differences of pixels two apart. Here fourth differences are taken, which cancel any cubic within five pixels.
+Of the sharpest line that a line spread function of three pixels FWHM lets through, they leave seven times
+less relative to the noise.
 """
 
 from __future__ import annotations

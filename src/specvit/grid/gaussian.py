@@ -26,8 +26,8 @@ def smoothing_matrix(wave, sigma, centres, velocity=0.0, *, ends="raise"):
         Wavelengths of the model in Å, uniform in λ or ln λ and increasing.
     sigma : ndarray, shape (n_out,)
         Kernel width in Å, not negative; to bring a spectrum from σ_0 to σ_1 it is sqrt(σ_1² − σ_0²).
-        A kernel too narrow to hold a sample gives the value of the next sample. So σ = 0 is right at the samples
-        themselves; elsewhere σ should not be much below the sampling of `wave`.
+        A kernel too narrow to hold a sample gives the value of the next sample. So σ = 0 is right at the
+        samples themselves; elsewhere σ should not be much below the sampling of `wave`.
     centres : ndarray, shape (n_out,)
         Where the result is sampled, in Å.
     velocity : float

@@ -1,4 +1,4 @@
-"""Spectrographs by name: wavelengths that they record, resolution, native pixels, and the source of these numbers."""
+"""Spectrographs by name: their wavelengths, resolution and native pixels, and the source of these numbers."""
 
 from __future__ import annotations
 
@@ -258,8 +258,8 @@ def find_instrument(name):
     Parameters
     ----------
     name : str or Instrument
-        Name of one of `INSTRUMENTS`, or the beginning of only one; capitals, spaces and signs do not matter. An
-        `Instrument` is returned as it is.
+        Name of one of `INSTRUMENTS`, or the beginning of only one; capitals, spaces and signs do not matter.
+        An `Instrument` is returned as it is.
 
     Returns
     -------

@@ -10,8 +10,8 @@ instruments to its own (`specvit.survey.nativepixels`):
 3. Lost native pixels are left out and the other weights renormalised; where less than `MIN_WEIGHT` of the
    weight is left, the grid pixel is lost.
 4. The variance of a grid pixel is the sum of those of its native pixels times the squares of the weights.
-   Neighbouring grid pixels that share a native pixel have correlated noise. The inverse variance cannot express
-   this; the network learns of it from the sampling by native pixels.
+   Neighbouring grid pixels that share a native pixel have correlated noise. The inverse variance cannot
+   express this; the network learns of it from the sampling by native pixels.
 
 Two numbers per pixel describe an instrument to the network: `relative_lsf` and `relative_sampling`.
 """
@@ -32,14 +32,15 @@ __all__ = [
     "relative_sampling",
 ]
 
-#: Least share of a grid pixel's weight that must lie on native pixels that are not lost. With this value a single
-#: bad native pixel costs no grid pixel in well sampled spectra, and no grid pixel holds the flux of one flank of a
-#: line only.
+#: Least share of a grid pixel's weight that must lie on native pixels that are not lost. With this value a
+#: single bad native pixel costs no grid pixel in well sampled spectra, and no grid pixel holds the flux of
+#: one flank of a line only.
 MIN_WEIGHT = 0.8
 #: Units of the width of native pixels: constant in wavelength, in velocity, or a fraction of the FWHM.
 PIXEL_UNITS = ("angstrom", "km/s", "fwhm")
-#: log2 of the width, in grid pixels, of the finest native pixels that are told apart. Of finer ones the noise is
-#: averaged within a grid pixel or smoothed to the grid's line spread function, so that their width does not matter.
+#: log2 of the width, in grid pixels, of the finest native pixels that are told apart. Of finer ones the noise
+#: is averaged within a grid pixel or smoothed to the grid's line spread function, so that their width does
+#: not matter.
 FINEST_SAMPLING = -1.0
 
 
@@ -74,10 +75,10 @@ def native_edges(low, high, width, unit="angstrom"):
 
 
 def relative_lsf(sigma, grid):
-    """log2 of the ratio of a line spread function's σ to that of the grid, 0 where it is sharper than the grid's.
+    """log2 of the ratio of a line spread function's σ to that of the grid, 0 where it is sharper.
 
-    Sharper spectra are smoothed to the line spread function of the grid, so that 0 describes what the network is
-    given.
+    Sharper spectra are smoothed to the line spread function of the grid, so that 0 describes what the network
+    is given.
 
     Parameters
     ----------

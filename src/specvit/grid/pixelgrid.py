@@ -41,8 +41,8 @@ class PixelGrid:
 
     Notes
     -----
-    The arrays are copied and made read-only, so that a grid never changes. Two grids are equal if their edges,
-    line spread functions and media are; the name does not matter.
+    The arrays are copied and made read-only, so that a grid never changes. Two grids are equal if their
+    edges, line spread functions and media are; the name does not matter.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """A correction of the library's line strengths, measured on real stars and applied to emulated spectra.
 
-Synthetic lines are too strong or too weak, because of wrong oscillator strengths, missing lines and departures
-from LTE: by tens of per cent for single lines and by ten per cent over whole molecular bands. Real stars of known
-labels tell the ratio of real to synthetic optical depth. `LineCalibration` is the table of these ratios;
-`LineCorrection` multiplies the optical depths of emulated spectra by them.
+Synthetic lines are too strong or too weak, because of wrong oscillator strengths, missing lines and
+departures from LTE: by tens of per cent for single lines and by ten per cent over whole molecular bands. Real
+stars of known labels tell the ratio of real to synthetic optical depth. `LineCalibration` is the table of
+these ratios; `LineCorrection` multiplies the optical depths of emulated spectra by them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from specvit.labels import LABELS
 
 __all__ = ["COORDINATES", "TELLURIC_BANDS", "LineCalibration", "LineCorrection", "solar_log_ratio"]
 
-#: Vacuum wavelengths (Å) at which residuals of telluric water and oxygen hide what real spectra say of the library.
-#: There the ratio is 1.
+#: Vacuum wavelengths (Å) at which residuals of telluric water and oxygen hide what real spectra say of the
+#: library. There the ratio is 1.
 TELLURIC_BANDS = ((7162.0, 7342.0), (7592.0, 7702.0), (8102.0, 8362.0))
 #: Sampling of tables in ln λ: 0.4 Å, a third of the FWHM of PFS MR.
 LOG_STEP = 5e-5
@@ -78,9 +78,9 @@ class LineCalibration:
 
     Notes
     -----
-    Advantage of calibrated lines: emulated spectra resemble real stars, so that a network trained on them and a χ²
-    fit of them are less biased on real stars. Disadvantages: whatever is wrong with the labels of the stars measured
-    enters as well, and derivatives by `Starlight` are not to be had.
+    Advantage of calibrated lines: emulated spectra resemble real stars, so that a network trained on them and
+    a χ² fit of them are less biased on real stars. Disadvantages: whatever is wrong with the labels of the
+    stars measured enters as well, and derivatives by `Starlight` are not to be had.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A smooth emulator of stellar spectra, which turns labels into flux on a grid and is differentiable in torch."""
+"""A smooth emulator of stellar spectra: a torch module that turns labels into flux on a pixel grid."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Emulator(nn.Module):
         return corrected
 
     def correct(self, lines, labels, velocity=None):
-        """Normalised flux `lines` of stars with `labels`, at `velocity` (n,) km/s, corrected if `calibrated`."""
+        """Normalised flux `lines` of stars of `labels` at `velocity` (n,) km/s, corrected if `calibrated`."""
         return lines if self.correction is None else self.correction(lines, labels, velocity)
 
     def continuum(self, labels):
@@ -322,7 +322,7 @@ class Emulator(nn.Module):
 
     @classmethod
     def load(cls, path=None, *, calibrated=False):
-        """Read the emulator at `path`, by default the one that ships (PFS MR); with `calibrated` lines if wanted.
+        """Read the emulator at `path`, by default the one that ships (PFS MR); `calibrated`: for real stars.
 
         Raises
         ------

@@ -129,8 +129,8 @@ class SyntheticLibrary:
 def carbon_star(labels):
     """True for carbon stars, in which C/O exceeds about 0.8, shape (n,), for `labels` (n, 5).
 
-    At that ratio TiO vanishes and CN and C2 take its place within a few hundredths of a dex. The change is real but
-    too abrupt for a smooth emulator. All surveys here are without carbon stars.
+    At that ratio TiO vanishes and CN and C2 take its place within a few hundredths of a dex. The change is
+    real but too abrupt for a smooth emulator. All surveys here are without carbon stars.
     """
     return labels[:, 4] - labels[:, 3] > CARBON_LIMIT
 
@@ -163,8 +163,8 @@ def library_files(source, belongs):
     source : path-like or sequence of path-like
         A folder, a file or files.
     belongs : callable
-        Takes a path and returns whether the file belongs to the library. It is asked for the files of a folder
-        and of the folders in it.
+        Takes a path and returns whether the file belongs to the library. It is asked for the files of a
+        folder and of the folders in it.
 
     Returns
     -------

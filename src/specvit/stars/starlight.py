@@ -61,8 +61,8 @@ class Starlight:
               \Big[\frac{\partial n}{\partial \ell} + n \frac{\partial q}{\partial \ell}\Big] e^{q - q_0}.
 
     Lines n and ln(continuum) q are linear in a hundred coefficients. Only these are differentiated
-    automatically; their derivatives become those of the flux by matrix products. q_0 is the mean of ln(continuum) at
-    given labels, so that the flux is of order one.
+    automatically; their derivatives become those of the flux by matrix products. q_0 is the mean of
+    ln(continuum) at given labels, so that the flux is of order one.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ class Starlight:
 
     Notes
     -----
-    Advantages over `jacobian` of the emulator: several times faster, and it has the derivative by the velocity.
-    Disadvantage: it is not for calibrated emulators.
+    Advantages over `jacobian` of the emulator: several times faster, and it has the derivative by the
+    velocity. Disadvantage: it is not for calibrated emulators.
     """
 
     def __init__(self, emulator, *, max_velocity=None, centre=None, device="cpu"):
