@@ -4,6 +4,7 @@ The names are those that rooms and single modules list in ``__all__``, and the p
 of their classes. Whether an example is right is for the doctests; here it is only asked that there is one.
 """
 
+import ast
 import dataclasses
 import enum
 import importlib
@@ -12,11 +13,13 @@ import inspect
 import pkgutil
 import re
 from functools import cached_property
+from pathlib import Path
 
 import pytest
 
 import specvit
 
+ROOT = Path(specvit.__file__).parent
 _OWN = "a part of the fit of LoggEstimator, which users do not make"
 #: Classes that need neither an example nor See Also, each with the reason.
 NO_EXAMPLES = {
@@ -173,6 +176,21 @@ def test_is_documented(name):
     assert faults(PUBLIC[name]) == []
 
 
+def entries_without_sentence(source):
+    """Entries of Parameters and Attributes without a sentence in any docstring of `source`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            written = sections(ast.get_docstring(node))
+            for heading in ("Parameters", "Attributes"):
+                entries = parameters(written.get(heading, "")).items()
+                yield from (f"{node.name}: {name}" for name, told in entries if not told)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_entry_has_a_sentence(path):
+    assert list(entries_without_sentence(path.read_text(encoding="utf-8"))) == []
+
+
 # -- the checks find what they should ---------------------------------------------------------------------
 
 
@@ -249,6 +267,11 @@ def test_faults_are_found():
         "turn: no summary",
         "size: no summary",
     }
+
+
+def test_entries_without_sentence_are_found():
+    source = inspect.getsource(Good) + inspect.getsource(Bad)
+    assert list(entries_without_sentence(source)) == ["Bad: seed"]
 
 
 def test_function_without_section_has_faults():

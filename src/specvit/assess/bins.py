@@ -22,12 +22,13 @@ class Stars:
     Attributes
     ----------
     names : tuple of str
-        Labels in the columns of `truth`.
+        Names of the labels, in the order of the columns of `truth`.
     star : ndarray of int, shape (n,)
         Number of the star, which may be there at several magnitudes.
     magnitude, snr : ndarray, shape (n,)
-        NaN where unknown.
+        Magnitude and S/N of each spectrum; NaN where unknown.
     truth : ndarray, shape (n, n_labels)
+        True labels.
     """
 
     names: tuple

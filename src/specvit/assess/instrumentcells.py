@@ -82,6 +82,7 @@ def score_cells(regressor, *, n=4000, cells=CELLS, device="cpu", batch_size=1000
     device : str or torch.device
         Where spectra are made: the regressor's.
     batch_size : int
+        Spectra simulated and predicted at once.
     **arguments
         For `survey_of_cell`.
 

@@ -26,7 +26,9 @@ class ObservedBatch:
     star : ndarray of int, shape (n,)
         Number of each star, the same wherever it is seen again at another magnitude.
     flux, ivar : tensor, shape (n, n_pixels)
+        Noisy flux and the inverse variance that is reported, 0 where masked.
     labels : tensor, shape (n, n_labels)
+        True labels.
     magnitude : ndarray, shape (n,)
         To 1e-4; NaN where a data set does not say.
     noiseless_sigma : tensor, shape (n, n_pixels), or None
@@ -63,6 +65,7 @@ def observed_batches(data, n, *, magnitude=None, seed=0, device="cpu", batch_siz
     seed : int
         Of a survey: other seeds, other stars. Of a data set: of the frozen noise.
     device : str or torch.device
+        Where spectra are made.
     batch_size : int
         It changes which stars a survey draws.
     noiseless : bool

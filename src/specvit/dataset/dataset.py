@@ -40,9 +40,8 @@ class StoredSpectra:
     mask : ndarray of bool, shape (n, n_pixels)
         True where a pixel is bad.
     labels : ndarray, shape (n, n_labels)
-        Labels in the order of `SpectrumDataset.label_names`.
-
-    For a single spectrum the first dimension is missing.
+        Labels in the order of `SpectrumDataset.label_names`. For a single spectrum all arrays lack their
+        first dimension.
 
     See Also
     --------

@@ -136,6 +136,7 @@ def find_table(file, path):
     Parameters
     ----------
     file : h5py.File
+        The file, open for reading.
     path : str or Path
         For messages.
 

@@ -39,6 +39,7 @@ class Shard:
     Attributes
     ----------
     path : Path
+        Where the file is, or will be.
     first, rows : int
         Number of its first spectrum in the whole set, and how many it has.
     stream : int
@@ -70,6 +71,7 @@ class Chunk:
     masked : bool
         Whether any pixel is bad.
     table : ndarray of `table_dtype`, shape (n,)
+        Labels, magnitudes and other columns of each spectrum.
     """
 
     arrays: dict
@@ -165,7 +167,9 @@ class ShardWriter:
     Parameters
     ----------
     shard : Shard
+        The file to be written.
     grid : PixelGrid
+        Pixels of the spectra.
     hasher : ThreadPoolExecutor
         Of one thread, in which checksums are computed.
 

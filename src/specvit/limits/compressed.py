@@ -36,6 +36,7 @@ class CompressedSpectra:
     tolerance : float
         χ² left out by the compression, mean over the prior.
     device : str or torch.device
+        Where coefficients are computed.
     seed : int
         Of the spectra.
 
@@ -51,6 +52,7 @@ class CompressedSpectra:
     prior
         The survey's.
     label_names : tuple of str
+        Names of the labels, in the order of their columns.
 
     See Also
     --------

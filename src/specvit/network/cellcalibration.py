@@ -38,6 +38,7 @@ def calibrate_cells(regressor, batches, *, rounds=2):
     batches : iterable of (flux, ivar, labels, lsf, sampling)
         Labels in physical units, NaN where unknown.
     rounds : int
+        Number of rounds.
     """
     axes = {name: np.asarray(nodes, np.float64) for name, nodes in AXES.items()}
     shape = tuple(len(nodes) for nodes in axes.values())
@@ -84,6 +85,7 @@ def shrink_correlations(error, correlation):
     error : ndarray, shape (n, k)
         Errors over their σ.
     correlation : ndarray, shape (n, k, k)
+        Predicted correlations of the errors.
 
     Returns
     -------

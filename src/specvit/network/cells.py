@@ -15,6 +15,7 @@ def describe(flux, ivar, lsf=None):
     Parameters
     ----------
     flux, ivar : Tensor, shape (n, n_pixels)
+        Flux and its inverse variance, 0 where masked.
     lsf : Tensor, shape (n,) or (n, n_pixels), optional
         Relative line spread function; 0 without it.
 
@@ -48,9 +49,11 @@ def interpolate_cells(points, axes, table):
     Parameters
     ----------
     points : sequence of d Tensors, shape (n,)
+        Coordinates at which the table is wanted, one tensor for each axis.
     axes : sequence of d Tensors, shape (k_d,)
         Strictly increasing.
     table : Tensor, shape (k_1, ..., k_d, m)
+        Values at the nodes.
 
     Returns
     -------

@@ -44,6 +44,7 @@ def calibrate(regressor, batches, *, min_count=400, max_points=12):
     Parameters
     ----------
     regressor : LabelRegressor
+        The trained network, which is changed.
     batches : iterable of (flux, ivar, labels)
         Labels in physical units, NaN where unknown.
     min_count : int

@@ -19,6 +19,7 @@ def share(source, rank, world_size):
         With a method ``part(rank, world_size)`` where there are several processes. The parts must be
         disjoint, make up the whole in every round, and have equally many batches.
     rank, world_size : int
+        Number of this process, and number of processes.
 
     Raises
     ------

@@ -19,6 +19,7 @@ class Heads(NamedTuple):
     Attributes
     ----------
     mean : Tensor, shape (n, n_labels)
+        Means of the standardised labels.
     log_sigma : Tensor, shape (n, n_labels), or None
         ln σ of each label by itself.
     factor : Tensor, shape (n, n_labels, n_labels), or None

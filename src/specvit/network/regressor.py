@@ -45,6 +45,7 @@ class LabelRegressor(nn.Module):
     label_centre, label_scale : Tensor, shape (n_labels,)
         label = label_centre + label_scale · z; 0 and 1 until set.
     calibration_snr : Tensor, shape (k,)
+        Signal-to-noise ratios of the calibration.
     calibration_factor : Tensor, shape (k, n_labels)
         Factors on σ at these signal-to-noise ratios; linear in log10(S/N) between them, constant beyond. For
         the encoding ``instrument`` of shape (a, b, k, n_labels), also at relative line spread functions

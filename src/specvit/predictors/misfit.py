@@ -38,6 +38,7 @@ def misfit(flux, ivar, labels, grid):
     labels : ndarray, shape (n, 5)
         In the order of `~specvit.labels.LABELS`.
     grid : PixelGrid
+        Grid of the spectra.
 
     Returns
     -------

@@ -28,6 +28,7 @@ def simulated_grid(X, grid, *, plain, **given):
     Parameters
     ----------
     X : Survey or SpectrumDataset
+        The survey or data set.
     grid : PixelGrid or None
         The one that was asked for.
     plain : bool

@@ -23,6 +23,7 @@ def held_out_rms(emulator, library):
     Parameters
     ----------
     emulator : Emulator
+        The emulator to be checked.
     library : SyntheticLibrary
         Spectra that the emulator has not been fitted on.
 
@@ -42,6 +43,7 @@ def float32_error(emulator, labels):
     Parameters
     ----------
     emulator : Emulator
+        The emulator to be checked.
     labels : array-like, shape (n, 5)
         Stars to compare at.
 
@@ -64,6 +66,7 @@ def derivative_error(emulator, labels):
     Parameters
     ----------
     emulator : Emulator
+        The emulator to be checked.
     labels : array-like, shape (n, 5)
         Stars at which to compare; the time is proportional to their number.
 
@@ -91,6 +94,7 @@ def validation_report(emulator, library, *, teff_bins=6):
     Parameters
     ----------
     emulator : Emulator
+        The emulator to be checked.
     library : SyntheticLibrary
         Spectra that the emulator has not been fitted on, smoothed to its grid for the comparison.
     teff_bins : int

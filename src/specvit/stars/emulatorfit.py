@@ -23,9 +23,11 @@ def split_library(library: SyntheticLibrary, held_out=1 / 9, seed=0):
     Parameters
     ----------
     library : SyntheticLibrary
+        The library to be split.
     held_out : float
         Share to hold out.
     seed : int
+        Seed of the choice.
 
     Returns
     -------

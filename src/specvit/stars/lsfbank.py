@@ -26,6 +26,7 @@ class LsfBank(nn.Module):
     Parameters
     ----------
     emulator : Emulator
+        Emulator whose components are shifted and smoothed.
     max_velocity : float
         Largest |v| in km/s.
     lsf_range : tuple of float

@@ -114,6 +114,7 @@ def fit_terms(stars, line_err, term_err, instrument_err):
     Parameters
     ----------
     stars : list of StarResidual
+        Residuals of the stars.
     line_err : sequence of float, shape (4,)
         Standard deviations of ε on the scales of `scale_bases`.
     term_err : array-like of float, shape (k, 4)
@@ -179,6 +180,7 @@ def line_errors(stars, instrument, terms, start, iterations=15):
     Parameters
     ----------
     stars : list of StarResidual
+        Residuals of the stars.
     instrument, terms : lists of ndarray, shapes (c,) and (k, c)
         What is common, for each star: from a fit that did not know the star.
     start : sequence of float

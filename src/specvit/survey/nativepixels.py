@@ -44,6 +44,7 @@ class NativePixels:
     Parameters
     ----------
     grid : GridEdges
+        Edges of the grid that the pixels cover.
     width : tensor of float64, shape (n,)
         Width in Å of each star's native pixels at the middle of the grid.
     phase : tensor of float64, shape (n,)
