@@ -31,7 +31,7 @@ class Archive:
     Attributes
     ----------
     tensors : dict of str to Tensor
-        On the CPU, without those of the grid; empty if only the header was read.
+        Tensors on the CPU, without those of the grid; empty if only the header was read.
     fields : dict
         The plain JSON values that stand beside the tensors in the header.
     grid : PixelGrid or None

@@ -33,7 +33,7 @@ def save_weights(path, regressor, *, grid=None, record=None, dtype=torch.float32
     record : dict, optional
         How the network was trained, in plain JSON types. The definition of the S/N is added.
     dtype : torch.dtype
-        Of the network's weights in the file; float16 halves the size and moves predictions by about
+        Type of the network's weights in the file; float16 halves the size and moves predictions by about
         a thousandth of their σ. Scalings and calibration stay as they are.
     """
     tensors = {}
@@ -55,7 +55,7 @@ def load_weights(source=BUNDLED[0]):
     Returns
     -------
     regressor : LabelRegressor
-        In eval mode, float32, on the CPU.
+        The network in eval mode, float32, on the CPU.
     grid : PixelGrid or None
         Pixels of the spectra it takes; None for a network of plain features.
     record : dict

@@ -1,4 +1,4 @@
-"""Which of the spectra of an evaluation belong together in a row of its table."""
+"""The bins of an evaluation: which spectra belong together in a row of its table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIN_STARS = 20
 
 @dataclass(frozen=True)
 class Stars:
-    """All spectra of an evaluation, without the spectra.
+    """Labels, magnitudes and S/N of all spectra of an evaluation, without the spectra themselves.
 
     Attributes
     ----------

@@ -138,7 +138,7 @@ def find_table(file, path):
     file : h5py.File
         The file, open for reading.
     path : str or Path
-        For messages.
+        Path of the file, for messages.
 
     Returns
     -------

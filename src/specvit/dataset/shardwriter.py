@@ -45,7 +45,7 @@ class Shard:
     stream : int
         Stream of the survey that its first chunk is drawn from; the others follow.
     record : dict
-        What it is kept with, in JSON: from what it was made.
+        Facts about its making that are stored with it, in JSON.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class Chunk:
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Those of `ARRAYS`, C-contiguous and of the type in the file, shape (n, n_pixels).
+        The arrays of `ARRAYS`, C-contiguous and of the type in the file, shape (n, n_pixels).
     masked : bool
         Whether any pixel is bad.
     table : ndarray of `table_dtype`, shape (n,)
@@ -171,7 +171,7 @@ class ShardWriter:
     grid : PixelGrid
         Pixels of the spectra.
     hasher : ThreadPoolExecutor
-        Of one thread, in which checksums are computed.
+        A pool of one thread, in which checksums are computed.
 
     Raises
     ------

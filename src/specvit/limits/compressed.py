@@ -38,7 +38,7 @@ class CompressedSpectra:
     device : str or torch.device
         Where coefficients are computed.
     seed : int
-        Of the spectra.
+        Seed of the spectra.
 
     Raises
     ------
@@ -56,7 +56,7 @@ class CompressedSpectra:
 
     See Also
     --------
-    ForwardModel : the same spectra pixel by pixel, exactly.
+    ForwardModel : The same spectra pixel by pixel, exactly.
     """
 
     def __init__(self, survey, magnitude=None, *, snr=None, n=1500, tolerance=1e-4, device="cpu", seed=0):

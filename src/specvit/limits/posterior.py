@@ -91,7 +91,7 @@ class BayesLimit:
     posterior : Posterior
         Posteriors of the single stars.
     truth : ndarray, shape (n_stars, n_labels)
-        Their true labels.
+        True labels of the stars.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""Honest errors for any instrument: σ scaled over line spread function × coverage × S/N, and correlations."""
+"""Calibration of the errors for any instrument, in cells of line spread function, coverage and S/N."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def calibrate_cells(regressor, batches, *, rounds=2):
     Parameters
     ----------
     regressor : LabelRegressor
-        With the encoding ``instrument``.
+        A network with the encoding ``instrument``.
     batches : iterable of (flux, ivar, labels, lsf, sampling)
         Labels in physical units, NaN where unknown.
     rounds : int

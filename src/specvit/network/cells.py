@@ -10,7 +10,7 @@ __all__ = ["describe", "interpolate", "interpolate_cells"]
 
 
 def describe(flux, ivar, lsf=None):
-    """What the accuracy of a spectrum's labels depends on, each of shape (n,).
+    """S/N, relative line spread function and coverage of spectra, each of shape (n,).
 
     Parameters
     ----------

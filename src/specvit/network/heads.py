@@ -1,4 +1,4 @@
-"""What the outputs of the network mean: labels, their errors, and how these are correlated."""
+"""The outputs of the network: labels, their errors, and the correlations of these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OFF_DIAGONAL_RANGE = (-10.0, 10.0)
 
 
 class Heads(NamedTuple):
-    """What the network says of standardised labels.
+    """Predictions of the network for standardised labels.
 
     Attributes
     ----------

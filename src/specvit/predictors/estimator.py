@@ -321,7 +321,7 @@ class LoggEstimator(Predictor):
         path : path-like
             The file.
         **params : object
-            As for the constructor.
+            Parameters, as for the constructor.
 
         Returns
         -------

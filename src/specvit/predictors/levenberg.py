@@ -113,7 +113,7 @@ def starts(model, library, flux, root_weight, n_starts):
     model : TemplateModel
         Model of the spectra.
     library : tuple of tensor
-        From `TemplateModel.library`.
+        Templates of `TemplateModel.library`.
     flux, root_weight : tensors, shape (b, n_pixels)
         Observed flux and 1/σ.
     n_starts : int

@@ -93,7 +93,7 @@ class NetworkChoices:
         Parameters
         ----------
         names : tuple of str
-            Its labels.
+            Names of its labels.
         n_pixels : int
             Pixels, or features.
         grid : PixelGrid or None

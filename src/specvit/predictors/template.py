@@ -33,7 +33,7 @@ class TemplateFit(Predictor):
     Parameters
     ----------
     emulator : Emulator, optional
-        By default that of the survey in `fit`, or the one that ships.
+        Emulator of the spectra; by default that of the survey in `fit`, or the one that ships.
     prior : LabelPrior, optional
         Labels stay within its support, or within the ``ranges`` of a prior of another kind; by default
         that of the survey in `fit`, or the emulator's range.

@@ -1,4 +1,4 @@
-"""What an emulator is worth, measured on library spectra it has not seen."""
+"""Errors of an emulator, measured on library spectra that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STEPS = (2.0, 2e-3, 2e-3, 2e-3, 2e-3)
 def held_out_rms(emulator, library):
     """Root mean square error of the emulated normalised flux over pixels, for each library spectrum.
 
-    The truth is the library spectrum smoothed straight to the grid's LSF, not the components.
+    The truth is the library spectrum itself, smoothed to the grid's LSF, not its principal components.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Emulated spectra and their exact derivatives: what fits and limits are made of."""
+"""Emulated spectra and their exact derivatives, which fits and limits use."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Starlight:
     Attributes
     ----------
     emulator : Emulator
-        Its copy, in float64 on the device.
+        A copy of the emulator, in float64 on the device.
     level : tensor, shape ()
         q_0: ``flux`` times e^level is F_λ at the stellar surface in erg/s/cm²/Å.
 
@@ -133,7 +133,7 @@ class Starlight:
         flux : tensor, shape (n, n_pixels)
             Over e^`level`.
         derivative : tensor, shape (n, 5 or 6, n_pixels)
-            By the labels and, if given, the velocity.
+            Derivatives by the labels and, if given, the velocity.
         """
         d, m = len(LABELS), self.emulator.n_components
         both, slope = jacobian(lambda x: torch.cat(self.emulator.coefficients(x), 1), labels)

@@ -28,7 +28,7 @@ class AnyInstrument:
     Parameters
     ----------
     presets : tuple of Instrument
-        Those of `specvit.grid.INSTRUMENTS` by default.
+        Instruments with a name; by default those of `specvit.grid.INSTRUMENTS`.
     preset_share, own_share, sharper_share : float
         Shares of the kinds.
     resolving_power : (float, float)

@@ -32,7 +32,7 @@ class SurveyBatch:
     velocity : tensor, shape (n,), optional
         Radial velocity that is in the spectra, in km/s: the survey's and the residual of its imperfections.
     lsf, sampling : tensor, shape (n, n_pixels), optional
-        What is known of the instrument, in surveys in which instruments differ: log2 of the ratio of the line
+        Properties of the instrument, in surveys in which instruments differ: log2 of the ratio of the line
         spread function's σ, and of the width of native pixels, to those of the grid
         (`specvit.grid.relative_lsf`, `relative_sampling`).
 

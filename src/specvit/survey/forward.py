@@ -147,7 +147,7 @@ class ForwardModel:
         Parameters
         ----------
         labels : tensor, shape (n, 5)
-            Within the emulator's range, which is not checked here.
+            Labels within the emulator's range, which is not checked here.
         brightness : tensor, shape (n,)
             Magnitudes, which scale the flux. An S/N does not change it.
 

@@ -54,7 +54,7 @@ class InstrumentSurvey(Survey, survey="any"):
     observed : AnyInstrument, optional
         The distribution of instruments and the sizes of imperfections.
     prior : LabelPrior or similar, optional
-        By default that of ``pfs-mr``.
+        Distribution of the labels; by default that of ``pfs-mr``.
     emulator : Emulator, optional
         Emulator on a grid in vacuum; by default the one that ships.
     line_correction : array-like of float, shape (n_pixels,), or callable, optional

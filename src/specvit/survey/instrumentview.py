@@ -105,9 +105,9 @@ class InstrumentObservation:
         labels : ndarray, shape (n, 5)
             Labels of the stars, in the order of `LABELS`.
         numbers : dict of str to ndarray
-            From `AnyInstrument.draw`.
+            Random numbers from `AnyInstrument.draw`.
         generator : torch.Generator
-            Of the device, for what is random pixel by pixel: noise and lost pixels.
+            Generator of the device, for noise and lost pixels.
 
         Returns
         -------

@@ -100,7 +100,7 @@ class NativePixels:
         means : sequence of tensors, shape (n, n_native)
             Flux densities, finite.
         variance : tensor, shape (n, n_native)
-            Of independent native pixels, finite.
+            Finite variance of independent native pixels.
 
         Returns
         -------

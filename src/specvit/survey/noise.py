@@ -23,7 +23,7 @@ class Exposure(NamedTuple):
     Attributes
     ----------
     flux : tensor
-        With noise.
+        Flux with noise.
     ivar : tensor
         Inverse variance as a pipeline would report it: a function of the noisy flux only.
     sigma : tensor

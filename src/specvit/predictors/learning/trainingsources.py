@@ -29,7 +29,7 @@ class Feed:
     Attributes
     ----------
     train : stream
-        With `set_step` and `part`, see `specvit.network.feed`.
+        Batches for training, with `set_step` and `part`, see `specvit.network.feed`.
     epoch : int or None
         Spectra called an epoch of a stream without end; None if the stream knows its own.
     validation : re-iterable of batches, or None

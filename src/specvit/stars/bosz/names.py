@@ -34,7 +34,7 @@ class BoszName:
     labels : tuple of float
         Teff [K], log g, [M/H], [alpha/M], [C/M].
     microturbulence : float
-        In km/s.
+        Microturbulence in km/s.
     resolving_power : float
         λ / FWHM of the instrumental broadening.
     atmosphere : str
