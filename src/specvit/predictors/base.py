@@ -1,4 +1,4 @@
-"""`Predictor`: what everyone who predicts has in common, from what is accepted to the table with flags."""
+"""`Predictor`, the base of all predictors: which spectra they accept, and what they return for them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,36 @@ __all__ = ["Predictor"]
 
 #: A prediction this close to the end of the training range, as a share of it, is flagged.
 _EDGE = 0.01
-#: Median S/N per pixel below which labels rest on the prior more than on the spectrum.
+#: Median S/N per pixel below which labels are determined by the prior more than by the spectrum.
 _LOWEST_SNR = 1.0
 
 
 class Predictor(RegressorMixin, BaseEstimator):
-    """Base of `~specvit.LoggEstimator`, Ridge, LightGBM and the χ² fit: they differ in how they know labels.
+    """Base of `~specvit.LoggEstimator`, Ridge, LightGBM and the χ² fit.
 
-    A subclass has ``fit``, the parameter `labels`, `label_names`, and three methods: ``_own_grid()``, the
-    `~specvit.PixelGrid` of its spectra, or None where it was fitted on plain features;
-    ``_infer(flux, ivar)``, mean and σ (n, n_labels) of usable spectra on that grid; and, if it knows,
-    ``_label_range()``, the lowest and highest value of each label that it has learned from.
+    It accepts spectra, returns labels with units, and flags; the subclasses differ in how they find the
+    labels. A subclass has ``fit``, the parameter `labels`, `label_names`, and three methods. ``_own_grid()``
+    returns the `~specvit.PixelGrid` of its spectra, or None where it was fitted on plain features.
+    ``_infer(flux, ivar)`` returns mean and σ (n, n_labels) of usable spectra on that grid. ``_label_range()``
+    is optional and returns the lowest and highest value of each label that it has learned from.
 
     See Also
     --------
-    specvit.predictors.LabelPredictor : The protocol by which predictors of other makes join in.
+    specvit.predictors.LabelPredictor : The protocol for predictors that have another base.
+
+    Examples
+    --------
+    A predictor that gives all stars the same log g:
+
+    >>> from specvit import PFS_MR, example_spectrum
+    >>> class Constant(Predictor):
+    ...     labels, label_names = None, ("logg",)
+    ...     def _own_grid(self):
+    ...         return PFS_MR
+    ...     def _infer(self, flux, ivar):
+    ...         return np.full((len(flux), 1), 2.5), np.full((len(flux), 1), 1.0)
+    >>> Constant().predict(example_spectrum())
+    <Dex 2.5 dex(cm / s2)>
     """
 
     #: Names of the columns of a two-dimensional `y` of ``fit``, else None.
@@ -41,7 +56,7 @@ class Predictor(RegressorMixin, BaseEstimator):
 
     @property
     def label_names(self):
-        """Labels that are known: those of `predict_labels` and `predict_table`, a tuple of str.
+        """Labels that the predictor knows, which `predict_labels` and `predict_table` give: a tuple of str.
 
         Raises
         ------
@@ -54,8 +69,8 @@ class Predictor(RegressorMixin, BaseEstimator):
     def output_names(self):
         """Labels that `predict` gives, a tuple of str.
 
-        Those of the parameter `labels`; else the columns of a two-dimensional `y` of ``fit``; else log g, or
-        all there are where log g is not among them.
+        They are those of the parameter `labels`; if that is None, the columns of a two-dimensional `y` of
+        ``fit``; without such a `y`, log g; and if log g is not among `label_names`, all of these.
 
         Raises
         ------
@@ -90,26 +105,30 @@ class Predictor(RegressorMixin, BaseEstimator):
         return_std : bool
             Also return the standard error.
         ivar : array-like, shape of `X`, optional
-            Inverse variance, for arrays; 0 masks a pixel. Without it the noise is estimated from the
+            Inverse variance, for arrays only; 0 masks a pixel. Without it the noise is estimated from the
             pixel-to-pixel scatter.
         medium : {"air", "vacuum"}, optional
-            Medium of the wavelengths, where the spectrum does not say; vacuum if nobody does.
+            Medium of the wavelengths of all spectra. By default the one that a spectrum states, and vacuum
+            for one that states none, which is flagged.
         resolution : float or array-like, optional
-            Resolving power λ/FWHM of the spectra, where they do not say.
+            Resolving power λ/FWHM of all spectra. By default the one that a spectrum states, and that of the
+            grid for one that states none, which is flagged.
         on_error : {"raise", "nan"}
-            What a spectrum without an answer gives.
+            What happens to a spectrum without an answer. "raise" stops with the reason, so that no fault
+            stays unnoticed; "nan" returns NaN for it and goes on, so that one fault does not cost the others.
         lower_resolution : {"raise", "flag"}
-            What to do with spectra of lower resolution than the grid.
+            Whether a spectrum of lower resolution than the grid's counts as unusable, or is used and flagged.
+            Networks for any instrument know such spectra; others do not, and err more than their σ says.
 
         Returns
         -------
         mean : Quantity, dict of str to Quantity, or ndarray
             For spectra a quantity of their shape (a scalar for one), log g as `~astropy.units.Dex` in
-            dex(cm/s²); a dict of them by name where several labels are asked for. For arrays plain floats in
-            the labels' units, shape (n,), or () for one spectrum; with a last axis of labels where several
-            are asked for, or where the `y` of ``fit`` had one.
+            dex(cm/s²); for several labels a dict of such quantities by name. For arrays plain floats in the
+            labels' units, of shape (n,), or () for one spectrum; for several labels, or if the `y` of ``fit``
+            had two dimensions, with a last axis of labels.
         sigma : Quantity, dict of str to Quantity, or ndarray
-            Standard error, if `return_std`; of log g in dex.
+            Standard error in the form of `mean`, if `return_std`; that of log g is in dex.
 
         Raises
         ------
@@ -131,7 +150,7 @@ class Predictor(RegressorMixin, BaseEstimator):
     def predict_labels(
         self, X, *, ivar=None, medium=None, resolution=None, on_error="raise", lower_resolution="raise"
     ):
-        """All labels as plain numbers: what `predict`, `predict_table` and `specvit.assess` are made of.
+        """All labels as plain numbers, from which `predict`, `predict_table` and `specvit.assess` start.
 
         Parameters
         ----------
@@ -141,7 +160,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         Returns
         -------
         Predictions
-            With ``names``, ``mean`` and ``sigma`` (n, n_labels), and the ``batch`` they come from.
+            Its ``names``, ``mean`` and ``sigma`` (n, n_labels), and the ``batch`` of spectra on the grid.
 
         Raises
         ------
@@ -173,7 +192,7 @@ class Predictor(RegressorMixin, BaseEstimator):
     def predict_table(
         self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"
     ):
-        """All labels with their errors, and what is to be known of each spectrum.
+        """A table of all labels with their errors, and of the quality of each spectrum.
 
         Parameters
         ----------
@@ -222,7 +241,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         prediction = found.columns(self.output_names)[0]
         return r2_score(truth.reshape(len(prediction), -1), prediction, sample_weight=sample_weight)
 
-    # -- what a subclass says, or changes ------------------------------------------------------------
+    # -- for subclasses to define or replace ---------------------------------------------------------
 
     def _own_grid(self):
         raise NotImplementedError
@@ -242,7 +261,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         return mean, sigma, None
 
     def _more_columns(self, predictions):
-        """Columns of the table beside labels, S/N, coverage, flags and reasons."""
+        """Further columns of the table, beside labels, S/N, coverage, flags and reasons."""
         batch, chi2 = predictions.batch, np.full(len(predictions), np.nan)
         if predictions.names == LABELS:
             chi2 = misfit(batch.flux, batch.ivar, predictions.mean, batch.grid)
@@ -250,7 +269,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         return {"chi2": chi2}
 
     def _flag(self, batch, names, mean):
-        """Flag labels at the end of what was learned, and spectra lost in noise."""
+        """Flag labels at the ends of the range learned from, and spectra of very low S/N."""
         ranges = self._label_range()
         for k, name in enumerate(names):
             if name in ranges:

@@ -36,8 +36,9 @@ def misfit(flux, ivar, labels, grid):
     flux, ivar : ndarray, shape (n, n_pixels)
         Spectra on `grid`.
     labels : ndarray, shape (n, 5)
-        In the order of `~specvit.labels.LABELS`.
+        Labels in the order of `~specvit.labels.LABELS`.
     grid : PixelGrid
+        Grid of the spectra.
 
     Returns
     -------

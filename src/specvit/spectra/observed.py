@@ -1,4 +1,4 @@
-"""One spectrum as it was observed, made plain: ascending Å in the grid's medium, rest frame, F_λ."""
+"""Reading of one observed spectrum: ascending Å in the grid's medium, rest frame, F_λ."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RESOLUTION_KEYS = ("resolution", "resolving_power", "R", "SPEC_RES")
 
 @dataclass
 class Parts:
-    """What `observe` needs of a specutils object; fluxes of any number of dimensions share one axis."""
+    """Parts of a specutils object that `observe` needs; fluxes of any number of dimensions share one axis."""
 
     flux: np.ndarray
     unit: Any
@@ -84,7 +84,7 @@ def observe(parts, grid, medium=None, resolution=None):
     Parameters
     ----------
     parts : Parts
-        What was given.
+        Flux, axis, uncertainty, mask and metadata of the object.
     grid : PixelGrid
         Where the spectrum is going; sets medium and the range that is kept.
     medium : {"air", "vacuum"}, optional
