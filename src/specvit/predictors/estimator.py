@@ -12,6 +12,7 @@ from specvit.predictors.learning import ArraySource, DatasetSource, FitConfig, S
 from specvit.predictors.networkarrays import predict_arrays, to_device
 from specvit.predictors.networkchoices import NetworkChoices
 from specvit.predictors.trainingdata import grid_to_learn, is_source, label_columns, simulated_grid
+from specvit.spectra.rules import ANY_INSTRUMENT, ONE_INSTRUMENT
 from specvit.survey import Survey
 from specvit.weights import load_weights, save_weights
 
@@ -36,11 +37,12 @@ class LoggEstimator(Predictor):
         Labels that `predict` gives, and that `fit` learns of a survey or data set, or the names of the
         columns of `y`; in any spelling, as ``"log g"``. By default `predict` gives log g, and `fit` learns
         all that there are.
-    encoding : {"weighted", "median", "none"}, optional
-        What the network sees of a spectrum (see `specvit.network.encode`); ``"none"`` takes any features,
-        unscaled. This and the following parameters, up to `loss`, describe the network: by default they are
-        those of the weights, and without weights those of the bundled ones, named here. With weights, one
-        that contradicts them raises, in `predict` as in `fit`. By default "weighted".
+    encoding : {"weighted", "instrument", "median", "none"}, optional
+        What the network sees of a spectrum (see `specvit.network.encode`): ``"instrument"`` also line spread
+        function and native pixels; ``"none"`` any features, unscaled. This and the following parameters, up
+        to `loss`, describe the network: by default they are those of the weights, and without weights those
+        of the bundled ones, named here. With weights, one that contradicts them raises, in `predict` as in
+        `fit`. By default "weighted".
     tokenizer : {"local", "conv1d", "sliding_window"}, optional
         How pixels become tokens; by default "local".
     patch_size : int, optional
@@ -106,12 +108,6 @@ class LoggEstimator(Predictor):
         Names of the columns of a two-dimensional `y`; None otherwise.
     n_features_in_ : int
         Pixels of the spectra.
-    feature_names_in_ : ndarray of str
-        Names of the columns, of plain features in a data frame with names only.
-    label_names : tuple of str
-        Labels of the network, those of `predict_table`; with weights also before `fit`.
-    output_names : tuple of str
-        Labels that `predict` gives.
 
     See Also
     --------
@@ -130,9 +126,8 @@ class LoggEstimator(Predictor):
     `~specvit.spectra.Flag`, in words by ``Flag.describe``: what was assumed of a spectrum, what it lacks,
     whether it or its labels lie outside of what was learned (32), or cannot be used at all (64, NaN).
 
-    Advantages: the most exact of the four where stars are like those learned from; each star its own,
-    calibrated σ. Disadvantages: training takes a GPU; answers for faint stars lean towards the middle of what
-    was learned.
+    Advantages: the most exact of the four where stars are like those learned from; each its own, calibrated
+    σ. Disadvantages: training takes a GPU; answers for faint stars lean towards the middle of the prior.
 
     Examples
     --------
@@ -296,8 +291,14 @@ class LoggEstimator(Predictor):
     def _label_range(self):
         return self._ready()[2].get("label_range", {})
 
-    def _infer(self, flux, ivar):
-        return predict_arrays(to_device(self._ready()[0], self.device), flux, ivar)
+    def _instrument_rules(self):
+        return ANY_INSTRUMENT if self._ready()[0].encoding == "instrument" else ONE_INSTRUMENT
+
+    def _infer(self, *arrays):
+        return predict_arrays(to_device(self._ready()[0], self.device), *arrays)
+
+    def _infer_batch(self, batch, rows):
+        return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])
 
     def _ready(self):
         """Network, grid and record: the fitted ones, or those of the weights."""
