@@ -275,7 +275,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         """Columns of the table beside labels, S/N, coverage, flags and reasons."""
         batch, chi2 = predictions.batch, np.full(len(predictions), np.nan)
         if predictions.names == LABELS:
-            chi2 = misfit(batch.flux, batch.ivar, predictions.mean, batch.grid)
+            chi2 = misfit(batch.flux, batch.ivar, predictions.mean, batch.grid, batch.lsf)
             batch.flags[chi2 > LARGEST_MISFIT] |= int(Flag.OUT_OF_DOMAIN)
         return {"chi2": chi2}
 
