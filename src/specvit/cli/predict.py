@@ -38,8 +38,8 @@ def add_parser(commands):
     parser.add_argument(
         "--instrument",
         metavar="NAME",
-        help="spectrograph, by the name of a preset (as SDSS, LAMOST, MUSE): says medium, resolution and native "
-        "pixels where the file does not, and masks telluric bands if it is on the ground",
+        help="spectrograph, by the name of a preset (as SDSS, LAMOST, MUSE): says medium, resolution and "
+        "native pixels where the file does not, and masks telluric bands if it is on the ground",
     )
     parser.add_argument(
         "--mask",
@@ -53,15 +53,15 @@ def add_parser(commands):
         "--lower-resolution",
         type=_resolution_rule,
         metavar="raise|flag|R",
-        help="spectra of lower resolution than the weights' grid: refuse them, flag them, or flag them down to "
-        "R (default: refuse, or flag down to 1350 with weights that are told of the instrument)",
+        help="spectra of lower resolution than the weights' grid: refuse them, flag them, or flag them down "
+        "to R (default: refuse, or flag down to 1350 with weights that are told of the instrument)",
     )
     parser.add_argument(
         "--min-coverage",
         type=float,
         metavar="SHARE",
-        help="least share of the grid that a spectrum must cover (default: 0.5, or 0.05 with weights that are "
-        "told of the instrument)",
+        help="least share of the grid that a spectrum must cover (default: 0.5, or 0.05 with weights that "
+        "are told of the instrument)",
     )
     parser.add_argument(
         "--weights", metavar="NAME|PATH", help="bundled weights by name, or a file (see info)"
