@@ -1,6 +1,6 @@
 """How a network does on real stars: STELIB, LAMOST, and the Sun at many resolutions and in many windows.
 
-usage: python scripts/judge_real_stars.py DATA [--weights W ...] [--json OUT] [--figure FILE] [--device cpu]
+usage: python scripts/judge_real_stars.py DATA [--weights W ...] [--json OUT] [--out FOLDER] [--device cpu]
 
 DATA is a folder with
 
@@ -14,7 +14,7 @@ What spectra do not say of themselves is said of them: medium, line spread funct
 (masked as observed). Each figure that has a target is followed by it if it is missed. Several weights are
 those of a cross-validation, in the order of the folds of scripts/calibrate_library.py: every star of STELIB
 is judged with the weights that did not see it, all else with the first. With --json everything is written,
-star by star.
+star by star; --out docs/results writes the tables and the figure of the page "Any spectrograph".
 """
 
 import argparse
@@ -30,6 +30,7 @@ from specutils import Spectrum
 
 from specvit import LoggEstimator
 from specvit.assess import compare_with_literature
+from specvit.assess.figures import save_figure
 from specvit.assess.plots import plot_literature
 from specvit.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT
 from specvit.grid import PixelGrid, Resampler, edges_from_centres, matching_sigma, vacuum_to_air
@@ -239,6 +240,51 @@ def print_sun(rows):
         print(text + miss(not abs(row["mh"]) <= SUN_MH, f"±{SUN_MH}"))
 
 
+def star_cells(stelib, lamost):
+    """Rows of text for each group of stars."""
+    yield "stars", "n", "bias of log g", "median |Δ log g|", "within 1 σ", "width of pulls", "bias of [M/H]"
+    for name, table, by, group in (
+        ("STELIB, giants", stelib, "sure", "giants"),
+        ("STELIB, dwarfs", stelib, "sure", "dwarfs"),
+        ("STELIB, giants, all", stelib, "with the doubtful", "giants"),
+        ("STELIB, dwarfs, all", stelib, "with the doubtful", "dwarfs"),
+        ("LAMOST", lamost, "lamost", "in range"),
+    ):
+        own = table[(table["by"] == by) & (table["group"] == group)].set_index("label")
+        g, m = own.loc["logg"], own.loc["mh"]
+        yield (
+            name,
+            g["n"],
+            f"{g['bias']:+.2f} ± {g['bias_err']:.2f}",
+            f"{g['median_abs']:.2f}",
+            f"{g['within_1sigma']:.2f} ± {g['within_1sigma_err']:.2f}",
+            f"{g['pull_width']:.2f}",
+            f"{m['bias']:+.2f} ± {m['bias_err']:.2f}",
+        )
+
+
+def sun_cells(rows):
+    """Rows of text, windows against resolving powers."""
+    yield "window", *(f"R = {power}" for power in SUN_POWERS)
+    for window in SUN_WINDOWS:
+        own = {row["resolving_power"]: row for row in rows if row["window"] == window}
+        yield (
+            window,
+            *(
+                "no answer"
+                if (row := own[power])["error"]
+                else f"{row['logg']:.2f} ± {row['logg_err']:.2f}; {row['mh']:+.2f}"
+                for power in SUN_POWERS
+            ),
+        )
+
+
+def write_cells(path, cells):
+    """A CSV file."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(cells)
+
+
 def plain(table):
     """A table as a list of dicts that JSON can hold: NaN becomes None."""
     return json.loads(table.to_json(orient="records"))
@@ -253,7 +299,7 @@ def main():
     parser.add_argument("--weights", nargs="+", default=["pfs-mr"], help="one, or one for each fold")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, help="write all figures and stars here")
-    parser.add_argument("--figure", type=Path, help="draw STELIB, predicted against literature log g, here")
+    parser.add_argument("--out", type=Path, help="write real_stars.csv, real_stars.svg and sun.csv here")
     arguments = parser.parse_args()
     predictors = [LoggEstimator(weights, device=arguments.device) for weights in arguments.weights]
     stelib, stars = judge_stelib(predictors, arguments.data)
@@ -273,9 +319,11 @@ def main():
         record |= {"stelib": plain(stelib), "stelib_stars": plain(stars)}
         record |= {"lamost": plain(lamost), "lamost_stars": plain(lamost_stars)}
         arguments.json.write_text(json.dumps(record, indent=1))
-    if arguments.figure:
-        upper, _ = plot_literature(stars, by="with the doubtful")
-        upper.figure.savefig(arguments.figure, dpi=200)
+    if arguments.out:
+        write_cells(arguments.out / "real_stars.csv", star_cells(stelib, lamost))
+        write_cells(arguments.out / "sun.csv", sun_cells(sun))
+        figure = plot_literature(stars[stars["sure"].notna()], by="sure")[0].figure
+        save_figure(figure, arguments.out / "real_stars", ("svg",))
 
 
 if __name__ == "__main__":
