@@ -12,7 +12,7 @@ from specvit.predictors.misfit import LARGEST_MISFIT, misfit
 from specvit.predictors.predictions import Predictions
 from specvit.spectra import Flag, adapt
 from specvit.spectra.kinds import Kind, kind_of
-from specvit.spectra.rules import raise_rejected
+from specvit.spectra.rules import ONE_INSTRUMENT, raise_rejected
 from specvit.spectra.units import real_array
 
 __all__ = ["Predictor"]
@@ -29,7 +29,8 @@ class Predictor(RegressorMixin, BaseEstimator):
     A subclass has ``fit``, the parameter `labels`, `label_names`, and three methods: ``_own_grid()``, the
     `~specvit.PixelGrid` of its spectra, or None where it was fitted on plain features;
     ``_infer(flux, ivar)``, mean and σ (n, n_labels) of usable spectra on that grid; and, if it knows,
-    ``_label_range()``, the lowest and highest value of each label that it has learned from.
+    ``_label_range()``, the lowest and highest value of each label that it has learned from, and
+    ``_instrument_rules()``, the lowest resolution and coverage that it answers by default.
 
     See Also
     --------
@@ -77,8 +78,11 @@ class Predictor(RegressorMixin, BaseEstimator):
         ivar=None,
         medium=None,
         resolution=None,
+        instrument=None,
+        mask=None,
         on_error="raise",
-        lower_resolution="raise",
+        lower_resolution=None,
+        min_coverage=None,
     ):
         """Surface gravity, or the labels that the parameter `labels` asks for (see `output_names`).
 
@@ -96,10 +100,20 @@ class Predictor(RegressorMixin, BaseEstimator):
             Medium of the wavelengths, where the spectrum does not say; vacuum if nobody does.
         resolution : float or array-like, optional
             Resolving power λ/FWHM of the spectra, where they do not say.
+        instrument : str or Instrument, optional
+            What took the spectra, a preset by name (`specvit.grid.INSTRUMENTS`) or one's own: gives medium,
+            resolution and native pixels that they do not state, and masks telluric bands if on the ground.
+        mask : str, (float, float) or sequence of these, optional
+            Wavelengths not to be used, as observed: ``"telluric"``, ``"none"``, or windows in vacuum Å.
         on_error : {"raise", "nan"}
             What a spectrum without an answer gives.
-        lower_resolution : {"raise", "flag"}
-            What to do with spectra of lower resolution than the grid.
+        lower_resolution : {"raise", "flag"} or float, optional
+            What to do with spectra of lower resolution than the grid's: refuse them, flag them, or flag them
+            down to a resolving power. By default networks that are told of the instrument (encoding
+            ``instrument``) flag down to R = 1350; all others refuse.
+        min_coverage : float, optional
+            Least share of the grid's pixels with information. By default 0.05 for networks that are told of
+            the instrument, 0.5 for all others.
 
         Returns
         -------
@@ -120,22 +134,33 @@ class Predictor(RegressorMixin, BaseEstimator):
         TypeError, ValueError
             If `X` is not on the grid, or an argument does not go with it.
         """
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
         names = self.output_names
-        found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution, **options)
+        given = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
+        given |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        found = self.predict_labels(X, on_error=on_error, **given)
         plain = kind_of(X) is Kind.ARRAY or found.batch is None
         axis = len(names) > 1 or (plain and self.columns_ is not None)
         answer = (found.numbers if plain else found.quantities)(names, axis=axis)
         return answer if return_std else answer[0]
 
     def predict_labels(
-        self, X, *, ivar=None, medium=None, resolution=None, on_error="raise", lower_resolution="raise"
+        self,
+        X,
+        *,
+        ivar=None,
+        medium=None,
+        resolution=None,
+        instrument=None,
+        mask=None,
+        on_error="raise",
+        lower_resolution=None,
+        min_coverage=None,
     ):
         """All labels as plain numbers: what `predict`, `predict_table` and `specvit.assess` are made of.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, on_error, lower_resolution
+        X, ivar, medium, resolution, instrument, mask, on_error, lower_resolution, min_coverage
             As for `predict`.
 
         Returns
@@ -150,43 +175,42 @@ class Predictor(RegressorMixin, BaseEstimator):
         """
         names, grid = self.label_names, self._own_grid()
         if grid is None:
+            if not (instrument is None and mask is None):
+                raise ValueError("instrument and mask are for spectra, not for plain features")
             features, shape = self._features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
             features = validate_data(self, features, **options)
             mean, sigma = self._infer(features, np.isfinite(features).astype(np.float64))
             return Predictions(names, mean, sigma, (len(mean),) if shape is None else shape)
-        batch = adapt(
-            X,
-            ivar=ivar,
-            grid=grid,
-            medium=medium,
-            resolution=resolution,
-            on_error=on_error,
-            lower_resolution=lower_resolution,
-        )
+        chosen = {"lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        rules = self._instrument_rules() | {name: x for name, x in chosen.items() if x is not None}
+        stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
+        batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
         mean, sigma, details = self._predict_batch(batch)
         if on_error == "raise":
             raise_rejected(batch)  # those that the predictor found no answer for
         self._flag(batch, names, mean)
         return Predictions(names, mean, sigma, batch.shape, batch, details)
 
-    def predict_table(
-        self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"
-    ):
+    def predict_table(self, X, *, on_error="nan", **given):
         """All labels with their errors, and what is to be known of each spectrum.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, lower_resolution
+        X : spectra or array-like
             As for `predict`.
         on_error : {"nan", "raise"}
             By default a spectrum without an answer gives a row of NaN with its flag and the reason.
+        **given : object
+            `ivar`, `medium`, `resolution`, `instrument`, `mask`, `lower_resolution` and `min_coverage`, as
+            for `predict`.
 
         Returns
         -------
         `~astropy.table.QTable`
             Each label with ``<label>_err``; ``snr``, the median signal-to-noise ratio per pixel;
-            ``coverage``, the share of the grid's pixels with information; ``chi2``, the reduced χ² of the
+            ``coverage``, the share of the grid's pixels with information; ``resolution``, the resolving power
+            that was stated or assumed; ``chi2``, the reduced χ² of the
             spectrum against a synthetic one of its labels (`specvit.predictors.misfit.misfit`; NaN without
             all five labels); ``flags``, a sum of `~specvit.spectra.Flag`; ``error``, why there is no answer.
 
@@ -197,8 +221,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         """
         if self._own_grid() is None:
             raise ValueError("predict_table needs spectra: this estimator takes plain features")
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
-        found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution, **options)
+        found = self.predict_labels(X, on_error=on_error, **given)
         return found.table(**self._more_columns(found))
 
     def score(self, X, y, sample_weight=None, *, ivar=None, medium=None, resolution=None):
@@ -233,19 +256,26 @@ class Predictor(RegressorMixin, BaseEstimator):
     def _label_range(self):
         return {}
 
+    def _instrument_rules(self):
+        return ONE_INSTRUMENT
+
+    def _infer_batch(self, batch, rows):
+        """What ``_infer`` says of the `rows` of a batch, a mask."""
+        return self._infer(batch.flux[rows], batch.ivar[rows])
+
     def _predict_batch(self, batch):
         """Mean and σ (n, n_labels), NaN where unusable, and what else was found."""
         mean = np.full((len(batch), len(self.label_names)), np.nan)
         sigma, used = mean.copy(), batch.usable
         if used.any():
-            mean[used], sigma[used] = self._infer(batch.flux[used], batch.ivar[used])
+            mean[used], sigma[used] = self._infer_batch(batch, used)
         return mean, sigma, None
 
     def _more_columns(self, predictions):
         """Columns of the table beside labels, S/N, coverage, flags and reasons."""
         batch, chi2 = predictions.batch, np.full(len(predictions), np.nan)
         if predictions.names == LABELS:
-            chi2 = misfit(batch.flux, batch.ivar, predictions.mean, batch.grid)
+            chi2 = misfit(batch.flux, batch.ivar, predictions.mean, batch.grid, batch.lsf)
             batch.flags[chi2 > LARGEST_MISFIT] |= int(Flag.OUT_OF_DOMAIN)
         return {"chi2": chi2}
 

@@ -12,6 +12,7 @@ from specvit.predictors.learning import ArraySource, DatasetSource, FitConfig, S
 from specvit.predictors.networkarrays import predict_arrays, to_device
 from specvit.predictors.networkchoices import NetworkChoices
 from specvit.predictors.trainingdata import grid_to_learn, is_source, label_columns, simulated_grid
+from specvit.spectra.rules import ANY_INSTRUMENT, ONE_INSTRUMENT
 from specvit.survey import Survey
 from specvit.weights import load_weights, save_weights
 
@@ -36,11 +37,12 @@ class LoggEstimator(Predictor):
         Labels that `predict` gives, and that `fit` learns of a survey or data set, or the names of the
         columns of `y`; in any spelling, as ``"log g"``. By default `predict` gives log g, and `fit` learns
         all that there are.
-    encoding : {"weighted", "median", "none"}, optional
-        What the network sees of a spectrum (see `specvit.network.encode`); ``"none"`` takes any features,
-        unscaled. This and the following parameters, up to `loss`, describe the network: by default they are
-        those of the weights, and without weights those of the bundled ones, named here. With weights, one
-        that contradicts them raises, in `predict` as in `fit`. By default "weighted".
+    encoding : {"weighted", "instrument", "median", "none"}, optional
+        What the network sees of a spectrum (see `specvit.network.encode`): ``"instrument"`` also line spread
+        function and native pixels; ``"none"`` any features, unscaled. This and the following parameters, up
+        to `loss`, describe the network: by default they are those of the weights, and without weights those
+        of the bundled ones, named here. With weights, one that contradicts them raises, in `predict` as in
+        `fit`. By default "weighted".
     tokenizer : {"local", "conv1d", "sliding_window"}, optional
         How pixels become tokens; by default "local".
     patch_size : int, optional
@@ -58,7 +60,7 @@ class LoggEstimator(Predictor):
     loss : {"gaussian_nll", "l1", "mse", "huber"}, optional
         Only ``"gaussian_nll"``, the default, learns a σ for each star; the others are given one σ for all.
     epochs : int
-        Times that each spectrum is seen. 100,000 spectra are an epoch of a survey without end.
+        Times that each spectrum is seen; 100,000 spectra are an epoch of an endless survey.
     batch_size : int
         Spectra in a step, of each device.
     learning_rate : float, optional
@@ -70,8 +72,8 @@ class LoggEstimator(Predictor):
     ema_decay : float, optional
         Decay of the moving average of the weights that is kept.
     validation_fraction : float
-        Share of the spectra kept from training to calibrate σ and for early stopping; none is kept
-        of fewer than 100 spectra, and at most 20,000 of a data set. Surveys simulate others for it.
+        Share of the spectra kept from training to calibrate σ and for early stopping; none of fewer than
+        100 spectra, at most 20,000 of a data set. Surveys simulate others for it.
     patience : int, optional
         Stop after so many epochs without a lower validation loss.
     precision : {"auto", "32-true", "64-true", "bf16-mixed", "16-mixed"}
@@ -79,13 +81,11 @@ class LoggEstimator(Predictor):
     device : str
         Where to train and predict; "auto" is a GPU where there is one.
     devices : int
-        Processes that fit together, each on its own device; for more than one the script is to be started
-        with ``torchrun --standalone --nproc-per-node=N``. All end with the same network. Then
-        `random_state` must be an integer.
+        Processes that fit together, each on its own device; for more than one start the script with
+        ``torchrun --standalone --nproc-per-node=N`` and an integer as `random_state`.
     random_state : int, RandomState or None
-        Of `fit`: first weights, order of the spectra, what is held out. With an integer a fit can be
-        repeated. None, the default, draws a seed from NumPy's global generator for each fit, so that two fits
-        differ; ``record_["seed"]`` keeps it. `predict` draws nothing.
+        Of `fit`: first weights, order of the spectra, what is held out; `predict` draws nothing. None draws
+        a seed from NumPy's global generator for each fit; ``record_["seed"]`` keeps it.
     progress : bool
         Show a progress bar while training.
     checkpoint_dir : path-like, optional
@@ -100,16 +100,12 @@ class LoggEstimator(Predictor):
     grid_ : PixelGrid or None
         Its pixels; None for plain features.
     record_ : dict
-        How it came about: ``survey`` or ``dataset``, ``fine_tuned_from``, ``loss``, ``seed``, versions, and
-        ``label_range``, beyond which a label is flagged. `save` writes it into the file.
+        How it came about (data, loss, seed, versions, what was fine-tuned), and ``label_range``, beyond which
+        a label is flagged. `save` writes it into the file.
     columns_ : tuple of str or None
-        Names of the columns of a two-dimensional `y`; None otherwise.
+        Names of the columns of a two-dimensional `y`.
     n_features_in_ : int
         Pixels of the spectra.
-    feature_names_in_ : ndarray of str
-        Names of the columns, of plain features in a data frame with names only.
-    label_names : tuple of str
-        Labels of the network, those of `predict_table`; with weights also before `fit`.
     output_names : tuple of str
         Labels that `predict` gives.
 
@@ -126,13 +122,12 @@ class LoggEstimator(Predictor):
     or `~specutils.SpectrumCollection`, a cube, an array of objects, a `~specvit.SpectrumBatch`) give
     quantities of their shape, log g as `~astropy.units.Dex`; arrays (n, n_pixels), of NumPy or torch, give
     floats, shape (n,). Several `labels` give a dict of quantities, or floats with a last axis of labels.
-    `predict_table` gives a `~astropy.table.QTable` of all labels for either; its column ``flags`` is a sum of
-    `~specvit.spectra.Flag`, in words by ``Flag.describe``: what was assumed of a spectrum, what it lacks,
-    whether it or its labels lie outside of what was learned (32), or cannot be used at all (64, NaN).
+    `predict_table` gives a `~astropy.table.QTable` of all labels for either; its ``flags``, a sum of
+    `~specvit.spectra.Flag`, say what was assumed of a spectrum, what it lacks, and whether labels lie outside
+    of what was learned (32), or it cannot be used at all (64, NaN).
 
-    Advantages: the most exact of the four where stars are like those learned from; each star its own,
-    calibrated σ. Disadvantages: training takes a GPU; answers for faint stars lean towards the middle of what
-    was learned.
+    Advantages: the most exact of the four where stars are like those learned from; each its own, calibrated
+    σ. Disadvantages: training takes a GPU; answers for faint stars lean towards the middle of the prior.
 
     Examples
     --------
@@ -239,8 +234,8 @@ class LoggEstimator(Predictor):
         Raises
         ------
         ValueError
-            If a spectrum cannot be used, `y`, `labels` or `grid` does not match, a parameter contradicts the
-            weights, or the files of a data set do not tell its grid.
+            If a spectrum cannot be used (as of lower resolution than the grid), `y`, `labels` or `grid` does not
+            match, a parameter contradicts the weights, or a data set does not tell its grid.
         TypeError
             If `validation` is given for anything but a data set.
         """
@@ -296,8 +291,14 @@ class LoggEstimator(Predictor):
     def _label_range(self):
         return self._ready()[2].get("label_range", {})
 
-    def _infer(self, flux, ivar):
-        return predict_arrays(to_device(self._ready()[0], self.device), flux, ivar)
+    def _instrument_rules(self):
+        return ANY_INSTRUMENT if self._ready()[0].encoding == "instrument" else ONE_INSTRUMENT
+
+    def _infer(self, *arrays):
+        return predict_arrays(to_device(self._ready()[0], self.device), *arrays)
+
+    def _infer_batch(self, batch, rows):
+        return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])
 
     def _ready(self):
         """Network, grid and record: the fitted ones, or those of the weights."""

@@ -93,8 +93,8 @@ class Predictions:
         Returns
         -------
         `~astropy.table.QTable`
-            Each label with ``<label>_err``, ``snr``, ``coverage``, the further columns, ``flags`` and
-            ``error``.
+            Each label with ``<label>_err``, ``snr``, ``coverage``, ``resolution``, the further columns,
+            ``flags`` and ``error``.
         """
         from astropy.table import QTable
 
@@ -103,7 +103,8 @@ class Predictions:
             unit, error_unit = label_unit(name)
             table[name] = self.mean[:, k] * unit
             table[f"{name}_err"] = self.sigma[:, k] * error_unit
-        table["snr"], table["coverage"] = self.batch.snr, self.batch.coverage
+        for name in ("snr", "coverage", "resolution"):
+            table[name] = getattr(self.batch, name)
         for name, values in more.items():
             table[name] = values
         table["flags"] = self.batch.flags
