@@ -176,7 +176,9 @@ def preset_limits(app):
     with (Path(app.srcdir) / "results" / "preset_limits.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     measured = "network_r2" in rows[0]
-    lines += [f"   spectrograph,R,S/N,R² at the limit,rms error,mean absolute error{',network: R²' * measured}"]
+    lines += [
+        f"   spectrograph,R,S/N,R² at the limit,rms error,mean absolute error{',network: R²' * measured}"
+    ]
     for row in rows:
         value = {key: float(text) for key, text in row.items() if key != "instrument" and text}
         cells = [row["instrument"], f"{value['resolving_power']:.0f}", f"{value['snr']:.0f}"]
@@ -192,10 +194,10 @@ MEASURED = {
     "expected": """
 .. figure:: /results/any_spectrograph.svg
    :width: 100%
-   :alt: Error of log g against resolving power, for three ranges of wavelength and two signal-to-noise ratios.
+   :alt: Error of log g against resolving power, for three ranges of wavelength and two S/N.
 
-   Root-mean-square error of log g on simulated stars of the survey ``pfs-mr``, over the resolving power, for three ranges of
-   wavelength. S/N is per native pixel of the spectrograph, 1.7 to 4.2 of which make a FWHM.
+   Root-mean-square error of log g on simulated stars of the survey ``pfs-mr`` over the resolving power, for
+   three ranges of wavelength. S/N is per native pixel of the spectrograph, 1.7 to 4.2 of which make a FWHM.
 """,
     "real_stars": """
 .. csv-table:: Real stars: predicted − literature

@@ -22,7 +22,9 @@ def cells_of(record, label):
     """One row a cell: resolving_power, window, snr, and the rms error of the label."""
     rows = record.get("figures", {}).get("any")
     if not rows:
-        raise ValueError('weights must have figures["any"] in their record: cells of instruments, there are none')
+        raise ValueError(
+            'weights must have figures["any"] in their record: cells of instruments, there are none'
+        )
     return pd.DataFrame(
         {
             "resolving_power": row["resolving_power"],
@@ -53,7 +55,9 @@ def draw(cells, label):
         ax.yaxis.set_minor_formatter(NullFormatter())
         marks = [tick for tick in (0.05, 0.1, 0.2, 0.3, 0.5, 1) if tick < 1.2 * cells["rmse"].max()]
         ax.set_yticks([tick for tick in marks if tick > 0.8 * cells["rmse"].min()])
-        ax.text(0.96, 0.94, f"S/N {snr:.0f}", transform=ax.transAxes, ha="right", va="top", fontsize=SMALL + 1)
+        ax.text(
+            0.96, 0.94, f"S/N {snr:.0f}", transform=ax.transAxes, ha="right", va="top", fontsize=SMALL + 1
+        )
         name_axes(ax, "resolving power", axis_name(label, "rms error of {}") if ax is panels[0] else "")
     panels[0].legend(loc="lower left", **LEGEND)
     return figure
