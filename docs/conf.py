@@ -147,7 +147,7 @@ def write_instruments(app):
     for one in INSTRUMENTS.values():
         ends = [max(low, one.windows[0][0]), min(high, one.windows[-1][1])]
         powers = sorted({round(end / float(one.fwhm_at(end)), -2) for end in ends})
-        widths = sorted({f"{float(one.pixel_width(end)):.2g}" for end in ends})
+        widths = sorted({f"{float(one.pixel_width(end)):.3g}" for end in ends})
         cells = (
             one.name,
             "–".join(f"{power:.0f}" for power in powers),
