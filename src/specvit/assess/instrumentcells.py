@@ -38,6 +38,7 @@ TEST_SIZES = AnyInstrument(
     telluric_residual=0.0,
     chunks=0.0,
     bad_pixels=(0.0, 0.0),
+    line_err=((1.7, 0.12), (14.0, 0.06), (110.0, 0.06), (1750.0, 0.05)),
     rotation=(0.0, 0.0),
     macroturbulence=0.0,
     reddening=0.0,

@@ -234,8 +234,8 @@ class LoggEstimator(Predictor):
         Raises
         ------
         ValueError
-            If a spectrum cannot be used (as of lower resolution than the grid), `y`, `labels` or `grid` does not
-            match, a parameter contradicts the weights, or a data set does not tell its grid.
+            If a spectrum cannot be used (its resolution is lower than the grid's), `y`, `labels` or `grid`
+            does not match, a parameter contradicts the weights, or a data set does not tell its grid.
         TypeError
             If `validation` is given for anything but a data set.
         """

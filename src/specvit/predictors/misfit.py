@@ -18,6 +18,7 @@ MODEL_ERROR = 0.02
 #: imperfections, exceed it in about one case of a hundred.
 LARGEST_MISFIT = 2.0
 _CONTINUUM_TERMS = 8
+_LEAST_SMOOTHING = 0.01  # log2 of a line spread function over the grid's that makes no difference
 
 
 @lru_cache
@@ -61,7 +62,7 @@ def misfit(flux, ivar, labels, grid, lsf=None):
         good = weight > 0
         if good.sum() <= _CONTINUUM_TERMS or not np.isfinite(model).all():
             continue
-        if lsf is not None and lsf[i].any():
+        if lsf is not None and lsf[i].max() > _LEAST_SMOOTHING:
             key = lsf[i].tobytes()
             if key not in smoothing:
                 sigma = grid.lsf_sigma * np.sqrt(np.maximum(4.0 ** lsf[i].astype(np.float64) - 1, 0))
