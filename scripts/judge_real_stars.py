@@ -8,7 +8,9 @@ DATA is a folder with
   index, name, teff, logg, mh, velocity_kms, note (binaries, and stars whose labels are doubtful);
 * lamost.npz, lamost.csv: wave_i in vacuum, flux_i, err_i, good_i; index, teff, logg, mh, velocity_kms;
 * sun_sao2010.npz: the solar irradiance atlas of Chance & Kurucz (2010, JQSRT 111, 1289): wave_A in vacuum,
-  flux, good; FWHM 0.40 Å.
+  flux, good; FWHM 0.40 Å;
+* HD100006_IndoUS.npz, .json: a giant of Indo-US (Valdes et al. 2004, ApJS 152, 251): wave_A in air, flux,
+  good; R, teff, logg, logg_err, feh.
 
 What spectra do not say of themselves is said of them: medium, line spread function, velocity, telluric bands
 (masked as observed). Each figure that has a target is followed by it if it is missed. Several weights are
@@ -154,6 +156,28 @@ def judge_lamost(predictor, data):
     )
 
 
+def judge_giant(predictor, data):
+    """What is said of HD 100006, and what is known of it: one dict of plain numbers."""
+    about = json.loads((data / "HD100006_IndoUS.json").read_text())
+    with np.load(data / "HD100006_IndoUS.npz") as star:
+        spectrum = Spectrum(
+            flux=star["flux"] * u.one,
+            spectral_axis=star["wave_A"] * u.AA,
+            mask=~star["good"],
+            meta={"resolution": about["R"]},
+        )
+    answer = predictor.predict_table([spectrum], medium="air", **options_of(predictor))[0]
+    row = {"name": about["star"], "logg_true": about["logg"], "logg_true_err": about["logg_err"]}
+    row |= {"teff_true": about["teff"], "mh_true": about["feh"], "error": str(answer["error"])}
+    return row | numbers_of(answer)
+
+
+def numbers_of(answer):
+    """Labels and errors of a row of `predict_table` as floats."""
+    keys = [key for name in SUN for key in (name, f"{name}_err")]
+    return {key: float(getattr(answer[key], "value", answer[key])) for key in keys}
+
+
 def sun_seen(atlas, power, window, cut):
     """The Sun at resolving power `power` in native pixels of its own."""
     (low, high), wave = window, atlas["wave_A"] / (1 + SUN_VELOCITY / SPEED_OF_LIGHT)
@@ -188,12 +212,8 @@ def judge_sun(predictor, data):
             spectra = [sun_seen(atlas, power, window, cut) for window, cut, _ in SUN_WINDOWS.values()]
             table = predictor.predict_table(spectra, medium="vacuum", **options_of(predictor))
             for window, answer in zip(SUN_WINDOWS, table, strict=True):
-                row = {"resolving_power": power, "window": window}
-                for name, truth in SUN.items():
-                    row[name], row[f"{name}_err"] = (
-                        float(getattr(answer[key], "value", answer[key])) for key in (name, f"{name}_err")
-                    )
-                    row[f"{name}_true"] = truth
+                row = {"resolving_power": power, "window": window} | numbers_of(answer)
+                row |= {f"{name}_true": truth for name, truth in SUN.items()}
                 keys = ("snr", "coverage", "flags", "error")
                 rows.append(row | {key: np.asarray(answer[key]).item() for key in keys})
     return rows
@@ -312,12 +332,16 @@ def main():
     lamost, lamost_stars = judge_lamost(predictors[0], arguments.data)
     print("LAMOST, R about 1,800")
     print_group(lamost, "lamost", "in range", LAMOST_TARGETS)
+    giant = judge_giant(predictors[0], arguments.data)
+    print(f"{giant['name']}: log g {giant['logg']:.2f} ± {giant['logg_err']:.2f} ", end="")
+    print(f"({giant['logg_true']} ± {giant['logg_true_err']}), [M/H] {giant['mh']:+.2f} ({giant['mh_true']})")
     sun = judge_sun(predictors[0], arguments.data)
     print_sun(sun)
     if arguments.json:
-        record = {"weights": arguments.weights, "sun": sun}
+        record = {"weights": arguments.weights, "sun": sun, "giant": giant}
         record |= {"stelib": plain(stelib), "stelib_stars": plain(stars)}
         record |= {"lamost": plain(lamost), "lamost_stars": plain(lamost_stars)}
+        record = json.loads(json.dumps(record), parse_constant=lambda _: None)  # JSON has no NaN
         arguments.json.write_text(json.dumps(record, indent=1))
     if arguments.out:
         write_cells(arguments.out / "real_stars.csv", star_cells(stelib, lamost))
