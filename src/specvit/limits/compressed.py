@@ -36,8 +36,9 @@ class CompressedSpectra:
     tolerance : float
         χ² left out by the compression, mean over the prior.
     device : str or torch.device
+        Where coefficients are computed.
     seed : int
-        Of the spectra.
+        Seed of the spectra.
 
     Raises
     ------
@@ -51,10 +52,11 @@ class CompressedSpectra:
     prior
         The survey's.
     label_names : tuple of str
+        Names of the labels, in the order of their columns.
 
     See Also
     --------
-    ForwardModel : the same spectra pixel by pixel, exactly.
+    ForwardModel : The same spectra pixel by pixel, exactly.
     """
 
     def __init__(self, survey, magnitude=None, *, snr=None, n=1500, tolerance=1e-4, device="cpu", seed=0):

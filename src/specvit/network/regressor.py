@@ -1,4 +1,4 @@
-"""A network that speaks of labels: flux and inverse variance in, labels and their errors out."""
+"""`LabelRegressor`: a network that takes flux and inverse variance and returns labels and their errors."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ class LabelRegressor(nn.Module):
         labels, 2 k where heteroscedastic, k (k + 3)/2 with their correlations; `LabelRegressor.build` sets
         both.
     label_names : sequence of str
+        Names of the labels, in the order of the outputs.
     encoding : {"weighted", "instrument", "median", "none"}
-        What the network sees, see `specvit.network.encode`.
+        Form in which the network gets spectra, see `specvit.network.encode`.
     label_scaling : {"standard", "minmax", "none"}
-        How `fit_label_scaling` sets centre and scale.
+        How `fit_label_scaling` sets centre and scale. "standard" gives all labels the same weight in the loss
+        and one outlier changes it little; "minmax" keeps targets in [0, 1], but one outlier squeezes the
+        rest; "none" suits labels of order one only: Teff in K would outweigh the others.
     heteroscedastic : bool
-        Predict a σ for each label and spectrum besides the mean.
+        Whether to predict a σ for each label and spectrum besides the mean.
     covariance : bool
-        Predict how the errors of the labels are correlated, too.
+        Whether to predict the correlations of the errors of the labels, too.
     wavelength : array-like of float, shape (n_pixels,), optional
         Wavelengths of the pixels in Å, for ``position="pipe"``.
 
@@ -41,16 +44,17 @@ class LabelRegressor(nn.Module):
     label_centre, label_scale : Tensor, shape (n_labels,)
         label = label_centre + label_scale · z; 0 and 1 until set.
     calibration_snr : Tensor, shape (k,)
+        Signal-to-noise ratios of the calibration.
     calibration_factor : Tensor, shape (k, n_labels)
-        Factors on σ at these signal-to-noise ratios: linear in log10(S/N) between, constant beyond. For the
-        encoding ``instrument`` of shape (a, b, k, n_labels), at the relative line spread functions
-        `calibration_lsf` (a,) and coverages `calibration_coverage` (b,), too.
+        Factors on σ at these signal-to-noise ratios; linear in log10(S/N) between them, constant beyond. For
+        the encoding ``instrument`` of shape (a, b, k, n_labels), also at relative line spread functions
+        `calibration_lsf` (a,) and coverages `calibration_coverage` (b,).
     correlation_shrinkage : Tensor, shape ()
         Share of the predicted correlations that calibration has taken away; with `covariance` only.
 
     See Also
     --------
-    specvit.LoggEstimator : The same with spectra in and tables out.
+    specvit.LoggEstimator : Such a network for users, which takes spectra and returns tables.
 
     Examples
     --------
@@ -119,7 +123,13 @@ class LabelRegressor(nn.Module):
         covariance=False,
         wavelength=None,
     ):
-        """A regressor whose configuration's channels and outputs are set to fit the rest."""
+        """A regressor whose configuration's channels and outputs are set to fit the other arguments.
+
+        Parameters
+        ----------
+        config, label_names, encoding, label_scaling, heteroscedastic, covariance, wavelength
+            As for `LabelRegressor`; `in_channels` and `n_outputs` of `config` do not matter.
+        """
         label_names = (label_names,) if isinstance(label_names, str) else tuple(label_names)
         fitted = {
             "in_channels": n_channels(encoding),
@@ -142,12 +152,12 @@ class LabelRegressor(nn.Module):
         return len(self.label_names)
 
     def encode(self, flux, ivar, lsf=None, sampling=None):
-        """Network input (n, channels, n_pixels) in the weights' precision, and validity (n,)."""
+        """Network input (n, channels, n_pixels) and validity (n,) of `flux`, `ivar`, `lsf`, `sampling`."""
         x, valid = encode(flux, ivar, self.encoding, lsf, sampling)
         return x.to(self.label_scale.dtype), valid
 
     def heads(self, x):
-        """`Heads` of an encoded input (n, channels, n_pixels)."""
+        """`Heads` of an encoded input `x` (n, channels, n_pixels)."""
         return split_heads(self.network(x), self.n_labels, self.heteroscedastic, self.covariance)
 
     def forward(self, flux, ivar, lsf=None, sampling=None):
@@ -155,9 +165,8 @@ class LabelRegressor(nn.Module):
 
         Parameters
         ----------
-        flux, ivar : Tensor, shape (n, n_pixels)
-        lsf, sampling : Tensor, shape (n,) or (n, n_pixels), optional
-            For the encoding ``instrument``, see `specvit.network.encode`.
+        flux, ivar, lsf, sampling
+            As for `specvit.network.encode`; the last two for the encoding ``instrument``.
 
         Returns
         -------
@@ -178,15 +187,14 @@ class LabelRegressor(nn.Module):
 
         Parameters
         ----------
-        flux, ivar : Tensor, shape (n, n_pixels)
-        lsf, sampling : Tensor, shape (n,) or (n, n_pixels), optional
-            For the encoding ``instrument``, see `specvit.network.encode`.
+        flux, ivar, lsf, sampling
+            As for `specvit.network.encode`; the last two for the encoding ``instrument``.
 
         Returns
         -------
         mean, sigma : Tensor, shape (n, n_labels)
             NaN in rows that cannot be used. Without a predicted σ, `sigma` is the label scale times
-            the calibration factor: NaN until `set_calibration`.
+            the calibration factor, which is NaN until `set_calibration`.
         """
         return self._predict(flux, ivar, lsf, sampling)[:2]
 
@@ -233,7 +241,7 @@ class LabelRegressor(nn.Module):
         return mean.masked_fill(invalid, torch.nan), sigma.masked_fill(invalid, torch.nan), factor
 
     def calibration_axes(self, flux, ivar, lsf=None):
-        """What the calibration is a function of: S/N (n,), for ``instrument`` then lsf and coverage (n,)."""
+        """Arguments of `calibration` for `flux`, `ivar`, `lsf`: S/N, for ``instrument`` lsf and coverage."""
         if self.encoding != "instrument":
             return (median_snr(flux, ivar),)
         return describe(flux, ivar, lsf)
@@ -241,7 +249,7 @@ class LabelRegressor(nn.Module):
     def calibration(self, snr, lsf=None, coverage=None):
         """Factor on σ at the signal-to-noise ratios `snr`, (n,) -> (n, n_labels).
 
-        For the encoding ``instrument`` also at the relative line spread functions `lsf` and coverages, (n,).
+        For the encoding ``instrument`` also at the relative line spread functions `lsf` and `coverage`, (n,).
         """
         dtype = self.calibration_snr.dtype
         # A ratio that is not positive is beyond the low end.
@@ -292,7 +300,7 @@ class LabelRegressor(nn.Module):
             self.calibration_lsf, self.calibration_coverage = lsf.clone(), coverage.clone()
 
     def set_label_scaling(self, centre, scale):
-        """Set label = centre + scale·z; both array-like of shape (n_labels,), scale positive."""
+        """Set label = `centre` + `scale`·z; both array-like of shape (n_labels,), `scale` positive."""
         like = {"dtype": self.label_scale.dtype, "device": self.label_scale.device}
         centre, scale = torch.as_tensor(centre, **like), torch.as_tensor(scale, **like)
         for name, value in (("centre", centre), ("scale", scale)):
@@ -322,7 +330,7 @@ class LabelRegressor(nn.Module):
 
     @classmethod
     def from_dict(cls, description):
-        """An untrained regressor of the shape that `to_dict` described."""
+        """An untrained regressor of the shape that `description`, from `to_dict`, states."""
         description = dict(description)
         return cls(
             ViTConfig.from_dict(description.pop("config")), description.pop("label_names"), **description

@@ -1,4 +1,4 @@
-"""A smooth emulator of stellar spectra: labels in, flux on a pixel grid out, differentiable in torch."""
+"""A smooth emulator of stellar spectra: a torch module that turns labels into flux on a pixel grid."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Emulator(LabelNetworks):
     width : int
         Width of the line networks' three hidden layers; the continuum's two have a third of it.
     members : int
-        Line networks, trained from different seeds, whose mean is taken: they err differently between
-        the library's points.
+        Number of line networks, trained from different seeds, whose mean is taken: their errors between
+        the library's points differ and average out.
 
     Attributes
     ----------
@@ -112,11 +112,11 @@ class Emulator(LabelNetworks):
     # -- spectra ---------------------------------------------------------------------------------
 
     def normalised(self, labels):
-        """Continuum-normalised flux, tensor (n, n_pixels), for labels (n, 5)."""
+        """Continuum-normalised flux, tensor (n, n_pixels), for `labels` (n, 5)."""
         return self.correct(self.lines(self.coefficients(labels)[0]), labels)
 
     def calibrated(self, calibration=None):
-        """A copy whose lines a `~specvit.stars.LineCalibration` corrects; by default the one that ships."""
+        """A copy whose lines the `LineCalibration` `calibration` corrects; by default the one that ships."""
         calibration = LineCalibration.load() if calibration is None else calibration
         corrected = copy.deepcopy(self)
         corrected.correction = calibration.on(self.grid).to(self.label_range)
@@ -124,11 +124,11 @@ class Emulator(LabelNetworks):
         return corrected
 
     def correct(self, lines, labels, velocity=None):
-        """Normalised flux of stars of ``velocity`` (n,) km/s, (n, n_pixels), corrected if `calibrated`."""
+        """Normalised flux `lines` of stars of `labels` at `velocity` (n,) km/s, corrected if `calibrated`."""
         return lines if self.correction is None else self.correction(lines, labels, velocity)
 
     def continuum(self, labels):
-        """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5)."""
+        """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for `labels` (n, 5)."""
         return torch.exp(self.log_continuum(self.coefficients(labels)[1]))
 
     def lines(self, coefficients):
@@ -140,11 +140,11 @@ class Emulator(LabelNetworks):
         return torch.addmm(self.pixel_continuum_mean, coefficients, self.pixel_continuum_components)
 
     def forward(self, labels):
-        """Flux F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5).
+        """Flux F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for `labels` (n, 5).
 
         Labels are Teff [K], log g, [M/H], [alpha/M], [C/M] (`LABELS`), a float tensor on the
-        emulator's device and of its dtype. Outside `label_range` the network extrapolates:
-        `check_labels` tells.
+        emulator's device and of its dtype. `check_labels` refuses those outside `label_range`,
+        where the network extrapolates.
         """
         return self.normalised(labels) * self.continuum(labels)
 
@@ -199,26 +199,26 @@ class Emulator(LabelNetworks):
         Parameters
         ----------
         library : SyntheticLibrary
-            From `~specvit.stars.read_library`. Carbon stars are left out. It must be sharper than 0.85 of
-            the grid's LSF and reach 10 σ + 1 Å further than the pixels: what a star at ±20 km/s and the
-            widest LSF need.
+            From `~specvit.stars.read_library`. Carbon stars are left out. For a star at ±20 km/s and the
+            widest LSF it must be sharper than 0.85 of the grid's LSF and reach 10 σ + 1 Å further than
+            the pixels.
         grid : PixelGrid
             Pixels and LSF of the result, in vacuum, any within the library's range.
         held_out : float
             Share of the library kept for the report.
         split_seed : int
-            Of the choice of these spectra.
+            Seed of the choice of these spectra.
         n_components, n_continuum : int
             Principal components of the normalised flux and of ln(continuum).
         width, members : int
             Width and number of the networks for the lines, see `Emulator`.
         steps, batch_size, learning_rate
-            Adam with warm-up and a cosine schedule, for each network.
+            Settings of Adam, with warm-up and a cosine schedule, for each network.
         max_velocity : float
             Velocity of stars, in km/s, that the emulator can shift to: it keeps so much more of the library
             on either side.
         seed : int
-            Of the networks' first weights and of the order of spectra: the result follows from it.
+            Seed of the networks' first weights and of the order of spectra; it determines the result.
         device : str or torch.device
             Where the networks are trained; the emulator comes back on the CPU.
         progress : callable, optional
@@ -227,8 +227,8 @@ class Emulator(LabelNetworks):
         Returns
         -------
         Emulator
-            Its ``record["validation"]`` is a `~specvit.stars.emulatorcheck.validation_report`, and
-            ``record["held_out"]`` lists the spectra it was made on; both are saved with it.
+            Its ``record["validation"]`` is a `~specvit.stars.emulatorcheck.validation_report` of the spectra
+            that ``record["held_out"]`` lists; both are saved with it.
 
         Raises
         ------
@@ -288,7 +288,7 @@ class Emulator(LabelNetworks):
 
     @classmethod
     def load(cls, path=None, *, calibrated=False):
-        """Read an emulator; without `path`, the one that ships (PFS MR); `calibrated`, for real stars.
+        """Read the emulator at `path`, by default the one that ships (PFS MR); `calibrated`: for real stars.
 
         Raises
         ------

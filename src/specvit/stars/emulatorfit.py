@@ -23,9 +23,11 @@ def split_library(library: SyntheticLibrary, held_out=1 / 9, seed=0):
     Parameters
     ----------
     library : SyntheticLibrary
+        The library to be split.
     held_out : float
         Share to hold out.
     seed : int
+        Seed of the choice.
 
     Returns
     -------
@@ -55,11 +57,11 @@ class SpectralBasis:
     wave : ndarray, shape (n_wave,)
         Vacuum wavelengths (Å) of the normalised flux: the library's own, as far as the pixels need them.
     mean, components, coefficients : ndarray, shapes (n_wave,), (k, n_wave) and (n, k)
-        Of the normalised flux, smoothed. Components are orthonormal.
+        Mean, orthonormal components and coefficients of the smoothed normalised flux.
     continuum_wave : ndarray, shape (n_knots,)
         Wavelengths (Å) of the continuum.
     continuum_mean, continuum_components, continuum_coefficients : ndarray
-        Of ln(continuum), shapes (n_knots,), (m, n_knots) and (n, m).
+        The same of ln(continuum), shapes (n_knots,), (m, n_knots) and (n, m).
     """
 
     wave: np.ndarray
@@ -143,11 +145,11 @@ def train_networks(
     continuum_network : Module
         To give those of ln(continuum), in the same units.
     basis : SpectralBasis
-        What its components are from, with the coefficients that the networks are to give.
+        The emulator's components, with the coefficients that the networks are to give.
     x : tensor, shape (n, 5)
-        What networks are given, see `Emulator.scaled`; on the device on which they are trained.
+        Input of the networks, see `Emulator.scaled`; on the device on which they are trained.
     steps, batch_size, learning_rate
-        Of each network.
+        Settings of Adam for each network.
     progress : callable, optional
         Called with (step, loss) every 500 steps of each network.
     """

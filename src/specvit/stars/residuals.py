@@ -1,4 +1,4 @@
-"""What many real stars of roughly known labels say of the line strengths: a linear mixed model.
+"""A linear mixed model of line strengths, fitted to many real stars of roughly known labels.
 
 A star observed at low resolution differs from its synthetic spectrum because its labels are not quite
 those of the literature, because wavelength scale, width of the line spread function and continuum are
@@ -114,10 +114,11 @@ def fit_terms(stars, line_err, term_err, instrument_err):
     Parameters
     ----------
     stars : list of StarResidual
+        Residuals of the stars.
     line_err : sequence of float, shape (4,)
         Standard deviations of ε on the scales of `scale_bases`.
     term_err : array-like of float, shape (k, 4)
-        Those of each of the b.
+        Standard deviations of each of the b.
     instrument_err : float
         Standard deviation of c in a cell.
 
@@ -179,8 +180,9 @@ def line_errors(stars, instrument, terms, start, iterations=15):
     Parameters
     ----------
     stars : list of StarResidual
+        Residuals of the stars.
     instrument, terms : lists of ndarray, shapes (c,) and (k, c)
-        What is common, for each star: from a fit that did not know the star.
+        The common parts for each star, from a fit without the star.
     start : sequence of float
         First guess of the standard deviations on the scales of `scale_bases`.
 
@@ -189,7 +191,7 @@ def line_errors(stars, instrument, terms, start, iterations=15):
     line_err, line_err_err : ndarrays, shape (scales,)
         Standard deviations of ln r, and their errors.
     noise_scale : float
-        Of the noise's standard deviation.
+        Factor on the standard deviation of the noise.
     """
     bases = scale_bases(stars[0].depth.shape[1])
     theta = np.array([*np.square(start), 1.0])
