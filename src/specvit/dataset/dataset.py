@@ -133,7 +133,7 @@ class SpectrumDataset:
             self.has_mask |= file.has_mask
             sizes.append(file.n)
         self._file_ends = np.cumsum(sizes)
-        names = [name for name in self._names(noise=True) if name not in ("mask", "labels")]
+        names = [name for name in self.array_names(noise=True) if name not in ("mask", "labels")]
         self._checked = {name: np.zeros(sum(sizes), np.bool_) for name in names}  # rows known to be sound
         self._rows = RowMap([0], self._file_ends[-1:])
         self.grid = _grid(first, grid)
@@ -193,7 +193,7 @@ class SpectrumDataset:
         labels = np.empty((len(self), len(self.label_names)), np.float32)
         for first in range(0, len(self), _LABEL_ROWS):
             some = labels[first : first + _LABEL_ROWS]
-            self._read(np.arange(first, first + len(some)), {"labels": some})
+            self.read_into(np.arange(first, first + len(some)), {"labels": some})
         return labels
 
     @property
@@ -242,7 +242,7 @@ class SpectrumDataset:
         out = {name: np.empty((len(numbers), self.n_pixels), np.float32) for name in names}
         out["mask"] = np.empty((len(numbers), self.n_pixels), np.bool_)
         out["labels"] = np.empty((len(numbers), len(self.label_names)), np.float32)
-        self._read(numbers, out)
+        self.read_into(numbers, out)
         arrays = {name: out[name][0] if single else out[name] for name in out}
         return StoredSpectra(
             arrays["flux"], arrays["sigma"], arrays.get("error"), arrays["mask"], arrays["labels"]
@@ -278,12 +278,12 @@ class SpectrumDataset:
 
     # -- files -----------------------------------------------------------------------------------------
 
-    def _names(self, noise):
-        """Arrays that batches are made of, with noise or without."""
+    def array_names(self, noise):
+        """Names of the arrays that `read_into` fills for batches, with noise or without: list of str."""
         names = ["flux"] + ["sigma"] * noise + ["error"] * self.has_reported + ["mask"] * self.has_mask
         return [*names, "labels"]
 
-    def _read(self, numbers, out, places=None):
+    def read_into(self, numbers, out, places=None):
         """Read the spectra of these numbers into rows of `out`, and check them.
 
         `out` is as for `ShardFile.read`. Neighbours in a file should follow each other in `numbers`; `places`
@@ -300,6 +300,10 @@ class SpectrumDataset:
         else:
             for k, *where in self._by_file(rows, places):
                 self._files[k].check(*where, out)
+
+    def rows_on_disk(self, numbers):
+        """Numbers that spectra of this set have in the whole set, all files in order: ndarray of int."""
+        return self._rows[numbers]
 
     def _by_file(self, rows, places):
         """Number of each file that some of the rows are in, their numbers there, and their places."""

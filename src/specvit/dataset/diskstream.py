@@ -67,7 +67,7 @@ class _Batches:
     def _buffers(self, n):
         """Arrays of `n` rows for what batches are made of; in pinned memory, if they go to a GPU."""
         dataset = self.dataset
-        widths = dict.fromkeys(dataset._names(self.noise_level > 0), dataset.n_pixels)
+        widths = dict.fromkeys(dataset.array_names(self.noise_level > 0), dataset.n_pixels)
         widths["labels"] = len(dataset.label_names)
         kinds = {name: np.bool_ if name == "mask" else np.float32 for name in widths}
         if self.device.type != "cuda":
@@ -136,11 +136,11 @@ class FrozenBatches(_Batches):
             numbers = np.arange(start, min(start + self.batch_size, n))
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)  # the batch before may still be on its way
-            self.dataset._read(numbers, buffers)
+            self.dataset.read_into(numbers, buffers)
             noise = None
             if self.noise_level:
                 noise = np.empty((len(numbers), n_pixels), np.float32)
-                for row, out in zip(self.dataset._rows[numbers].tolist(), noise, strict=True):
+                for row, out in zip(self.dataset.rows_on_disk(numbers).tolist(), noise, strict=True):
                     np.random.default_rng([self.seed, row]).standard_normal(dtype=np.float32, out=out)
                 noise = torch.from_numpy(noise).to(self.device)
             yield self._observed(buffers, slice(0, len(numbers)), noise)
@@ -320,7 +320,7 @@ class _Window:
     def _read(self, numbers, places, copied):
         if copied is not None:
             copied.synchronize()
-        self.stream.dataset._read(numbers, self.buffers, places)
+        self.stream.dataset.read_into(numbers, self.buffers, places)
 
     def wait(self):
         """Until all is read; errors of reading are raised here."""

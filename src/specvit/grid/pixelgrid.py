@@ -79,7 +79,7 @@ class PixelGrid:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def linear(cls, start, stop, n, lsf_sigma, **kwargs):
+    def linear(cls, start, stop, n, lsf_sigma, *, medium="vacuum", name="unnamed"):
         """Grid of pixels of equal width.
 
         Parameters
@@ -90,14 +90,14 @@ class PixelGrid:
             Number of pixels.
         lsf_sigma : float or array-like of float, shape (n,)
             As for `PixelGrid`.
-        **kwargs
-            ``medium`` and ``name``, as for `PixelGrid`.
+        medium, name : str
+            As for `PixelGrid`.
 
         Returns
         -------
         PixelGrid
         """
-        return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, **kwargs)
+        return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, medium, name)
 
     def __len__(self):
         return self.edges.size - 1

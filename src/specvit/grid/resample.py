@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from specvit.grid.edges import boundaries
+from specvit.grid.native import MIN_WEIGHT
 from specvit.grid.pixelgrid import PixelGrid
 
 __all__ = ["Resampled", "Resampler", "matching_sigma"]
@@ -149,7 +150,7 @@ class Resampler:
     0.001
     """
 
-    def __init__(self, edges_in, grid, kernel_sigma=None, *, min_coverage=0.8):
+    def __init__(self, edges_in, grid, kernel_sigma=None, *, min_coverage=MIN_WEIGHT):
         if not isinstance(grid, PixelGrid):
             raise TypeError(f"grid must be a PixelGrid, got {type(grid).__name__}")
         if not 0 < min_coverage <= 1:

@@ -230,7 +230,14 @@ def bayes_limit(
     stream=LIMITS,
     batch=None,
     device="cpu",
-    **options,
+    amplitude=None,
+    n_prior=8192,
+    n_draws=800,
+    n_rounds=15,
+    target_ess=1000,
+    min_ess=100,
+    batch_size=64,
+    seed=0,
 ):
     """The Bayes limit of a survey: R², MAE and RMSE that no estimator can exceed, with their errors.
 
@@ -263,8 +270,17 @@ def bayes_limit(
         ``noiseless_sigma`` and ``labels``.
     device : str or torch.device
         Where the work is done, if `spectra` does not say.
-    **options
-        Further arguments of `posterior`.
+    amplitude : float, optional
+        Known factor between model and flux; by default it is free and marginalised, see the notes.
+    n_prior, n_draws, n_rounds : int
+        Effort of the sampling, as for `posterior`: draws from the prior, draws per spectrum and round, and
+        the most rounds.
+    target_ess, min_ess : float
+        Effective sample sizes at which a posterior is done, and below which it is flagged.
+    batch_size : int
+        Spectra worked on at once.
+    seed : int
+        Of the sampling; the stars follow from `stream`.
 
     Returns
     -------
@@ -308,7 +324,19 @@ def bayes_limit(
     if batch is None:
         batch = survey.draw(n_stars, stream=stream, device=spectra.device, **given)
     variance = torch.where(batch.ivar > 0, batch.noiseless_sigma**2, torch.inf)
-    result = posterior(batch.flux, variance, spectra, **options)
+    result = posterior(
+        batch.flux,
+        variance,
+        spectra,
+        amplitude=amplitude,
+        n_prior=n_prior,
+        n_draws=n_draws,
+        n_rounds=n_rounds,
+        target_ess=target_ess,
+        min_ess=min_ess,
+        batch_size=batch_size,
+        seed=seed,
+    )
     truth = batch.labels.double().cpu().numpy()
     prior_variance = variance_of_prior(spectra.prior, truth.shape[1])
     variance, root_n = result.sigma**2, np.sqrt(n_stars)

@@ -6,14 +6,13 @@ import torch
 from torch import nn
 
 from specvit.checks import check_choice
-from specvit.network.cells import describe, interpolate, interpolate_cells
+from specvit.network.cells import describe, interpolate_cells
 from specvit.network.heads import n_outputs_of, split_heads
 from specvit.network.inputs import encode, median_snr, n_channels
+from specvit.network.labelscaling import LABEL_SCALINGS, centre_and_scale
 from specvit.network.vit import SpectrumViT, ViTConfig
 
 __all__ = ["LabelRegressor"]
-
-LABEL_SCALINGS = ("minmax", "none", "standard")
 
 
 class LabelRegressor(nn.Module):
@@ -114,13 +113,21 @@ class LabelRegressor(nn.Module):
 
     @classmethod
     def build(
-        cls, config, label_names, *, encoding="weighted", heteroscedastic=True, covariance=False, **kwargs
+        cls,
+        config,
+        label_names,
+        *,
+        encoding="weighted",
+        label_scaling="standard",
+        heteroscedastic=True,
+        covariance=False,
+        wavelength=None,
     ):
         """A regressor whose configuration's channels and outputs are set to fit the other arguments.
 
         Parameters
         ----------
-        config, label_names, encoding, heteroscedastic, covariance, **kwargs
+        config, label_names, encoding, label_scaling, heteroscedastic, covariance, wavelength
             As for `LabelRegressor`; `in_channels` and `n_outputs` of `config` do not matter.
         """
         label_names = (label_names,) if isinstance(label_names, str) else tuple(label_names)
@@ -129,8 +136,15 @@ class LabelRegressor(nn.Module):
             "n_outputs": n_outputs_of(len(label_names), heteroscedastic, covariance),
         }
         config = ViTConfig.from_dict({**config.to_dict(), **fitted})
-        kwargs |= {"heteroscedastic": heteroscedastic, "covariance": covariance}
-        return cls(config, label_names, encoding=encoding, **kwargs)
+        return cls(
+            config,
+            label_names,
+            encoding=encoding,
+            label_scaling=label_scaling,
+            heteroscedastic=heteroscedastic,
+            covariance=covariance,
+            wavelength=wavelength,
+        )
 
     @property
     def n_labels(self):
@@ -242,7 +256,7 @@ class LabelRegressor(nn.Module):
         log_snr = torch.log10(snr.to(dtype).nan_to_num(0.0).clamp_min(torch.finfo(dtype).tiny))
         axis = torch.log10(self.calibration_snr)
         if self.encoding != "instrument":
-            return interpolate(log_snr, axis, self.calibration_factor)
+            return interpolate_cells((log_snr,), (axis,), self.calibration_factor)
         axes = (self.calibration_lsf, self.calibration_coverage.log(), axis)
         points = (lsf.to(dtype).nan_to_num(0.0), coverage.to(dtype).clamp_min(1e-4).log(), log_snr)
         return interpolate_cells(points, axes, self.calibration_factor)
@@ -299,26 +313,8 @@ class LabelRegressor(nn.Module):
         self.label_centre, self.label_scale = centre.clone(), scale.clone()
 
     def fit_label_scaling(self, labels):
-        """Set centre and scale from training `labels` of shape (n, n_labels), by the rule `label_scaling`.
-
-        ``standard``: mean and standard deviation. ``minmax``: the range is mapped to [0, 1].
-        NaN labels are left out; a label that never varies is given scale 1.
-        """
-        labels = torch.as_tensor(labels, dtype=torch.float64)
-        if labels.ndim != 2 or labels.shape[1] != self.n_labels or len(labels) == 0:
-            raise ValueError(f"labels must have shape (n, {self.n_labels}), got {tuple(labels.shape)}")
-        known = labels.isfinite()
-        if self.label_scaling == "standard":
-            centre = labels.nanmean(dim=0)
-            scale = (labels - centre).square().nanmean(dim=0).sqrt()
-        elif self.label_scaling == "minmax":
-            centre = labels.where(known, torch.inf).amin(dim=0)
-            scale = labels.where(known, -torch.inf).amax(dim=0) - centre
-        else:
-            centre, scale = torch.zeros(self.n_labels), torch.ones(self.n_labels)
-        # Constant up to rounding counts as constant.
-        constant = ~(scale > 1e-12 * centre.abs())
-        self.set_label_scaling(centre, torch.where(constant, torch.ones_like(scale), scale))
+        """Set centre and scale from training labels of shape (n, n_labels), see `centre_and_scale`."""
+        self.set_label_scaling(*centre_and_scale(labels, self.n_labels, self.label_scaling))
 
     def to_dict(self):
         """Plain-Python description; `from_dict` and the state dict together rebuild the regressor."""

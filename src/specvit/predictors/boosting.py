@@ -63,6 +63,9 @@ class LightGBMEstimator(FeatureRegressor):
         Labels that `predict` gives.
     boosters_ : list of lightgbm.Booster
         The trees, one model for each label.
+    components_ : tuple of ndarray, or None
+        Mean (n_features,) and principal components (n_components, n_features) of the features that were not
+        held out; None without `n_components`.
     n_trees_ : list of int
         Number of trees in the model of each label.
     validation_r2_ : ndarray, shape (n_labels,)
@@ -151,7 +154,7 @@ class LightGBMEstimator(FeatureRegressor):
         lightgbm = _lightgbm()
         if self.n_components is not None and self.n_components < 1:
             raise ValueError(f"n_components must be at least 1, got {self.n_components!r}")
-        x, labels, snr, held_out, self._components = _collect(batches, self.n_components, self.random_state)
+        x, labels, snr, held_out, self.components_ = _collect(batches, self.n_components, self.random_state)
         if not held_out.any() or held_out.all():
             raise ValueError(f"X must hold spectra of positive median flux, got {len(x)} of {batches.n}")
         options = {"free_raw_data": False, "params": self._parameters()}
@@ -175,8 +178,8 @@ class LightGBMEstimator(FeatureRegressor):
 
     def _labels(self, x):
         x = x.float().numpy()
-        if self._components is not None:
-            x = _scores(x, self._components)
+        if self.components_ is not None:
+            x = _scores(x, self.components_)
         return np.stack([b.predict(x, num_iteration=b.best_iteration) for b in self.boosters_], 1)
 
     def _parameters(self):

@@ -121,7 +121,17 @@ def spectral_basis(library, grid, lsf_fraction, *, n_components=120, n_continuum
     )
 
 
-def train_networks(emulator, basis, x, *, steps=8_000, batch_size=512, learning_rate=5e-3, progress=None):
+def train_networks(
+    line_networks,
+    continuum_network,
+    basis,
+    x,
+    *,
+    steps=8_000,
+    batch_size=512,
+    learning_rate=5e-3,
+    progress=None,
+):
     """Regress coefficients of components on labels, by torch's global generator.
 
     The loss is the mean over stars of the *root* mean square flux error (not its square): a few odd cool
@@ -129,9 +139,11 @@ def train_networks(emulator, basis, x, *, steps=8_000, batch_size=512, learning_
 
     Parameters
     ----------
-    emulator : Emulator
-        The emulator, of which networks and scales are set; the scales become the standard deviations of the
-        coefficients. Both stay on the CPU.
+    line_networks : iterable of Module
+        Each is to give the coefficients of the normalised flux, in units of their standard deviations.
+        They stay on the CPU.
+    continuum_network : Module
+        To give those of ln(continuum), in the same units.
     basis : SpectralBasis
         The emulator's components, with the coefficients that the networks are to give.
     x : tensor, shape (n, 5)
@@ -141,13 +153,15 @@ def train_networks(emulator, basis, x, *, steps=8_000, batch_size=512, learning_
     progress : callable, optional
         Called with (step, loss) every 500 steps of each network.
     """
-    lines = (emulator._scale, basis.coefficients, basis.wave.size)
-    continuum = (emulator._continuum_scale, basis.continuum_coefficients, basis.continuum_wave.size)
-    jobs = [(network, *lines) for network in emulator.networks] + [(emulator.continuum_network, *continuum)]
-    for network, scale, coefficients, n_samples in jobs:
-        scale.copy_(torch.as_tensor(coefficients.std(0)))
+    lines = (basis.coefficients, basis.wave.size)
+    continuum = (basis.continuum_coefficients, basis.continuum_wave.size)
+    for network, coefficients, n_samples in [
+        *((network, *lines) for network in line_networks),
+        (continuum_network, *continuum),
+    ]:
+        scale = torch.as_tensor(coefficients.std(0), dtype=torch.float32, device=x.device)
         y = torch.as_tensor(coefficients, dtype=torch.float32, device=x.device)
-        _regress(network, scale.to(x.device), x, y, n_samples, steps, batch_size, learning_rate, progress)
+        _regress(network, scale, x, y, n_samples, steps, batch_size, learning_rate, progress)
 
 
 def _principal_components(x, k):

@@ -58,9 +58,9 @@ class InstrumentSurvey(Survey, survey="any"):
     emulator : Emulator, optional
         Emulator on a grid in vacuum; by default the one that ships.
     line_correction : array-like of float, shape (n_pixels,), or callable, optional
-        Correction of the library's lines that was measured on real stars. Optical depths are multiplied by an
-        array; a callable takes normalised flux (n, n_pixels) and labels (n, 5), both tensors, and returns the
-        corrected flux.
+        What real stars say of the library's lines: optical depths are multiplied by the array; a callable
+        takes normalised flux (n, n_pixels) and labels (n, 5), tensors, and returns the corrected flux. By
+        default that of the emulator, which has one if it is `Emulator.calibrated`.
 
     Raises
     ------

@@ -73,6 +73,7 @@ class Survey:
 
     See Also
     --------
+    InstrumentSurvey : ``Survey("any")``, stars seen by instruments at random.
     specvit.dataset.write_dataset : Writes one to disk.
     specvit.limits.bayes_limit : The accuracy that no estimator can beat on it.
 
@@ -122,7 +123,8 @@ class Survey:
         named = NAMED.get(name)
         if named is None and (prior is None or noise is None):
             raise ValueError(
-                f"name must be one of {sorted(NAMED)}, got {name!r}; one's own needs prior and noise"
+                f"name must be one of {sorted([*NAMED, *self.kinds])}, got {name!r}; one's own needs "
+                "prior and noise"
             )
         if n is not None and n < 1:
             raise ValueError(f"n must be at least 1, got {n!r}")

@@ -20,11 +20,8 @@ from specvit.constants import SPEED_OF_LIGHT
 from specvit.grid import PixelGrid
 from specvit.labels import LABELS
 
-__all__ = ["COORDINATES", "TELLURIC_BANDS", "LineCalibration", "LineCorrection", "solar_log_ratio"]
+__all__ = ["COORDINATES", "LineCalibration", "LineCorrection", "solar_log_ratio"]
 
-#: Vacuum wavelengths (Å) at which residuals of telluric water and oxygen hide what real spectra say of the
-#: library. There the ratio is 1.
-TELLURIC_BANDS = ((7162.0, 7342.0), (7592.0, 7702.0), (8102.0, 8362.0))
 #: Sampling of tables in ln λ: 0.4 Å, a third of the FWHM of PFS MR.
 LOG_STEP = 5e-5
 #: Smallest and largest ratio of optical depths that is believed.
