@@ -12,7 +12,7 @@ from specvit.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT
 from specvit.grid.native import PIXEL_UNITS
 from specvit.grid.pixelgrid import PFS_MR
 
-__all__ = ["INSTRUMENTS", "TELLURIC", "Instrument", "find_instrument"]
+__all__ = ["INSTRUMENTS", "TELLURIC", "Instrument", "find_instrument", "find_windows"]
 
 #: Windows (vacuum Å) of the Earth's absorption between 7100 and 8850 Å, by name. They hold what a telluric
 #: correction leaves behind in spectra of moderate resolution: the water band about 7200 Å, the A band of
@@ -281,6 +281,51 @@ def find_instrument(name):
         hint = f" (did you mean {known[near[0]]!r}?)" if near else ""
         raise ValueError(f"instrument must be one of {sorted(INSTRUMENTS)}, got {name!r}{hint}")
     return found[0]
+
+
+def find_windows(mask):
+    """Windows of wavelengths by name or by their ends.
+
+    Parameters
+    ----------
+    mask : str, (float, float), sequence of these, or None
+        ``"telluric"``, all of `TELLURIC`; the name of one of them; two wavelengths in vacuum Å, the lower
+        first; or several. None, ``"none"`` and an empty sequence are no window.
+
+    Returns
+    -------
+    ndarray of float64, shape (k, 2)
+        Lowest and highest wavelength of each window, vacuum Å.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or two numbers are no window.
+
+    Examples
+    --------
+    >>> from specvit.grid import find_windows
+    >>> find_windows(["O2 A", (8400, 8500)]).tolist()
+    [[7592.1, 7704.1], [8400.0, 8500.0]]
+    """
+    if mask is None:
+        return np.zeros((0, 2))
+    if isinstance(mask, str):
+        named = {_plain(name): [window] for name, window in TELLURIC.items()}
+        named |= {"telluric": list(TELLURIC.values()), "none": []}
+        if _plain(mask) not in named:
+            names = ["telluric", "none", *TELLURIC]
+            raise ValueError(f"mask must be one of {names} or windows (low, high) in Å, got {mask!r}")
+        return np.asarray(named[_plain(mask)], np.float64).reshape(-1, 2)
+    mask = list(mask)
+    if len(mask) == 2 and all(np.isscalar(end) and not isinstance(end, str) for end in mask):
+        low, high = map(float, mask)
+        if not 0 < low < high < np.inf:
+            raise ValueError(f"mask must have windows (low, high) in Å, 0 < low < high, got {(low, high)}")
+        return np.array([[low, high]])
+    if any(np.isscalar(one) and not isinstance(one, str) for one in mask):
+        raise ValueError(f"mask must have windows (low, high) of two wavelengths in Å, got {mask!r}")
+    return np.concatenate([np.zeros((0, 2)), *map(find_windows, mask)])
 
 
 def _plain(name):

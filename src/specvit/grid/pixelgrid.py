@@ -99,6 +99,46 @@ class PixelGrid:
         """
         return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, medium, name)
 
+    @classmethod
+    def from_resolving_power(cls, low, high, resolving_power, *, pixels_per_fwhm=2.5, **kwargs):
+        """Grid of constant resolving power: pixels equal in ln λ, a FWHM in proportion to λ.
+
+        Parameters
+        ----------
+        low, high : float
+            First and last edge, Å.
+        resolving_power : float
+            R = λ/FWHM of unresolved lines as recorded, pixel included.
+        pixels_per_fwhm : float
+            Pixels per FWHM, at least; the width is diminished so that a whole number fits.
+        **kwargs : object
+            `medium` and `name`.
+
+        Returns
+        -------
+        PixelGrid
+
+        Raises
+        ------
+        ValueError
+            If `low` is not below `high`, or a number is not positive and finite.
+
+        Examples
+        --------
+        >>> grid = PixelGrid.from_resolving_power(7100, 8850, 2500, name="R 2500")
+        >>> len(grid), round(float(grid.resolving_power.min())), round(float(grid.resolving_power.max()))
+        (1378, 2500, 2500)
+        """
+        numbers = {"low": low, "high": high, "resolving_power": resolving_power}
+        for name, value in (numbers | {"pixels_per_fwhm": pixels_per_fwhm}).items():
+            if not (value > 0 and np.isfinite(value)):
+                raise ValueError(f"{name} must be positive and finite, got {value!r}")
+        if not low < high:
+            raise ValueError(f"low must be below high, got {low!r} and {high!r}")
+        n = int(np.ceil(np.log(high / low) * resolving_power * pixels_per_fwhm - 1e-9))
+        edges = np.geomspace(low, high, max(n, 1) + 1)
+        return cls(edges, 0.5 * (edges[1:] + edges[:-1]) / resolving_power / FWHM_PER_SIGMA, **kwargs)
+
     def __len__(self):
         return self.edges.size - 1
 

@@ -9,28 +9,25 @@ from sklearn.utils.validation import validate_data
 
 from specvit.labels import LABELS, label_tuple
 from specvit.predictors.misfit import LARGEST_MISFIT, misfit
-from specvit.predictors.predictions import Predictions
+from specvit.predictors.plainfeatures import plain_features
+from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag, adapt
 from specvit.spectra.kinds import Kind, kind_of
-from specvit.spectra.rules import raise_rejected
+from specvit.spectra.rules import ONE_INSTRUMENT, raise_rejected
 from specvit.spectra.units import real_array
 
 __all__ = ["Predictor"]
-
-#: A prediction this close to the end of the training range, as a share of it, is flagged.
-_EDGE = 0.01
-#: Median S/N per pixel below which labels are determined by the prior more than by the spectrum.
-_LOWEST_SNR = 1.0
 
 
 class Predictor(RegressorMixin, BaseEstimator):
     """Base of `~specvit.LoggEstimator`, Ridge, LightGBM and the χ² fit.
 
     It accepts spectra, returns labels with units, and flags; the subclasses differ in how they find the
-    labels. A subclass has ``fit``, the parameter `labels`, `label_names`, and three methods. ``_own_grid()``
+    labels. A subclass has ``fit``, the parameter `labels`, `label_names`, and four methods. ``_own_grid()``
     returns the `~specvit.PixelGrid` of its spectra, or None where it was fitted on plain features.
     ``_infer(flux, ivar)`` returns mean and σ (n, n_labels) of usable spectra on that grid. ``_label_range()``
     is optional and returns the lowest and highest value of each label that it has learned from.
+    ``_instrument_rules()`` is optional and returns the lowest resolution and coverage answered by default.
 
     See Also
     --------
@@ -92,8 +89,11 @@ class Predictor(RegressorMixin, BaseEstimator):
         ivar=None,
         medium=None,
         resolution=None,
+        instrument=None,
+        mask=None,
         on_error="raise",
-        lower_resolution="raise",
+        lower_resolution=None,
+        min_coverage=None,
     ):
         """Surface gravity, or the labels that the parameter `labels` asks for (see `output_names`).
 
@@ -113,12 +113,21 @@ class Predictor(RegressorMixin, BaseEstimator):
         resolution : float or array-like, optional
             Resolving power λ/FWHM of all spectra. By default the one that a spectrum states, and that of the
             grid for one that states none, which is flagged.
+        instrument : str or Instrument, optional
+            What took the spectra, a preset by name (`specvit.grid.INSTRUMENTS`) or one's own: gives medium,
+            resolution and native pixels that they do not state, and masks telluric bands if on the ground.
+        mask : str, (float, float) or sequence of these, optional
+            Wavelengths not to be used, as observed: ``"telluric"``, ``"none"``, or windows in vacuum Å.
         on_error : {"raise", "nan"}
             What happens to a spectrum without an answer. "raise" stops with the reason, so that no fault
             stays unnoticed; "nan" returns NaN for it and goes on, so that one fault does not cost the others.
-        lower_resolution : {"raise", "flag"}
-            Whether a spectrum of lower resolution than the grid's counts as unusable, or is used and flagged.
-            Networks for any instrument know such spectra; others do not, and err more than their σ says.
+        lower_resolution : {"raise", "flag"} or float, optional
+            What to do with spectra of lower resolution than the grid's: refuse them, flag them, or flag them
+            down to a resolving power. By default networks that are told of the instrument (encoding
+            ``instrument``) flag down to R = 1350; all others refuse.
+        min_coverage : float, optional
+            Least share of the grid's pixels with information. By default 0.05 for networks that are told of
+            the instrument, 0.5 for all others.
 
         Returns
         -------
@@ -139,22 +148,33 @@ class Predictor(RegressorMixin, BaseEstimator):
         TypeError, ValueError
             If `X` is not on the grid, or an argument does not go with it.
         """
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
         names = self.output_names
-        found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution, **options)
+        given = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
+        given |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        found = self.predict_labels(X, on_error=on_error, **given)
         plain = kind_of(X) is Kind.ARRAY or found.batch is None
         axis = len(names) > 1 or (plain and self.columns_ is not None)
         answer = (found.numbers if plain else found.quantities)(names, axis=axis)
         return answer if return_std else answer[0]
 
     def predict_labels(
-        self, X, *, ivar=None, medium=None, resolution=None, on_error="raise", lower_resolution="raise"
+        self,
+        X,
+        *,
+        ivar=None,
+        medium=None,
+        resolution=None,
+        instrument=None,
+        mask=None,
+        on_error="raise",
+        lower_resolution=None,
+        min_coverage=None,
     ):
         """All labels as plain numbers, from which `predict`, `predict_table` and `specvit.assess` start.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, on_error, lower_resolution
+        X, ivar, medium, resolution, instrument, mask, on_error, lower_resolution, min_coverage
             As for `predict`.
 
         Returns
@@ -169,34 +189,41 @@ class Predictor(RegressorMixin, BaseEstimator):
         """
         names, grid = self.label_names, self._own_grid()
         if grid is None:
-            features, shape = self._features(X, ivar, medium, resolution)
+            if not (instrument is None and mask is None):
+                raise ValueError("instrument and mask are for spectra, not for plain features")
+            features, shape = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
             features = validate_data(self, features, **options)
             mean, sigma = self._infer(features, np.isfinite(features).astype(np.float64))
             return Predictions(names, mean, sigma, (len(mean),) if shape is None else shape)
-        batch = adapt(
-            X,
-            ivar=ivar,
-            grid=grid,
-            medium=medium,
-            resolution=resolution,
-            on_error=on_error,
-            lower_resolution=lower_resolution,
-        )
+        chosen = {"lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        rules = self._instrument_rules() | {name: x for name, x in chosen.items() if x is not None}
+        stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
+        batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
         mean, sigma, details = self._predict_batch(batch)
         if on_error == "raise":
             raise_rejected(batch)  # those that the predictor found no answer for
-        self._flag(batch, names, mean)
+        flag_labels(batch, names, mean, self._label_range())
         return Predictions(names, mean, sigma, batch.shape, batch, details)
 
     def predict_table(
-        self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"
+        self,
+        X,
+        *,
+        ivar=None,
+        medium=None,
+        resolution=None,
+        instrument=None,
+        mask=None,
+        on_error="nan",
+        lower_resolution=None,
+        min_coverage=None,
     ):
         """A table of all labels with their errors, and of the quality of each spectrum.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, lower_resolution
+        X, ivar, medium, resolution, instrument, mask, lower_resolution, min_coverage
             As for `predict`.
         on_error : {"nan", "raise"}
             By default a spectrum without an answer gives a row of NaN with its flag and the reason.
@@ -205,7 +232,8 @@ class Predictor(RegressorMixin, BaseEstimator):
         -------
         `~astropy.table.QTable`
             Each label with ``<label>_err``; ``snr``, the median signal-to-noise ratio per pixel;
-            ``coverage``, the share of the grid's pixels with information; ``chi2``, the reduced χ² of the
+            ``coverage``, the share of the grid's pixels with information; ``resolution``, the resolving power
+            that was stated or assumed; ``chi2``, the reduced χ² of the
             spectrum against a synthetic one of its labels (`specvit.predictors.misfit.misfit`; NaN without
             all five labels); ``flags``, a sum of `~specvit.spectra.Flag`; ``error``, why there is no answer.
 
@@ -216,8 +244,17 @@ class Predictor(RegressorMixin, BaseEstimator):
         """
         if self._own_grid() is None:
             raise ValueError("predict_table needs spectra: this estimator takes plain features")
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
-        found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution, **options)
+        found = self.predict_labels(
+            X,
+            ivar=ivar,
+            medium=medium,
+            resolution=resolution,
+            instrument=instrument,
+            mask=mask,
+            on_error=on_error,
+            lower_resolution=lower_resolution,
+            min_coverage=min_coverage,
+        )
         return found.table(**self._more_columns(found))
 
     def score(self, X, y, sample_weight=None, *, ivar=None, medium=None, resolution=None):
@@ -252,32 +289,28 @@ class Predictor(RegressorMixin, BaseEstimator):
     def _label_range(self):
         return {}
 
+    def _instrument_rules(self):
+        return ONE_INSTRUMENT
+
+    def _infer_batch(self, batch, rows):
+        """What ``_infer`` says of the `rows` of a batch, a mask."""
+        return self._infer(batch.flux[rows], batch.ivar[rows])
+
     def _predict_batch(self, batch):
         """Mean and σ (n, n_labels), NaN where unusable, and what else was found."""
         mean = np.full((len(batch), len(self.label_names)), np.nan)
         sigma, used = mean.copy(), batch.usable
         if used.any():
-            mean[used], sigma[used] = self._infer(batch.flux[used], batch.ivar[used])
+            mean[used], sigma[used] = self._infer_batch(batch, used)
         return mean, sigma, None
 
     def _more_columns(self, predictions):
         """Further columns of the table, beside labels, S/N, coverage, flags and reasons."""
         batch, chi2 = predictions.batch, np.full(len(predictions), np.nan)
         if predictions.names == LABELS:
-            chi2 = misfit(batch.flux, batch.ivar, predictions.mean, batch.grid)
+            chi2 = misfit(batch.flux, batch.ivar, predictions.mean, batch.grid, batch.lsf)
             batch.flags[chi2 > LARGEST_MISFIT] |= int(Flag.OUT_OF_DOMAIN)
         return {"chi2": chi2}
-
-    def _flag(self, batch, names, mean):
-        """Flag labels at the ends of the range learned from, and spectra of very low S/N."""
-        ranges = self._label_range()
-        for k, name in enumerate(names):
-            if name in ranges:
-                low, high = ranges[name]
-                margin = _EDGE * (high - low)
-                outside = (mean[:, k] < low + margin) | (mean[:, k] > high - margin)
-                batch.flags[outside] |= int(Flag.OUT_OF_DOMAIN)
-        batch.flags[batch.usable & ~(batch.snr >= _LOWEST_SNR)] |= int(Flag.LOW_SNR)
 
     # -- what is accepted ----------------------------------------------------------------------------
 
@@ -293,7 +326,7 @@ class Predictor(RegressorMixin, BaseEstimator):
             )
         y = getattr(y, "value", y)
         if grid is None:
-            features, _ = self._features(X, ivar, medium, resolution)
+            features, _ = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
             flux, y = validate_data(self, features, y, multi_output=True, y_numeric=True, **options)
             return flux, np.isfinite(flux).astype(np.float64), y
@@ -303,27 +336,6 @@ class Predictor(RegressorMixin, BaseEstimator):
         if y.ndim not in (1, 2) or len(y) != len(batch):
             raise ValueError(f"y must have shape ({len(batch)},) or ({len(batch)}, n_labels), got {y.shape}")
         return batch.flux, batch.ivar, y
-
-    def _features(self, X, ivar, medium, resolution):
-        """Plain features, NaN where masked, and the shape of a `SpectrumBatch`."""
-        if not (medium is None and resolution is None):
-            raise ValueError("medium and resolution are for spectra, not for plain features")
-        kind = kind_of(X)
-        if kind is Kind.BATCH and ivar is None:
-            return np.where(X.ivar > 0, X.flux, np.nan), X.shape
-        if kind is not Kind.ARRAY:
-            raise TypeError(
-                "X must be an array for an estimator of plain features (encoding='none'), got "
-                f"{type(X).__name__}"
-            )
-        if ivar is not None:
-            X, weight = real_array(X, "X"), real_array(ivar, "ivar")
-            if weight.shape != X.shape:
-                raise ValueError(f"ivar must have the shape of X {X.shape}, got {weight.shape}")
-            X = np.where(weight > 0, X, np.nan)
-        elif hasattr(X, "detach"):
-            X = real_array(X, "X")
-        return X, None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

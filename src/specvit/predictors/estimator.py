@@ -12,6 +12,7 @@ from specvit.predictors.learning import ArraySource, DatasetSource, FitConfig, S
 from specvit.predictors.networkarrays import predict_arrays, to_device
 from specvit.predictors.networkchoices import NetworkChoices
 from specvit.predictors.trainingdata import grid_to_learn, is_source, label_columns, simulated_grid
+from specvit.spectra.rules import ANY_INSTRUMENT, ONE_INSTRUMENT
 from specvit.survey import Survey
 from specvit.weights import load_weights, save_weights
 
@@ -35,11 +36,12 @@ class LoggEstimator(Predictor):
     labels : str or sequence of str, optional
         Labels that `predict` gives, that `fit` learns of a survey or data set, and names of the columns of
         `y`; in any spelling, as ``"log g"``. By default `predict` gives log g, and `fit` learns all.
-    encoding : {"weighted", "median", "none"}, optional
-        Form in which the network gets spectra, see `specvit.network.encode`; ``"none"`` takes any features,
-        unscaled. By default "weighted". This and the following parameters, up to `loss`, describe the
-        network: by default that of the weights, and without weights the bundled one. A value that
-        contradicts the weights raises, in `predict` as in `fit`.
+    encoding : {"weighted", "instrument", "median", "none"}, optional
+        Form in which the network gets spectra, see `specvit.network.encode`; ``"instrument"`` tells it line
+        spread function and native pixels, too; ``"none"`` takes any features, unscaled. By default
+        "weighted". This and the following parameters, up to `loss`, describe the network: by default that of
+        the weights, and without weights the bundled one. A value that contradicts the weights raises, in
+        `predict` as in `fit`.
     tokenizer, patch_size : {"local", "conv1d", "sliding_window"}, int, optional
         How windows of pixels become tokens, and pixels in a window; by default "local" and 32.
     position : str, optional
@@ -53,7 +55,7 @@ class LoggEstimator(Predictor):
         Only ``"gaussian_nll"``, the default, learns a σ for each star. With the others σ is calibrated and
         depends on the S/N only. `specvit.network.losses` compares them.
     epochs : int
-        Times that each spectrum is seen. 100,000 spectra are an epoch of a survey without end.
+        Times that each spectrum is seen; 100,000 spectra are an epoch of an endless survey.
     batch_size : int
         Spectra in a step, for each device.
     learning_rate : float, optional
@@ -227,8 +229,8 @@ class LoggEstimator(Predictor):
         Raises
         ------
         ValueError
-            If a spectrum cannot be used, `y`, `labels` or `grid` does not match, a parameter contradicts the
-            weights, or the files of a data set do not tell its grid.
+            If a spectrum cannot be used (its resolution is lower than the grid's), `y`, `labels` or `grid`
+            does not match, a parameter contradicts the weights, or a data set does not tell its grid.
         TypeError
             If `validation` is given for anything but a data set.
         """
@@ -284,8 +286,14 @@ class LoggEstimator(Predictor):
     def _label_range(self):
         return self._ready()[2].get("label_range", {})
 
-    def _infer(self, flux, ivar):
-        return predict_arrays(to_device(self._ready()[0], self.device), flux, ivar)
+    def _instrument_rules(self):
+        return ANY_INSTRUMENT if self._ready()[0].encoding == "instrument" else ONE_INSTRUMENT
+
+    def _infer(self, *arrays):
+        return predict_arrays(to_device(self._ready()[0], self.device), *arrays)
+
+    def _infer_batch(self, batch, rows):
+        return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])
 
     def _ready(self):
         """Network, grid and record: the fitted ones, or those of the weights."""

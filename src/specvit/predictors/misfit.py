@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from specvit.grid.gaussian import smoothing_matrix
 from specvit.stars import Emulator
 
 __all__ = ["LARGEST_MISFIT", "MODEL_ERROR", "misfit"]
@@ -17,6 +18,7 @@ MODEL_ERROR = 0.02
 #: imperfections, exceed it in about one case of a hundred.
 LARGEST_MISFIT = 2.0
 _CONTINUUM_TERMS = 8
+_LEAST_SMOOTHING = 0.01  # log2 of a line spread function over the grid's that makes no difference
 
 
 @lru_cache
@@ -24,7 +26,7 @@ def _emulator():
     return Emulator.load()
 
 
-def misfit(flux, ivar, labels, grid):
+def misfit(flux, ivar, labels, grid, lsf=None):
     """Reduced χ² of spectra against the emulator's spectra of the predicted labels.
 
     The model is multiplied by Chebyshev polynomials up to T7, fitted by least squares, so that flux
@@ -39,6 +41,8 @@ def misfit(flux, ivar, labels, grid):
         Labels in the order of `~specvit.labels.LABELS`.
     grid : PixelGrid
         Grid of the spectra.
+    lsf : ndarray, shape (n, n_pixels), optional
+        log2 of the spectra's line spread function over the grid's: the model is smoothed to it.
 
     Returns
     -------
@@ -54,10 +58,17 @@ def misfit(flux, ivar, labels, grid):
     with torch.no_grad():
         models = emulator(torch.as_tensor(np.clip(labels, low, high), dtype=torch.float32)).double().numpy()
     basis = np.polynomial.chebyshev.chebvander(np.linspace(-1, 1, len(grid)), _CONTINUUM_TERMS - 1)
+    smoothing = {}
     for i, (spectrum, weight, model) in enumerate(zip(flux, ivar, models, strict=True)):
         good = weight > 0
         if good.sum() <= _CONTINUUM_TERMS or not np.isfinite(model).all():
             continue
+        if lsf is not None and lsf[i].max() > _LEAST_SMOOTHING:
+            key = lsf[i].tobytes()
+            if key not in smoothing:
+                sigma = grid.lsf_sigma * np.sqrt(np.maximum(4.0 ** lsf[i].astype(np.float64) - 1, 0))
+                smoothing[key] = smoothing_matrix(grid.wave, sigma, grid.wave, ends="cut")
+            model = smoothing[key] @ model
         scale = np.median(spectrum[good])
         relative = model[good] / np.median(model[good])
         sigma = np.sqrt(1 / weight[good] / scale**2 + (MODEL_ERROR * relative) ** 2)

@@ -198,15 +198,13 @@ class TemplateFit(Predictor):
         options |= {"on_error": on_error, "lower_resolution": lower_resolution}
         return self._predict_batch(adapt(X, ivar=ivar, grid=self._own_grid(), **options))[2]
 
-    def predict_table(
-        self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"
-    ):
+    def predict_table(self, X, *, on_error="nan", **given):
         """All labels with their errors, and how the fits went.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, on_error, lower_resolution
-            As for `predict`.
+        X, on_error, **given
+            As of all predictors.
 
         Returns
         -------
@@ -215,8 +213,7 @@ class TemplateFit(Predictor):
             of the fit, with ``dof``; ``n_iter``; ``converged``; ``at_bound``, the labels at the end of their
             range, joined by commas.
         """
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
-        return super().predict_table(X, ivar=ivar, medium=medium, resolution=resolution, **options)
+        return super().predict_table(X, on_error=on_error, **given)
 
     def __sklearn_is_fitted__(self):
         return True

@@ -54,9 +54,11 @@ class Flag(enum.IntFlag):
     NO_UNCERTAINTY = 1
     #: Fewer than 90 % of the grid's pixels hold information.
     PARTIAL_COVERAGE = 2
-    #: No resolution was stated: the spectrum is taken to have the grid's line spread function.
+    #: No resolution was stated: the FWHM is taken to be the grid's, or two native pixels where these are
+    #: more; `SpectrumBatch.resolution` says what that comes to.
     RESOLUTION_ASSUMED = 4
-    #: The resolution is lower than the grid's by more than 10 % in FWHM; let through on request.
+    #: The resolution is lower than the grid's by more than 10 % in FWHM; let through on request, or because
+    #: the network is told.
     LOWER_RESOLUTION = 8
     #: Nothing said whether wavelengths are in air or in vacuum: vacuum was assumed.
     MEDIUM_ASSUMED = 16
@@ -100,6 +102,15 @@ class SpectrumBatch:
         Where the pixels are.
     covariance : numpy.ndarray of float64, shape (2, n, npix), or None
         Covariance of each pixel with the next and the next but one, when asked for.
+    lsf : numpy.ndarray of float32, shape (n, npix)
+        log2 of the line spread function's σ over the grid's (`~specvit.grid.relative_lsf`); 0, the grid's
+        own, by default and where a sharper spectrum was smoothed.
+    sampling : numpy.ndarray of float32, shape (n, npix)
+        log2 of the width of the native pixels over the grid's (`~specvit.grid.relative_sampling`); 0 by
+        default.
+    resolution : numpy.ndarray of float64, shape (n,)
+        Resolving power λ/FWHM, before any smoothing, that was stated or assumed: the median over the pixels
+        between the spectrum's ends. By default the grid's; NaN for spectra rejected before it was known.
 
     See Also
     --------
@@ -126,6 +137,16 @@ class SpectrumBatch:
     shape: tuple[int, ...]
     grid: PixelGrid = field(repr=False)
     covariance: np.ndarray | None = field(default=None, repr=False)
+    lsf: np.ndarray | None = field(default=None, repr=False)
+    sampling: np.ndarray | None = field(default=None, repr=False)
+    resolution: np.ndarray | None = None
+
+    def __post_init__(self):
+        for name in ("lsf", "sampling"):
+            if getattr(self, name) is None:
+                setattr(self, name, np.zeros(self.flux.shape, np.float32))
+        if self.resolution is None:
+            self.resolution = np.full(len(self.flux), np.median(self.grid.resolving_power))
 
     @classmethod
     def empty(cls, shape, grid, covariance=False):

@@ -6,7 +6,13 @@ import numpy as np
 
 from specvit.spectra.batch import Flag, SpectrumError
 
-__all__ = ["judge", "no_information", "raise_rejected"]
+__all__ = ["ANY_INSTRUMENT", "ONE_INSTRUMENT", "judge", "no_information", "raise_rejected"]
+
+#: What is answered by default, as arguments of `specvit.spectra.adapt`: by a predictor that takes all spectra
+#: for those of its grid's instrument, and by one that is told of the instrument, down to what it has learned
+#: from (R of 1500, a tenth less, and 5 % of the grid).
+ONE_INSTRUMENT = {"lower_resolution": "raise", "min_coverage": 0.5}
+ANY_INSTRUMENT = {"lower_resolution": 1350.0, "min_coverage": 0.05}
 
 _PARTIAL = 0.9  # coverage below which a spectrum is flagged
 
