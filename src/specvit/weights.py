@@ -25,13 +25,15 @@ def save_weights(path, regressor, *, grid=None, record=None, dtype=torch.float32
     Parameters
     ----------
     path : path-like
+        File to be written; one that exists is replaced.
     regressor : LabelRegressor
+        The trained network, with its scalings and calibration.
     grid : PixelGrid, optional
         Pixels of the spectra it takes.
     record : dict, optional
-        How it came about: plain JSON types. The definition of the S/N is added.
+        How the network was trained, in plain JSON types. The definition of the S/N is added.
     dtype : torch.dtype
-        Of the network's weights in the file; float16 halves the size and moves predictions by about
+        Type of the network's weights in the file; float16 halves the size and moves predictions by about
         a thousandth of their σ. Scalings and calibration stay as they are.
     """
     tensors = {}
@@ -53,9 +55,11 @@ def load_weights(source=BUNDLED[0]):
     Returns
     -------
     regressor : LabelRegressor
-        In eval mode, float32, on the CPU.
+        The network in eval mode, float32, on the CPU.
     grid : PixelGrid or None
+        Pixels of the spectra it takes; None for a network of plain features.
     record : dict
+        How the network was trained.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def load_weights(source=BUNDLED[0]):
 
 
 def list_weights():
-    """Names of the bundled weights with their records: dict of str to dict."""
+    """The records of the bundled weights by their names, a dict of str to dict."""
     found = {name: _bundled(name) for name in BUNDLED}
     return {
         name: read_archive(path, FORMAT, what="weights", header_only=True).fields["record"]

@@ -463,10 +463,10 @@ class TestDataSets:
         assert estimator.predict_table(example_spectrum()).colnames[:2] == ["logg", "logg_err"]
 
     def test_what_is_held_out_is_not_trained_on_and_the_rest_once_an_epoch(self, stored, read, monkeypatch):
-        rows, original = [], SpectrumDataset._read
+        rows, original = [], SpectrumDataset.read_into
         monkeypatch.setattr(
             SpectrumDataset,
-            "_read",
+            "read_into",
             lambda self, numbers, out, *args: (
                 rows.append(len(numbers)) if "flux" in out else None,
                 original(self, numbers, out, *args),

@@ -74,14 +74,15 @@ def score_cells(regressor, *, n=4000, cells=CELLS, device="cpu", batch_size=1000
     Parameters
     ----------
     regressor : LabelRegressor
-        With the encoding ``instrument``.
+        A network with the encoding ``instrument``.
     n : int
         Stars in each cell, the same in all.
     cells : sequence
-        Of `CELLS` or like them.
+        Cells of `CELLS`, or others of this form.
     device : str or torch.device
         Where spectra are made: the regressor's.
     batch_size : int
+        Spectra simulated and predicted at once.
     **arguments
         For `survey_of_cell`.
 

@@ -1,4 +1,4 @@
-"""Where the pixels of an instrument are, and how sharp they see."""
+"""`PixelGrid`: where the pixels of an instrument are, and its line spread function."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PixelGrid:
     medium : {"vacuum", "air"}
         Medium in which the wavelengths are given.
     name : str
-        Short name, for messages and records.
+        Short name, used in messages and records only.
 
     Raises
     ------
@@ -41,7 +41,8 @@ class PixelGrid:
 
     Notes
     -----
-    The arrays are copied and made read-only: a grid is a value, not a workspace.
+    The arrays are copied and made read-only, so that a grid never changes. Two grids are equal if their
+    edges, line spread functions and media are; the name does not matter.
 
     Examples
     --------
@@ -78,9 +79,25 @@ class PixelGrid:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def linear(cls, start, stop, n, lsf_sigma, **kwargs):
-        """Grid of `n` equal pixels between the edges `start` and `stop` (Å)."""
-        return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, **kwargs)
+    def linear(cls, start, stop, n, lsf_sigma, *, medium="vacuum", name="unnamed"):
+        """Grid of pixels of equal width.
+
+        Parameters
+        ----------
+        start, stop : float
+            Lower edge of the first pixel and upper edge of the last, in Å.
+        n : int
+            Number of pixels.
+        lsf_sigma : float or array-like of float, shape (n,)
+            As for `PixelGrid`.
+        medium, name : str
+            As for `PixelGrid`.
+
+        Returns
+        -------
+        PixelGrid
+        """
+        return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, medium, name)
 
     @classmethod
     def from_resolving_power(cls, low, high, resolving_power, *, pixels_per_fwhm=2.5, **kwargs):

@@ -23,6 +23,7 @@ class Posterior:
     Attributes
     ----------
     label_names : tuple of str
+        Names of the labels, in the order of the columns.
     mean, sigma : ndarray, shape (n, n_labels)
         Posterior mean and standard deviation.
     median, low, high : ndarray, shape (n, n_labels)
@@ -33,6 +34,22 @@ class Posterior:
         Effective sample size (Σw)²/Σw² of the weighted draws.
     flagged : ndarray of bool, shape (n,)
         True where `ess` is below the size asked for: these summaries are not to be trusted.
+
+    See Also
+    --------
+    posterior : Computes it from spectra.
+
+    Examples
+    --------
+    Two pixels whose flux is log g times (1, 2), with a prior that is uniform from 0 to 5:
+
+    >>> from types import SimpleNamespace
+    >>> line = {"coefficients": torch.as_tensor, "basis": torch.tensor([[1.0, 2.0]]).double()}
+    >>> prior = SimpleNamespace(from_unit=lambda u: 5 * u)
+    >>> line = SimpleNamespace(**line, prior=prior, label_names=("logg",), device="cpu")
+    >>> found = posterior(torch.tensor([[2.0, 4.0]]), torch.full((1, 2), 0.05), line, amplitude=1.0)
+    >>> print(f"{found.mean[0, 0]:.2f} ± {found.sigma[0, 0]:.2f}")
+    2.00 ± 0.10
     """
 
     label_names: tuple
@@ -51,13 +68,14 @@ class Posterior:
 
 @dataclass(frozen=True)
 class BayesLimit:
-    """What no estimator can beat on a survey; ndarrays of shape (n_labels,) unless said otherwise.
+    """The accuracy that no estimator can exceed on a survey; ndarrays are of shape (n_labels,) by default.
 
     Attributes
     ----------
     magnitude, snr : float or None
-        The one brightness of all stars; None: the survey's own.
+        The brightness that all stars have; None where they have the distribution of the survey.
     label_names : tuple of str
+        Names of the labels, in the order of the columns.
     r2, r2_err : ndarray
         1 − E[Var(label | spectrum)]/Var(label), and its Monte-Carlo standard error over the stars.
     mae, mae_err : ndarray
@@ -71,7 +89,13 @@ class BayesLimit:
         R² of the posterior means against the true labels of these stars: agrees with `r2` within the
         scatter of the sample.
     posterior : Posterior
+        Posteriors of the single stars.
     truth : ndarray, shape (n_stars, n_labels)
+        True labels of the stars.
+
+    See Also
+    --------
+    bayes_limit : Computes it, and has an example.
     """
 
     magnitude: float | None
@@ -142,6 +166,7 @@ def posterior(
     batch_size : int
         Spectra worked on at once.
     seed : int
+        Seed of the draws.
 
     Returns
     -------
@@ -205,29 +230,35 @@ def bayes_limit(
     stream=LIMITS,
     batch=None,
     device="cpu",
-    **options,
+    amplitude=None,
+    n_prior=8192,
+    n_draws=800,
+    n_rounds=15,
+    target_ess=1000,
+    min_ess=100,
+    batch_size=64,
+    seed=0,
 ):
-    """The Bayes limit of a survey: R², MAE and RMSE that no estimator can beat, with their errors.
+    """The Bayes limit of a survey: R², MAE and RMSE that no estimator can exceed, with their errors.
 
-    Of all functions of the spectrum the posterior mean has the least squared error, hence
+    Of all functions of the spectrum the posterior mean has the least squared error. Therefore
 
     .. math:: R^2 \\le R^2_{\\rm Bayes} =
               1 - \\frac{E[{\\rm Var}(\\ell \\mid {\\rm spectrum})]}{{\\rm Var}(\\ell)} .
 
-    Unlike the Cramér–Rao bound (`~specvit.limits.survey_fisher`) it holds for biased estimators and averages
-    over the prior, as R² does. The observer here knows the prior and the noise variance exactly, and
-    nothing of the brightness beyond the spectrum. The variance is used as a weight only: what it would tell
-    of the labels, were it known without error, is left out (through the star's own photon noise or, where the
-    S/N is stated, through the level of its spectrum).
+    The observer here knows the prior and the variance of the noise exactly, and nothing of the brightness but
+    the spectrum. The variance depends on the labels, through the star's own photon noise or, where the S/N is
+    stated, through the level of its spectrum. This information is left out: the variance is used as a weight
+    only.
 
     Parameters
     ----------
     survey : Survey
-        Without imperfections and radial velocities, its prior with ``from_unit``; its noise of any kind.
-        Anything with ``draw(n, stream=, device=, magnitude=)`` will do if `spectra` is given.
+        A survey without imperfections and radial velocities, whose prior has ``from_unit``; its noise may be
+        of any kind. If `spectra` is given, anything with ``draw(n, stream=, device=, magnitude=)`` will do.
     magnitude, snr : float, optional
-        One brightness for all: the magnitude or, for noise of a stated S/N, that. By default the survey's
-        distribution.
+        One brightness for all stars: the magnitude, or the S/N for noise of a stated S/N. By default the
+        distribution of the survey.
     n_stars : int
         Stars that the expectations are taken over.
     spectra : optional
@@ -239,8 +270,17 @@ def bayes_limit(
         ``noiseless_sigma`` and ``labels``.
     device : str or torch.device
         Where the work is done, if `spectra` does not say.
-    **options
-        Those of `posterior`.
+    amplitude : float, optional
+        Known factor between model and flux; by default it is free and marginalised, see the notes.
+    n_prior, n_draws, n_rounds : int
+        Effort of the sampling, as for `posterior`: draws from the prior, draws per spectrum and round, and
+        the most rounds.
+    target_ess, min_ess : float
+        Effective sample sizes at which a posterior is done, and below which it is flagged.
+    batch_size : int
+        Spectra worked on at once.
+    seed : int
+        Of the sampling; the stars follow from `stream`.
 
     Returns
     -------
@@ -255,9 +295,15 @@ def bayes_limit(
 
     Notes
     -----
-    The amplitude is free by default, as to estimators that scale each spectrum. Simulated spectra of unit
-    mean f_ν (`SNRNoise`) have the known amplitude 1, which an estimator that does not scale may learn:
-    ``amplitude=1.0`` is the limit for it.
+    Advantages: it holds for all estimators, biased or not, and averages over the prior as R² does; it is the
+    value that the best estimator reaches. Disadvantages: it is the slowest, and needs a prior with
+    ``from_unit``. `van_trees_survey` holds for biased estimators too and is much faster, but it is looser.
+    `survey_fisher` gives the Cramér–Rao bound, which is fast and for single stars, but only for unbiased
+    estimators.
+
+    The amplitude is free by default, as it is for estimators that scale each spectrum. Simulated spectra of
+    unit mean f_ν (`SNRNoise`) have the known amplitude 1, which an estimator that does not scale may learn;
+    its limit is that with ``amplitude=1.0``.
 
     Examples
     --------
@@ -278,7 +324,19 @@ def bayes_limit(
     if batch is None:
         batch = survey.draw(n_stars, stream=stream, device=spectra.device, **given)
     variance = torch.where(batch.ivar > 0, batch.noiseless_sigma**2, torch.inf)
-    result = posterior(batch.flux, variance, spectra, **options)
+    result = posterior(
+        batch.flux,
+        variance,
+        spectra,
+        amplitude=amplitude,
+        n_prior=n_prior,
+        n_draws=n_draws,
+        n_rounds=n_rounds,
+        target_ess=target_ess,
+        min_ess=min_ess,
+        batch_size=batch_size,
+        seed=seed,
+    )
     truth = batch.labels.double().cpu().numpy()
     prior_variance = variance_of_prior(spectra.prior, truth.shape[1])
     variance, root_n = result.sigma**2, np.sqrt(n_stars)

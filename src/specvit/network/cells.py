@@ -6,15 +6,16 @@ import torch
 
 from specvit.network.inputs import masked_median, median_snr, per_pixel, usable
 
-__all__ = ["describe", "interpolate_cells"]
+__all__ = ["describe", "interpolate", "interpolate_cells"]
 
 
 def describe(flux, ivar, lsf=None):
-    """What the accuracy of a spectrum's labels depends on, each of shape (n,).
+    """S/N, relative line spread function and coverage of spectra, each of shape (n,).
 
     Parameters
     ----------
     flux, ivar : Tensor, shape (n, n_pixels)
+        Flux and its inverse variance, 0 where masked.
     lsf : Tensor, shape (n,) or (n, n_pixels), optional
         Relative line spread function; 0 without it.
 
@@ -33,15 +34,26 @@ def describe(flux, ivar, lsf=None):
     return snr, masked_median(lsf, mask)[:, 0].nan_to_num(0.0), mask.to(flux.dtype).mean(1)
 
 
+def interpolate(x, xp, fp):
+    """Piecewise-linear interpolation, constant beyond the ends: (n,), (k,), (k, m) -> (n, m)."""
+    if len(xp) == 1:
+        return fp.expand(len(x), -1)  # (1, m) -> (n, m)
+    right = torch.searchsorted(xp, x.contiguous()).clamp(1, len(xp) - 1)  # (n,)
+    fraction = ((x - xp[right - 1]) / (xp[right] - xp[right - 1])).clamp(0, 1)[:, None]  # (n, 1)
+    return fp[right - 1] + fraction * (fp[right] - fp[right - 1])
+
+
 def interpolate_cells(points, axes, table):
     """Multilinear interpolation in a table, constant beyond its ends.
 
     Parameters
     ----------
     points : sequence of d Tensors, shape (n,)
+        Coordinates at which the table is wanted, one tensor for each axis.
     axes : sequence of d Tensors, shape (k_d,)
         Strictly increasing.
     table : Tensor, shape (k_1, ..., k_d, m)
+        Values at the nodes.
 
     Returns
     -------

@@ -38,8 +38,9 @@ def misfit(flux, ivar, labels, grid, lsf=None):
     flux, ivar : ndarray, shape (n, n_pixels)
         Spectra on `grid`.
     labels : ndarray, shape (n, 5)
-        In the order of `~specvit.labels.LABELS`.
+        Labels in the order of `~specvit.labels.LABELS`.
     grid : PixelGrid
+        Grid of the spectra.
     lsf : ndarray, shape (n, n_pixels), optional
         log2 of the spectra's line spread function over the grid's: the model is smoothed to it.
 

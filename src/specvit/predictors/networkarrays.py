@@ -23,6 +23,7 @@ def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None):
     Parameters
     ----------
     regressor : LabelRegressor
+        The network.
     flux, ivar : ndarray of float64, shape (n, n_pixels)
         Any scale. Rows without information give NaN.
     lsf, sampling : ndarray, shape (n, n_pixels), optional

@@ -1,4 +1,4 @@
-"""Every kind of spectrum that is accepted, brought to one grid: `adapt`."""
+"""`adapt`, which brings every accepted kind of spectrum to one grid."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def adapt(
     grid : PixelGrid
         The output grid.
     medium : {"air", "vacuum"}, optional
-        Medium of the wavelengths of all `spectra`. None: what each one's metadata say, else the instrument's,
-        else vacuum.
+        Medium of the wavelengths of all `spectra`. By default the one that the metadata of a spectrum
+        state; where they state none, that of the `instrument`, else vacuum.
     resolution : float, array-like of shape (npix,) or astropy.units.Quantity, optional
-        Resolving power R = λ/FWHM of all `spectra`, one number or one a pixel; as a length, the FWHM.
-        None: ``meta`` or ``meta["header"]`` under "resolution", "resolving_power", "R" or
-        "SPEC_RES"; else the instrument's; else the grid's own is assumed, or two pixels per FWHM where these
-        are wider.
+        Resolving power R = λ/FWHM of all `spectra`, one number or one for each pixel; a length is taken as
+        the FWHM. By default it is read from ``meta`` or ``meta["header"]`` under "resolution",
+        "resolving_power", "R" or "SPEC_RES"; where it is not there, that of the `instrument`, else that of
+        the grid is assumed, or two pixels per FWHM where these are wider.
     instrument : str or Instrument, optional
         What took all `spectra`, by the name of a preset (`specvit.grid.INSTRUMENTS`) or as an
         `~specvit.grid.Instrument`: gives the line spread function, the native pixels and the medium that the
@@ -65,22 +65,23 @@ def adapt(
         ``"telluric"`` for a ground-based `instrument`, else nothing; ``"none"`` is nothing. In an array or a
         `SpectrumBatch` they are wavelengths of the grid.
     on_error : {"raise", "nan"}
-        What to do with a spectrum that cannot be used: raise, or keep its row, without information
-        and flagged, with the reason in ``errors``.
+        What happens to a spectrum that cannot be used. "raise" stops, so that no fault stays unnoticed;
+        "nan" keeps its row, without information and flagged, with the reason in ``errors``, so that one
+        fault does not cost the other spectra.
     lower_resolution : {"raise", "flag"} or float
         What to do with a spectrum whose FWHM is more than 10 % above the grid's, up to where networks that
         are not told of it are trained: treat it as unusable, or flag it and leave it as it is. A number: flag
         it down to this median resolving power, below it is unusable.
     min_coverage : float
         Least share of the grid's pixels with information, 0 to 1. The default, 0.5, is about what
-        masked chunks leave in training: below it labels rest more and more on the prior.
+        masked chunks leave in training. The less there is, the more labels depend on the prior.
     covariance : bool
         Also return the covariance of each pixel with the next two.
 
     Returns
     -------
     SpectrumBatch
-        One row a spectrum, in the order given.
+        One row for each spectrum, in the order given.
 
     Raises
     ------
@@ -95,13 +96,13 @@ def adapt(
 
     Notes
     -----
-    What each spectrum goes through, in this order: wavelengths to Å; flux and uncertainty to F_λ
-    and variance; air to vacuum (Morton 2000), as observed; redshift or radial velocity of the
-    spectral axis removed; one sparse matrix rebins and smooths (`~specvit.grid.Resampler`).
-    Masked pixels, pixels without a finite flux or a finite, positive uncertainty, and gaps hold no
-    information: output pixels with less than 80 % of their weight on the others have ``ivar`` 0.
-    Without uncertainties the noise is estimated from the scatter between pixels, and pixels of
-    flux exactly 0 are taken for lost.
+    The steps, in this order: wavelengths are converted to Å, flux and uncertainty to F_λ and
+    variance; observed wavelengths are brought from air to vacuum (Morton 2000); the redshift or
+    radial velocity of the spectral axis is removed; one sparse matrix rebins and smooths
+    (`~specvit.grid.Resampler`). Masked pixels, pixels without a finite flux or a finite, positive
+    uncertainty, and gaps hold no information: output pixels with less than 80 % of their weight on the others
+    have ``ivar`` 0. Without uncertainties the noise is estimated from the scatter between pixels, and pixels
+    of flux exactly 0 are taken for lost.
 
     See Also
     --------

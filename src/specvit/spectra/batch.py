@@ -1,4 +1,4 @@
-"""What the adapter returns: spectra on one grid, with what is known and what was assumed of each."""
+"""`SpectrumBatch`: spectra on one grid, with flags for what had to be assumed of each."""
 
 from __future__ import annotations
 
@@ -13,11 +13,31 @@ __all__ = ["Flag", "SpectrumBatch", "SpectrumError"]
 
 
 class SpectrumError(ValueError):
-    """A spectrum that cannot be used; the message says which one, which rule, and what was found."""
+    """Raised for a spectrum that cannot be used; the message names the spectrum, the rule and the value.
+
+    See Also
+    --------
+    Flag.UNUSABLE : The flag of such a spectrum where ``on_error="nan"`` keeps its row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from specvit.spectra import SpectrumError, adapt
+    >>> try:
+    ...     adapt(np.zeros(4096))
+    ... except SpectrumError as error:
+    ...     print(error)
+    spectrum: flux is zero in all valid pixels
+    """
 
 
 class Flag(enum.IntFlag):
-    """What a user should know of one spectrum. Flags add up.
+    """Facts about one spectrum that a user should know; the flags of a spectrum are added up.
+
+    See Also
+    --------
+    SpectrumBatch : Has the flags that were set when spectra came to the grid.
+    specvit.LoggEstimator.predict_table : Has these and those of the predictor.
 
     Examples
     --------
@@ -42,12 +62,13 @@ class Flag(enum.IntFlag):
     LOWER_RESOLUTION = 8
     #: Nothing said whether wavelengths are in air or in vacuum: vacuum was assumed.
     MEDIUM_ASSUMED = 16
-    #: The spectrum or its labels lie outside what the network was trained on (set by a predictor).
+    #: A label is within 1 % of the end of the range learned from, or no synthetic spectrum fits (set by a
+    #: predictor).
     OUT_OF_DOMAIN = 32
     #: The spectrum could not be used at all; `SpectrumBatch.errors` says why.
     UNUSABLE = 64
-    #: Median S/N per pixel below 1: labels rest on the training prior more than on the spectrum (set by a
-    #: predictor).
+    #: Median S/N per pixel below 1: labels are determined by the training prior more than by the spectrum
+    #: (set by a predictor).
     LOW_SNR = 128
 
     @classmethod
@@ -59,7 +80,7 @@ class Flag(enum.IntFlag):
 
 @dataclass
 class SpectrumBatch:
-    """Spectra on one grid, one a row.
+    """Spectra on one grid, one in each row.
 
     Attributes
     ----------
@@ -129,7 +150,7 @@ class SpectrumBatch:
 
     @classmethod
     def empty(cls, shape, grid, covariance=False):
-        """A batch of that shape without any information."""
+        """A batch of `shape` on `grid` without any information, with zero `covariance` if that is True."""
         n, npix = int(np.prod(shape)), len(grid)
         return cls(
             flux=np.zeros((n, npix)),
@@ -146,7 +167,7 @@ class SpectrumBatch:
         return len(self.flux)
 
     def reject(self, row, reason):
-        """Take all information from a row, flag it as unusable and keep the reason."""
+        """Take all information from `row`, flag it as unusable and keep the `reason`."""
         self.errors[row] = reason
         self.flux[row] = self.ivar[row] = 0
         if self.covariance is not None:

@@ -1,4 +1,4 @@
-"""One spectrum as it was observed, made plain: ascending Å in the grid's medium, rest frame, F_λ."""
+"""Reading of one observed spectrum: ascending Å in the grid's medium, rest frame, F_λ."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WIDTH_WINDOW = 17  # pixels over which the median of their widths is taken, odd
 
 @dataclass
 class Parts:
-    """What `observe` needs of a specutils object; fluxes of any number of dimensions share one axis."""
+    """Parts of a specutils object that `observe` needs; fluxes of any number of dimensions share one axis."""
 
     flux: np.ndarray
     unit: Any
@@ -110,7 +110,7 @@ def observe(parts, grid, stated=Stated()):
     Parameters
     ----------
     parts : Parts
-        What was given.
+        Flux, axis, uncertainty, mask and metadata of the object.
     grid : PixelGrid
         Where the spectrum is going; sets medium and the range that is kept.
     stated : Stated

@@ -18,7 +18,7 @@ _PARTIAL = 0.9  # coverage below which a spectrum is flagged
 
 
 def no_information(flux, valid, masked, uncertain):
-    """Why a spectrum without any valid pixel has none, or one that is zero; None if in order."""
+    """Why a spectrum cannot be used that has no valid pixel or is zero in all; None if it is in order."""
     if valid.any():
         return "flux is zero in all valid pixels" if not flux[valid].any() else None
     finite = np.isfinite(flux)
@@ -32,14 +32,14 @@ def no_information(flux, valid, masked, uncertain):
 
 
 def judge(batch, reasons, on_error, min_coverage):
-    """Judge what has arrived on the grid; flag or raise.
+    """Check the spectra of a batch against the rules, and flag or raise.
 
     Parameters
     ----------
     batch : SpectrumBatch
-        Completed in place. A row that has an error already keeps it, and its coverage.
+        The batch, which is changed in place. A row that already has an error keeps it, and its coverage.
     reasons : list of str or None
-        What is already known against each row.
+        Why each row cannot be used, if that is already known; else None.
     on_error : {"raise", "nan"}
         Whether a rejected spectrum raises `SpectrumError`.
     min_coverage : float

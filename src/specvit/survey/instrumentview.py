@@ -38,10 +38,13 @@ class InstrumentObservation:
     Parameters
     ----------
     emulator : Emulator
+        Emulator of the stars.
     sizes : AnyInstrument
+        Distribution of instruments, and sizes of imperfections.
     line_correction : callable or array-like of float, shape (n_pixels,), optional
         See `InstrumentSurvey`.
     device : torch.device
+        Where spectra are made.
     """
 
     def __init__(self, emulator, sizes, line_correction, device):
@@ -100,10 +103,11 @@ class InstrumentObservation:
         Parameters
         ----------
         labels : ndarray, shape (n, 5)
+            Labels of the stars, in the order of `LABELS`.
         numbers : dict of str to ndarray
-            From `AnyInstrument.draw`.
+            Random numbers from `AnyInstrument.draw`.
         generator : torch.Generator
-            Of the device, for what is random pixel by pixel: noise and lost pixels.
+            Generator of the device, for noise and lost pixels.
 
         Returns
         -------
@@ -266,6 +270,7 @@ def reddening_curve(wave, r_v=3.1):
     wave : ndarray
         Å, vacuum or air.
     r_v : float
+        Ratio A(V)/E(B−V).
     """
     y = 1e4 / np.asarray(wave, np.float64) - 1.82
     a = [0.32999, -0.77530, 0.01979, 0.72085, -0.02427, -0.50447, 0.17699, 1.0]

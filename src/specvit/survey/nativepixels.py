@@ -44,6 +44,7 @@ class NativePixels:
     Parameters
     ----------
     grid : GridEdges
+        Edges of the grid that the pixels cover.
     width : tensor of float64, shape (n,)
         Width in Å of each star's native pixels at the middle of the grid.
     phase : tensor of float64, shape (n,)
@@ -99,7 +100,7 @@ class NativePixels:
         means : sequence of tensors, shape (n, n_native)
             Flux densities, finite.
         variance : tensor, shape (n, n_native)
-            Of independent native pixels, finite.
+            Finite variance of independent native pixels.
 
         Returns
         -------

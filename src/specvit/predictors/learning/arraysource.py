@@ -40,11 +40,11 @@ class ArraySource(Source):
         super().__init__(names=names, n_pixels=flux.shape[1], grid=grid, label_range=label_range)
 
     def scaling_labels(self, device):
-        """Labels (n, n_labels) of all spectra."""
+        """Labels (n, n_labels) of all spectra; `device` does not matter."""
         return torch.tensor(self.values)
 
     def feed(self, regressor, config):
-        """The `Feed` for a network, on its device."""
+        """The `Feed` for a network, the `regressor`, on its device, by a `FitConfig` `config`."""
         like, scaled = regressor.label_scale, regressor.encoding != "none"
         flux, ivar = order_one(self.flux, self.ivar) if scaled else (self.flux, self.ivar)
         tensors = [torch.tensor(x, dtype=like.dtype) for x in (flux, ivar, self.values)]
