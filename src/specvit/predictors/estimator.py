@@ -200,7 +200,7 @@ class LoggEstimator(Predictor):
         medium=None,
         resolution=None,
         on_error="raise",
-        lower_resolution="raise",
+        lower_resolution=None,
         validation=None,
     ):
         """Learn labels from spectra; with `weights`, fine-tune them.
@@ -251,11 +251,14 @@ class LoggEstimator(Predictor):
         else:
             grid = grid_to_learn(grid, plain)
             given = {"ivar": ivar, "medium": medium, "resolution": resolution}
-            given |= {"on_error": on_error, "lower_resolution": lower_resolution}
-            flux, weight, y = self._training_arrays(X, y, grid, **given)
+            told = (choices if base is None else base).encoding == "instrument"
+            given |= {"on_error": on_error, **(ANY_INSTRUMENT if told else ONE_INSTRUMENT)}
+            given |= {} if lower_resolution is None else {"lower_resolution": lower_resolution}
+            flux, weight, y, *instrument = self._training_arrays(X, y, grid, **given)
             names, values = label_columns(y, self.labels, known)
             columns = names if y.ndim == 2 else None
-            source = ArraySource(flux, weight, names, values, known=known, grid=grid)
+            told = instrument if told else ()
+            source = ArraySource(flux, weight, names, values, *told, known=known, grid=grid)
         outcome = fit_network(source, config, choices, base=base, earlier=record)
         self.regressor_, self.history_, self.record_ = outcome.regressor, outcome.history, outcome.record
         self.grid_, self.columns_, self.n_features_in_ = grid, columns, source.n_pixels
