@@ -49,8 +49,11 @@ class Stated:
     Attributes
     ----------
     medium : {"air", "vacuum"} or None
+        Medium of the wavelengths.
     resolution : float, array-like, Quantity or None
+        Resolving power λ/FWHM, or the FWHM.
     instrument : Instrument or None
+        Spectrograph that took the spectra.
     windows : numpy.ndarray, shape (k, 2)
         Windows in vacuum Å, as observed, in which nothing is used.
     """
