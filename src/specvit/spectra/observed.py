@@ -53,7 +53,7 @@ class Stated:
     resolution : float, array-like, Quantity or None
         Resolving power λ/FWHM, or the FWHM.
     instrument : Instrument or None
-        What took them.
+        Spectrograph that took the spectra.
     windows : numpy.ndarray, shape (k, 2)
         Windows in vacuum Å, as observed, in which nothing is used.
     """
