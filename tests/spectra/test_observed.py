@@ -77,7 +77,7 @@ def test_spectra_in_a_list_keep_their_own(make):
     )
     middle = 7954.6 / np.array([2500, 1800]) / FWHM_PER_SIGMA / PFS_MR.lsf_sigma[2000]
     np.testing.assert_allclose(batch.lsf[[0, 2], 2000], np.log2(middle), atol=1e-3)
-    assert (batch.lsf[1] == 0).all()
+    np.testing.assert_allclose(batch.lsf[1], 0, atol=1e-6)
 
 
 class TestInstrument:
@@ -142,9 +142,10 @@ def within(windows, margin=0.0):
     return np.any([(PFS_MR.wave > a - margin) & (PFS_MR.wave < b + margin) for a, b in windows], axis=0)
 
 
-class TestMask:
-    KW = {"medium": "vacuum", "resolution": 8000}
+KW = {"medium": "vacuum", "resolution": 8000}
 
+
+class TestMask:
     @pytest.mark.parametrize(
         ("mask", "windows"),
         [
@@ -155,14 +156,14 @@ class TestMask:
         ],
     )
     def test_windows_hold_no_information(self, make, mask, windows):
-        found = lost(adapt(make(), mask=mask, **self.KW))
+        found = lost(adapt(make(), mask=mask, **KW))
         assert found[within(windows, -0.5)].all()
         assert not found[~within(windows, 3.0)].any()
 
     def test_nothing_outside_changes(self, make):
-        plain, masked = adapt(make(), **self.KW), adapt(make(), mask="telluric", **self.KW)
+        plain, masked = adapt(make(), **KW), adapt(make(), mask="telluric", **KW)
         far = ~within(TELLURIC.values(), 8.0)
-        np.testing.assert_array_equal(masked.flux[0, far], plain.flux[0, far])
+        np.testing.assert_allclose(masked.flux[0, far], plain.flux[0, far], rtol=1e-12)
 
     def test_telluric_bands_of_presets_on_the_ground(self, make):
         wave = steps(0.2)
@@ -176,23 +177,23 @@ class TestMask:
         """A band of the Earth's air stays where it is while the star moves."""
         velocity = 300.0
         moved = make(radial_velocity=velocity * u.km / u.s)
-        found = lost(adapt(moved, mask=(8000, 8050), **self.KW))
+        found = lost(adapt(moved, mask=(8000, 8050), **KW))
         shift = np.sqrt((1 - velocity / 299792.458) / (1 + velocity / 299792.458))
         window = [(8000 * shift, 8050 * shift)]
         assert (
-            found[within(window, -0.5)].all() and not found[~within(window, 3.0) & (PFS_MR.wave > 7200)].any()
+            found[within(window, -0.5)].all() and not found[~within(window, 3.0) & (PFS_MR.wave < 8800)].any()
         )
 
     def test_windows_are_in_vacuum_for_air_wavelengths_too(self, make, wave):
         in_air = make(make().data, wave=vacuum_to_air(wave))
         found = lost(adapt(in_air, mask=(8000, 8050), medium="air", resolution=8000))
-        np.testing.assert_array_equal(found, lost(adapt(make(), mask=(8000, 8050), **self.KW)))
+        np.testing.assert_array_equal(found, lost(adapt(make(), mask=(8000, 8050), **KW)))
 
     def test_arrays_and_batches_are_masked_on_the_grid(self, make):
         inside = within([(8400, 8450)])
         batch = adapt(np.ones((1, 4096)), ivar=np.ones((1, 4096)), mask=(8400, 8450))
         np.testing.assert_array_equal(lost(batch), inside)
-        first = adapt(make(), covariance=True, **self.KW)
+        first = adapt(make(), covariance=True, **KW)
         again = adapt(first, mask=(8400, 8450))
         assert lost(again)[inside].all() and not lost(first)[inside].any()
         assert (again.covariance[:, 0, inside] == 0).all()

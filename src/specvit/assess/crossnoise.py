@@ -17,8 +17,9 @@ def cross_noise_matrix(trainer, data_at, levels, *, test_levels=None, label="log
         Takes a level and returns a predictor trained at it (called once for each); or the predictors by
         level.
     data_at : callable
-        Takes a level and returns the survey or data set to test on: ``lambda m: Survey("paper", magnitude=m)``
-        or ``lambda a: dataset.frozen(1000, noise_level=a)``. With the same seed these are the same stars.
+        Takes a level and returns the survey or data set to test on, such as
+        ``lambda m: Survey("paper", magnitude=m)`` or ``lambda a: dataset.frozen(1000, noise_level=a)``. With
+        the same seed these are the same stars.
     levels : sequence of float
         Levels of training: magnitudes, factors on the noise, or anything else that `data_at` takes.
     test_levels : sequence of float, optional

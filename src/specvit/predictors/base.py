@@ -9,18 +9,14 @@ from sklearn.utils.validation import validate_data
 
 from specvit.labels import LABELS, label_tuple
 from specvit.predictors.misfit import LARGEST_MISFIT, misfit
-from specvit.predictors.predictions import Predictions
+from specvit.predictors.plainfeatures import plain_features
+from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag, adapt
 from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.rules import ONE_INSTRUMENT, raise_rejected
 from specvit.spectra.units import real_array
 
 __all__ = ["Predictor"]
-
-#: A prediction this close to the end of the training range, as a share of it, is flagged.
-_EDGE = 0.01
-#: Median S/N per pixel below which labels are determined by the prior more than by the spectrum.
-_LOWEST_SNR = 1.0
 
 
 class Predictor(RegressorMixin, BaseEstimator):
@@ -30,8 +26,8 @@ class Predictor(RegressorMixin, BaseEstimator):
     labels. A subclass has ``fit``, the parameter `labels`, `label_names`, and four methods. ``_own_grid()``
     returns the `~specvit.PixelGrid` of its spectra, or None where it was fitted on plain features.
     ``_infer(flux, ivar)`` returns mean and σ (n, n_labels) of usable spectra on that grid. ``_label_range()``
-    is optional and returns the lowest and highest value of each label that it has learned from. ``_instrument_rules()`` is
-    optional and returns the lowest resolution and coverage that it answers by default.
+    is optional and returns the lowest and highest value of each label that it has learned from.
+    ``_instrument_rules()`` is optional and returns the lowest resolution and coverage answered by default.
 
     See Also
     --------
@@ -195,7 +191,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         if grid is None:
             if not (instrument is None and mask is None):
                 raise ValueError("instrument and mask are for spectra, not for plain features")
-            features, shape = self._features(X, ivar, medium, resolution)
+            features, shape = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
             features = validate_data(self, features, **options)
             mean, sigma = self._infer(features, np.isfinite(features).astype(np.float64))
@@ -207,7 +203,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         mean, sigma, details = self._predict_batch(batch)
         if on_error == "raise":
             raise_rejected(batch)  # those that the predictor found no answer for
-        self._flag(batch, names, mean)
+        flag_labels(batch, names, mean, self._label_range())
         return Predictions(names, mean, sigma, batch.shape, batch, details)
 
     def predict_table(
@@ -316,17 +312,6 @@ class Predictor(RegressorMixin, BaseEstimator):
             batch.flags[chi2 > LARGEST_MISFIT] |= int(Flag.OUT_OF_DOMAIN)
         return {"chi2": chi2}
 
-    def _flag(self, batch, names, mean):
-        """Flag labels at the ends of the range learned from, and spectra of very low S/N."""
-        ranges = self._label_range()
-        for k, name in enumerate(names):
-            if name in ranges:
-                low, high = ranges[name]
-                margin = _EDGE * (high - low)
-                outside = (mean[:, k] < low + margin) | (mean[:, k] > high - margin)
-                batch.flags[outside] |= int(Flag.OUT_OF_DOMAIN)
-        batch.flags[batch.usable & ~(batch.snr >= _LOWEST_SNR)] |= int(Flag.LOW_SNR)
-
     # -- what is accepted ----------------------------------------------------------------------------
 
     def _training_arrays(self, X, y, grid, *, ivar, medium, resolution, on_error, lower_resolution):
@@ -341,7 +326,7 @@ class Predictor(RegressorMixin, BaseEstimator):
             )
         y = getattr(y, "value", y)
         if grid is None:
-            features, _ = self._features(X, ivar, medium, resolution)
+            features, _ = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
             flux, y = validate_data(self, features, y, multi_output=True, y_numeric=True, **options)
             return flux, np.isfinite(flux).astype(np.float64), y
@@ -351,27 +336,6 @@ class Predictor(RegressorMixin, BaseEstimator):
         if y.ndim not in (1, 2) or len(y) != len(batch):
             raise ValueError(f"y must have shape ({len(batch)},) or ({len(batch)}, n_labels), got {y.shape}")
         return batch.flux, batch.ivar, y
-
-    def _features(self, X, ivar, medium, resolution):
-        """Plain features, NaN where masked, and the shape of a `SpectrumBatch`."""
-        if not (medium is None and resolution is None):
-            raise ValueError("medium and resolution are for spectra, not for plain features")
-        kind = kind_of(X)
-        if kind is Kind.BATCH and ivar is None:
-            return np.where(X.ivar > 0, X.flux, np.nan), X.shape
-        if kind is not Kind.ARRAY:
-            raise TypeError(
-                "X must be an array for an estimator of plain features (encoding='none'), got "
-                f"{type(X).__name__}"
-            )
-        if ivar is not None:
-            X, weight = real_array(X, "X"), real_array(ivar, "ivar")
-            if weight.shape != X.shape:
-                raise ValueError(f"ivar must have the shape of X {X.shape}, got {weight.shape}")
-            X = np.where(weight > 0, X, np.nan)
-        elif hasattr(X, "detach"):
-            X = real_array(X, "X")
-        return X, None
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -38,9 +38,10 @@ class LoggEstimator(Predictor):
         `y`; in any spelling, as ``"log g"``. By default `predict` gives log g, and `fit` learns all.
     encoding : {"weighted", "instrument", "median", "none"}, optional
         Form in which the network gets spectra, see `specvit.network.encode`; ``"instrument"`` tells it line
-        spread function and native pixels, too; ``"none"`` takes any features, unscaled. By default "weighted". This and the following parameters, up to `loss`, describe the
-        network: by default that of the weights, and without weights the bundled one. A value that
-        contradicts the weights raises, in `predict` as in `fit`.
+        spread function and native pixels, too; ``"none"`` takes any features, unscaled. By default
+        "weighted". This and the following parameters, up to `loss`, describe the network: by default that of
+        the weights, and without weights the bundled one. A value that contradicts the weights raises, in
+        `predict` as in `fit`.
     tokenizer, patch_size : {"local", "conv1d", "sliding_window"}, int, optional
         How windows of pixels become tokens, and pixels in a window; by default "local" and 32.
     position : str, optional

@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 
 from specvit.labels import label_of
-from specvit.spectra import SpectrumBatch
+from specvit.spectra import Flag, SpectrumBatch
 
-__all__ = ["Predictions", "label_unit"]
+__all__ = ["Predictions", "flag_labels", "label_unit"]
+
+#: A prediction this close to the end of the training range, as a share of it, is flagged.
+_EDGE = 0.01
+#: Median S/N per pixel below which labels are determined by the prior more than by the spectrum.
+_LOWEST_SNR = 1.0
 
 
 @dataclass(frozen=True)
@@ -131,3 +136,26 @@ def label_unit(name):
 
     label = label_of(name)
     return u.Unit(label.unit), u.Unit(label.error_unit)
+
+
+def flag_labels(batch, names, mean, label_range):
+    """Flag labels at the ends of the range learned from, and spectra of very low S/N.
+
+    Parameters
+    ----------
+    batch : SpectrumBatch
+        Its flags are completed.
+    names : sequence of str
+        Labels in the columns of `mean`.
+    mean : ndarray, shape (n, n_labels)
+        Predicted labels.
+    label_range : dict of str to (float, float)
+        Lowest and highest value in training; a label without one is not judged.
+    """
+    for k, name in enumerate(names):
+        if name in label_range:
+            low, high = label_range[name]
+            margin = _EDGE * (high - low)
+            outside = (mean[:, k] < low + margin) | (mean[:, k] > high - margin)
+            batch.flags[outside] |= int(Flag.OUT_OF_DOMAIN)
+    batch.flags[batch.usable & ~(batch.snr >= _LOWEST_SNR)] |= int(Flag.LOW_SNR)

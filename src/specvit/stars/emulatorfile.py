@@ -41,7 +41,7 @@ class EmulatorParts:
     path: object
     grid: PixelGrid
     arrays: tuple[np.ndarray, ...]
-    state: dict[str, torch.Tensor]
+    state: dict
     record: dict
 
 

@@ -89,8 +89,8 @@ class LineCalibration:
 
     wave: np.ndarray
     log_ratio: np.ndarray
-    terms: dict[str, np.ndarray] = field(default_factory=dict)
-    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    terms: dict = field(default_factory=dict)
+    limits: dict = field(default_factory=dict)
     lsf_fwhm: float = 1.33
     record: dict = field(default_factory=dict)
 
