@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from specvit.limits.bayeslimit import bayes_limit, variance_of_prior
 from specvit.limits.fisher import survey_fisher, van_trees_survey
-from specvit.limits.posterior import bayes_limit, variance_of_prior
 from specvit.limits.scope import require_plain, require_prior
 from specvit.survey import Survey
 from specvit.survey.priors import LabelPrior

@@ -279,7 +279,7 @@ class SpectrumDataset:
     # -- files -----------------------------------------------------------------------------------------
 
     def array_names(self, noise):
-        """Names of the arrays that `read_into` fills for batches, with noise or without: list of str."""
+        """Names of the arrays that `read_into` fills for batches, with `noise` or without: list of str."""
         names = ["flux"] + ["sigma"] * noise + ["error"] * self.has_reported + ["mask"] * self.has_mask
         return [*names, "labels"]
 
@@ -302,7 +302,7 @@ class SpectrumDataset:
                 self._files[k].check(*where, out)
 
     def rows_on_disk(self, numbers):
-        """Numbers that spectra of this set have in the whole set, all files in order: ndarray of int."""
+        """Numbers in the whole set, all files in order, of spectra `numbers` of this set: ndarray."""
         return self._rows[numbers]
 
     def _by_file(self, rows, places):

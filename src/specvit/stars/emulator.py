@@ -132,11 +132,11 @@ class Emulator(LabelNetworks):
         return torch.exp(self.log_continuum(self.coefficients(labels)[1]))
 
     def lines(self, coefficients):
-        """Continuum-normalised flux, tensor (n, n_pixels), for its coefficients (n, k)."""
+        """Continuum-normalised flux, tensor (n, n_pixels), for its `coefficients` (n, k)."""
         return torch.addmm(self.pixel_mean, coefficients, self.pixel_components)
 
     def log_continuum(self, coefficients):
-        """Natural logarithm of the continuum, tensor (n, n_pixels), for its coefficients (n, m)."""
+        """Natural logarithm of the continuum, tensor (n, n_pixels), for its `coefficients` (n, m)."""
         return torch.addmm(self.pixel_continuum_mean, coefficients, self.pixel_continuum_components)
 
     def forward(self, labels):
@@ -283,7 +283,7 @@ class Emulator(LabelNetworks):
     # -- on disk -----------------------------------------------------------------------------------
 
     def save(self, path):
-        """Write the emulator to a safetensors file, its grid and record in the header."""
+        """Write the emulator to the safetensors file `path`, its grid and record in the header."""
         write_emulator(path, self)
 
     @classmethod
