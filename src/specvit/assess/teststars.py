@@ -119,10 +119,9 @@ def ask(name, predictor, batch):
     name : str
         Name of the predictor, for messages.
     predictor : LabelPredictor, LabelRegressor or object with ``predict``
-        Its method is called as ``predict_labels(flux, ivar=ivar, on_error="nan")``, with copies of
-        the arrays: no predictor
-        can spoil the data of the next. See `~specvit.predictors.labelpredictor.as_label_predictor` for those
-        that have no such method.
+        Its method ``predict_labels(flux, ivar=ivar, on_error="nan")`` is called with copies of the arrays,
+        so that no predictor can change the data of the next. Those without such a method are adapted by
+        `~specvit.predictors.labelpredictor.as_label_predictor`.
     batch : ObservedBatch
         The spectra.
 

@@ -6,7 +6,7 @@ import torch
 
 from specvit.network.inputs import masked_median, median_snr, per_pixel, usable
 
-__all__ = ["describe", "interpolate", "interpolate_cells"]
+__all__ = ["describe", "interpolate_cells"]
 
 
 def describe(flux, ivar, lsf=None):
@@ -32,15 +32,6 @@ def describe(flux, ivar, lsf=None):
     snr = median_snr(flux, ivar)
     lsf = torch.zeros_like(flux) if lsf is None else per_pixel(lsf, flux)
     return snr, masked_median(lsf, mask)[:, 0].nan_to_num(0.0), mask.to(flux.dtype).mean(1)
-
-
-def interpolate(x, xp, fp):
-    """Piecewise-linear interpolation, constant beyond the ends: (n,), (k,), (k, m) -> (n, m)."""
-    if len(xp) == 1:
-        return fp.expand(len(x), -1)  # (1, m) -> (n, m)
-    right = torch.searchsorted(xp, x.contiguous()).clamp(1, len(xp) - 1)  # (n,)
-    fraction = ((x - xp[right - 1]) / (xp[right] - xp[right - 1])).clamp(0, 1)[:, None]  # (n, 1)
-    return fp[right - 1] + fraction * (fp[right] - fp[right - 1])
 
 
 def interpolate_cells(points, axes, table):
