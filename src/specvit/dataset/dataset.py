@@ -302,7 +302,7 @@ class SpectrumDataset:
                 self._files[k].check(*where, out)
 
     def rows_on_disk(self, numbers):
-        """Numbers that the spectra `numbers` of this set have in the whole set, all files in order."""
+        """Numbers in the whole set, all files in order, of spectra `numbers` of this set: ndarray."""
         return self._rows[numbers]
 
     def _by_file(self, rows, places):

@@ -1,4 +1,4 @@
-"""The Bayes limit: the accuracy that no estimator can exceed on a survey."""
+"""The accuracy that no estimator can exceed: the mean variance of the posteriors of a survey's stars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The posterior of the labels given a spectrum, by adaptive importance sampling."""
+"""The posterior of the labels given a spectrum."""
 
 from __future__ import annotations
 

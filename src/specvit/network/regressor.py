@@ -313,7 +313,7 @@ class LabelRegressor(nn.Module):
         self.label_centre, self.label_scale = centre.clone(), scale.clone()
 
     def fit_label_scaling(self, labels):
-        """Set centre and scale from training `labels` of shape (n, n_labels), by the rule `label_scaling`."""
+        """Set centre and scale from training `labels` of shape (n, n_labels), see `centre_and_scale`."""
         self.set_label_scaling(*centre_and_scale(labels, self.n_labels, self.label_scaling))
 
     def to_dict(self):

@@ -49,11 +49,11 @@ class Stated:
     Attributes
     ----------
     medium : {"air", "vacuum"} or None
-        Medium of the wavelengths.
+        Medium of the wavelengths; None where it is not said.
     resolution : float, array-like, Quantity or None
-        Resolving power λ/FWHM, or the FWHM.
+        R = λ/FWHM, or the FWHM as a length; None where it is not said.
     instrument : Instrument or None
-        Spectrograph that took the spectra.
+        The spectrograph, which tells what is not said otherwise.
     windows : numpy.ndarray, shape (k, 2)
         Windows in vacuum Å, as observed, in which nothing is used.
     """

@@ -283,7 +283,7 @@ class Emulator(LabelNetworks):
     # -- on disk -----------------------------------------------------------------------------------
 
     def save(self, path):
-        """Write the emulator to a safetensors file at `path`, its grid and record in the header."""
+        """Write the emulator to the safetensors file `path`, its grid and record in the header."""
         write_emulator(path, self)
 
     @classmethod

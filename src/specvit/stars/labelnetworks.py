@@ -57,22 +57,22 @@ class LabelNetworks(nn.Module):
         self.register_buffer("_continuum_scale", torch.ones(n_continuum))
 
     def coefficients(self, labels):
-        """Coefficients of the components, tensors of shapes (n, k) and (n, m), for labels (n, 5)."""
+        """Coefficients of the components, tensors of shapes (n, k) and (n, m), for `labels` (n, 5)."""
         x = self.scaled(labels)
         mean = torch.stack([network(x) for network in self.networks]).mean(0)
         return mean * self._scale, self.continuum_network(x) * self._continuum_scale
 
     def scaled(self, labels):
-        """The networks' input: labels mapped to [−1, 1] over the library's range, tensor (n, 5)."""
+        """The networks' input: `labels` mapped to [−1, 1] over the library's range, tensor (n, 5)."""
         return (_abscissa(labels) - self._centre) / self._half_range
 
     def set_scales(self, lines, continuum):
-        """Set the units of the networks' outputs: standard deviations of coefficients, (k,) and (m,)."""
+        """Set the units of outputs, deviations of coefficients: `lines` (k,), `continuum` (m,)."""
         self._scale.copy_(torch.as_tensor(lines))
         self._continuum_scale.copy_(torch.as_tensor(continuum))
 
     def check_labels(self, labels):
-        """Raise ValueError naming the first label outside the range of the library."""
+        """Raise ValueError naming the first of `labels` outside the range of the library."""
         values = torch.as_tensor(labels)
         if values.ndim != 2 or values.shape[1] != len(LABELS):
             raise ValueError(f"labels must have shape (n, {len(LABELS)}), got {tuple(values.shape)}")
