@@ -316,7 +316,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
-    parser.add_argument("--weights", nargs="+", default=["pfs-mr"], help="one, or one for each fold")
+    parser.add_argument("--weights", nargs="+", default=["any"], help="one, or one for each fold")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, help="write all figures and stars here")
     parser.add_argument("--out", type=Path, help="write real_stars.csv, real_stars.svg and sun.csv here")

@@ -86,7 +86,7 @@ def foreign(path):
 
 
 def truncated(path):
-    path.write_bytes(bundled("pfs-mr").read_bytes()[:100_000])
+    path.write_bytes(bundled("any").read_bytes()[:100_000])
 
 
 def emulator(path):
@@ -94,13 +94,13 @@ def emulator(path):
 
 
 def lacking(path):
-    with safe_open(str(bundled("pfs-mr")), framework="pt") as archive:
+    with safe_open(str(bundled("any")), framework="pt") as archive:
         tensors = {k: archive.get_tensor(k) for k in archive.keys() if not k.endswith("head.weight")}  # noqa: SIM118
         save_file(tensors, str(path), metadata=archive.metadata())
 
 
 def of_other_sizes(path):
-    with safe_open(str(bundled("pfs-mr")), framework="pt") as archive:
+    with safe_open(str(bundled("any")), framework="pt") as archive:
         metadata = archive.metadata()
         tensors = {k: archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118
     description = json.loads(metadata["regressor"])
@@ -142,5 +142,5 @@ def test_hostile_files(tmp_path, make, message):
 
 
 def test_unknown_name():
-    with pytest.raises(FileNotFoundError, match=r"bundled weights \('pfs-mr'.*got 'pfs-lr'"):
+    with pytest.raises(FileNotFoundError, match=r"bundled weights \('any'.*got 'pfs-lr'"):
         load_weights("pfs-lr")

@@ -134,7 +134,7 @@ class LoggEstimator(Predictor):
 
     def __init__(
         self,
-        weights="pfs-mr",
+        weights="any",
         *,
         grid=None,
         labels=None,
