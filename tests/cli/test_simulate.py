@@ -190,7 +190,7 @@ def test_train_refuses_what_contradicts_the_weights(tmp_path, capsys):
         "--n",
         "9",
         "--weights",
-        "pfs-mr",
+        "any",
         "--depth",
         "1",
     ]

@@ -170,7 +170,7 @@ class TestNoRefusalWhereThereIsInformation:
         assert np.isnan(estimator.predict(few, resolution=6000, min_coverage=0.2, **stated).value)
 
     def test_a_network_of_one_instrument_refuses_as_ever(self):
-        one = LoggEstimator("pfs-mr", device="cpu")
+        one = LoggEstimator("paper", device="cpu")
         found = one.predict_table(spectrum(7000, 9000, 1.8), medium="vacuum", resolution=1800)
         assert "lower than the grid's by more than 10 %" in found["error"][0]
         found = one.predict_table(spectrum(8400, 8800, 0.4), medium="vacuum", resolution=6000)

@@ -10,7 +10,7 @@ from specvit.weights import load_weights, save_weights
 
 #: What the bundled weights are, as stated in their documentation, and something else.
 BUNDLED = {
-    "encoding": ("weighted", "median"),
+    "encoding": ("instrument", "weighted"),
     "tokenizer": ("local", "conv1d"),
     "patch_size": (32, 16),
     "position": ("learned", "rope"),
@@ -56,7 +56,8 @@ def test_a_contradiction_raises_and_agreement_does_not(choose, star, name):
 def test_all_that_agrees(choose, star):
     expected = choose().predict(star)
     assert choose(**{name: same for name, (same, _) in BUNDLED.items()}).predict(star) == expected
-    paper = LoggEstimator("paper", **{name: same for name, (same, _) in BUNDLED.items()})
+    shape = {name: same for name, (same, _) in BUNDLED.items()} | {"encoding": "weighted"}
+    paper = LoggEstimator("paper", **shape)
     assert paper.output_names == ("logg",)
 
 
@@ -87,8 +88,10 @@ def test_weights_from_a_file_are_compared_too(estimator, tmp_path):
 def test_without_weights_what_is_not_said_is_as_in_the_bundled_ones():
     regressor = NetworkChoices().build(("logg",), 4096, None, seed=0)
     bundled = load_weights("any")[0]
-    assert regressor.config == ViTConfig.from_dict(bundled.config.to_dict() | {"n_outputs": 2})
-    assert regressor.encoding == bundled.encoding and regressor.heteroscedastic
+    # But for the instrument, which arrays and surveys of one spectrograph do not tell.
+    own = {"n_outputs": 2, "in_channels": 2}
+    assert regressor.config == ViTConfig.from_dict(bundled.config.to_dict() | own)
+    assert regressor.encoding == "weighted" and regressor.heteroscedastic
     changed = NetworkChoices(width=64, heads=2, loss="l1", encoding="median", dropout=0.2)
     regressor = changed.build(("logg", "teff"), 512, None, seed=0)
     config = regressor.config

@@ -29,8 +29,8 @@ class LoggEstimator(Predictor):
     Parameters
     ----------
     weights : str, path-like or None
-        Bundled weights (``"pfs-mr"``: robust, for real stars; ``"paper"``: for the idealised survey
-        of that name), a file from `save`, or None to start from random ones.
+        Bundled weights (``"any"``: for real stars and any spectrograph; ``"paper"``: for the idealised
+        survey of that name), a file from `save`, or None to start from random ones.
     grid : PixelGrid, optional
         Pixels of the network. By default those of the weights, of the survey or data set, or PFS MR.
     labels : str or sequence of str, optional
@@ -40,7 +40,7 @@ class LoggEstimator(Predictor):
         Form in which the network gets spectra, see `specvit.network.encode`; ``"instrument"`` tells it line
         spread function and native pixels, too; ``"none"`` takes any features, unscaled. By default
         "weighted". This and the following parameters, up to `loss`, describe the network: by default that of
-        the weights, and without weights the bundled one. A value that contradicts the weights raises, in
+        the weights, and without weights the bundled one's. A value that contradicts the weights raises, in
         `predict` as in `fit`.
     tokenizer, patch_size : {"local", "conv1d", "sliding_window"}, int, optional
         How windows of pixels become tokens, and pixels in a window; by default "local" and 32.
