@@ -77,6 +77,7 @@ class Conv1dTokenizer(_Tokenizer):
         self.linear = nn.Conv1d(config.in_channels, config.width, config.patch_size, stride=config.step)
 
     def forward(self, x):
+        """Tokens, (n, n_tokens, width), of encoded spectra `x`, (n, channels, n_pixels)."""
         if not self.chunk_norm:
             return self.linear(F.pad(x, (0, self.padding))).transpose(
                 1, 2
@@ -99,6 +100,7 @@ class SlidingWindowTokenizer(_Tokenizer):
         self.linear = nn.Linear(config.in_channels * config.patch_size, config.width)
 
     def forward(self, x):
+        """Tokens, (n, n_tokens, width), of encoded spectra `x`, (n, channels, n_pixels)."""
         x = self.windows(x).transpose(1, 2)  # (n, channels, tokens, patch) -> (n, tokens, channels, patch)
         return self.linear(x.flatten(2))  # (n, tokens, channels·patch) -> (n, tokens, width)
 
@@ -121,6 +123,7 @@ class LocalTokenizer(_Tokenizer):
         self.bias = nn.Parameter(torch.zeros(config.n_tokens, 1, config.width))
 
     def forward(self, x):
+        """Tokens, (n, n_tokens, width), of encoded spectra `x`, (n, channels, n_pixels)."""
         x = (
             self.windows(x).permute(2, 0, 1, 3).flatten(2)
         )  # (n, channels, tokens, patch) -> (tokens, n, channels·patch)
