@@ -344,6 +344,7 @@ def main():
         record = json.loads(json.dumps(record), parse_constant=lambda _: None)  # JSON has no NaN
         arguments.json.write_text(json.dumps(record, indent=1))
     if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
         write_cells(arguments.out / "real_stars.csv", star_cells(stelib, lamost))
         write_cells(arguments.out / "sun.csv", sun_cells(sun))
         figure = plot_literature(stars[stars["sure"].notna()], by="sure")[0].figure
