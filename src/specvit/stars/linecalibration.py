@@ -154,10 +154,6 @@ class LineCalibration:
             path, header=json.dumps(header), log_ratio=np.asarray(self.log_ratio, np.float16), **tables
         )
 
-    def without_terms(self):
-        """The correction of the Sun, to be applied to stars of all kinds."""
-        return LineCalibration(self.wave, self.log_ratio, lsf_fwhm=self.lsf_fwhm, record=self.record)
-
     def on(self, grid: PixelGrid):
         """`LineCorrection` for spectra on the pixels of `grid`.
 

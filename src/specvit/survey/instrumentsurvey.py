@@ -17,7 +17,7 @@ from specvit.survey.instrumentview import InstrumentObservation
 from specvit.survey.noise import Noise
 from specvit.survey.observation import full_float32
 from specvit.survey.priors import PRIORS
-from specvit.survey.provenance import emulator_digest
+from specvit.survey.provenance import common_record, emulator_digest
 from specvit.survey.survey import Survey
 from specvit.survey.velocities import Velocities
 
@@ -168,19 +168,12 @@ class InstrumentSurvey(Survey, survey="any"):
 
     def to_dict(self):
         """Everything that determines the survey's spectra, as plain Python values for records."""
-        grid, correction = self.grid, self.line_correction
+        correction = self.line_correction
         if correction is not None:
             correction = digest(np.frombuffer(_bytes(correction), np.uint8))
-        record = {
-            "name": self.name,
-            "n": self.n,
-            "seed": self.seed,
-            "labels": {name: list(map(float, limits)) for name, limits in self.label_range.items()},
-            "prior": repr(self.prior),
+        record = common_record(self) | {
             "observed": dataclasses.asdict(self.observed),
             "line_correction": correction,
-            "grid": {"name": grid.name, "n_pixels": len(grid), "medium": grid.medium},
-            "emulator": emulator_digest(self.emulator),
         }
         return json.loads(json.dumps(record, default=float))
 
@@ -204,15 +197,13 @@ class InstrumentSurvey(Survey, survey="any"):
 
     def _observe(self, labels, rng, stream, device):
         device = torch.device(device)
-        generator = torch.Generator(device=device)
-        generator.manual_seed(int(np.random.default_rng([self.seed, stream, 1]).integers(2**62)))
         if device not in self._on_device:
             self._on_device[device] = InstrumentObservation(
                 self.emulator, self.observed, self.line_correction, device
             )
         numbers = self.observed.draw(len(labels), rng, self.grid)
         with torch.no_grad(), full_float32():
-            return self._on_device[device].expose(labels, numbers, generator)
+            return self._on_device[device].expose(labels, numbers, self._noise_generator(stream, device))
 
 
 def _bytes(correction):

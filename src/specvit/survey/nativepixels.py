@@ -86,10 +86,6 @@ class NativePixels:
         bounds = self.edge(torch.arange(self.n_native + 1, device=self._edges.device, dtype=torch.float64))
         return 0.5 * (bounds[:, 1:] + bounds[:, :-1])
 
-    def local_width(self, wave):
-        """Width in Å of the native pixels at wavelengths: (k,) → (n, k)."""
-        return torch.where(self._logarithmic, self._width * wave / self._middle, self._width)
-
     def to_grid(self, valid, means, variance):
         """Rebin onto the grid.
 

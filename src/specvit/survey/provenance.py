@@ -10,23 +10,30 @@ from specvit.survey.augmentation import Augmentation
 from specvit.survey.namedsurveys import NAMED
 from specvit.survey.pfsnoise import REFERENCE, PFSNoise
 
-__all__ = ["differences", "emulator_digest", "survey_record"]
+__all__ = ["common_record", "differences", "emulator_digest", "survey_record"]
 
 
 def survey_record(survey):
     """JSON-ready description of a survey: equal descriptions, equal spectra (of one version of the code)."""
-    grid = survey.grid
-    record = {
-        "name": survey.name,
-        "n": survey.n,
-        "seed": survey.seed,
-        "labels": {name: list(map(float, limits)) for name, limits in survey.label_range.items()},
-        "prior": repr(survey.prior),
+    record = common_record(survey) | {
         "magnitude": None if survey.magnitude is None else list(survey.magnitude),
         "velocity": dataclasses.asdict(survey.velocity),
         "noise": {"model": type(survey.noise).__name__} | survey.noise.describe(),
         "augmentation": dataclasses.asdict(survey.augmentation),
         "masked": [list(window) for window in survey.masked],
+    }
+    return json.loads(json.dumps(record))  # tuples become lists: it equals itself read from a file
+
+
+def common_record(survey):
+    """What the descriptions of all kinds of survey have: stars, grid and emulator; a dict."""
+    grid = survey.grid
+    return {
+        "name": survey.name,
+        "n": survey.n,
+        "seed": survey.seed,
+        "labels": {name: list(map(float, limits)) for name, limits in survey.label_range.items()},
+        "prior": repr(survey.prior),
         "grid": {
             "name": grid.name,
             "n_pixels": len(grid),
@@ -36,7 +43,6 @@ def survey_record(survey):
         },
         "emulator": emulator_digest(survey.emulator),
     }
-    return json.loads(json.dumps(record))  # tuples become lists: it equals itself read from a file
 
 
 def emulator_digest(emulator):

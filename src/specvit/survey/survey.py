@@ -323,10 +323,7 @@ class Survey:
         """Imperfections and noise on top of the stars; everything random is drawn here."""
         device = torch.device(device)
         imperfections = self.augmentation.draw(len(labels), rng, device)
-        imperfections.generator = torch.Generator(device=device)
-        imperfections.generator.manual_seed(
-            int(np.random.default_rng([self.seed, stream, 1]).integers(2**62))
-        )
+        imperfections.generator = self._noise_generator(stream, device)
         if device not in self._on_device:  # moved there once
             self._on_device[device] = Observation(self, device)
         tensors = (
@@ -334,6 +331,11 @@ class Survey:
         )
         with torch.no_grad(), full_float32():
             return self._on_device[device].expose(*tensors, imperfections)
+
+    def _noise_generator(self, stream, device):
+        """The device's own generator, for the noise of a stream."""
+        generator = torch.Generator(device=device)
+        return generator.manual_seed(int(np.random.default_rng([self.seed, stream, 1]).integers(2**62)))
 
     def __getstate__(self):
         return self.__dict__ | {"_on_device": {}}
