@@ -316,7 +316,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
-    parser.add_argument("--weights", nargs="+", default=["pfs-mr"], help="one, or one for each fold")
+    parser.add_argument("--weights", nargs="+", default=["any"], help="one, or one for each fold")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, help="write all figures and stars here")
     parser.add_argument("--out", type=Path, help="write real_stars.csv, real_stars.svg and sun.csv here")
@@ -344,6 +344,7 @@ def main():
         record = json.loads(json.dumps(record), parse_constant=lambda _: None)  # JSON has no NaN
         arguments.json.write_text(json.dumps(record, indent=1))
     if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
         write_cells(arguments.out / "real_stars.csv", star_cells(stelib, lamost))
         write_cells(arguments.out / "sun.csv", sun_cells(sun))
         figure = plot_literature(stars[stars["sure"].notna()], by="sure")[0].figure

@@ -16,7 +16,9 @@ __all__ = ["BUNDLED", "list_weights", "load_weights", "save_weights"]
 FORMAT = "specvit-weights-1"
 
 #: Names of the weights that ship with the package, the default first.
-BUNDLED = ("pfs-mr", "paper")
+BUNDLED = ("any", "paper")
+#: Names of weights that shipped before, and of those that do now what they did.
+_RETIRED = {"pfs-mr": "any"}
 
 
 def save_weights(path, regressor, *, grid=None, record=None, dtype=torch.float32):
@@ -100,6 +102,9 @@ def _locate(source):
         return _bundled(source)
     if Path(source).is_file():
         return Path(source)
+    successor = _RETIRED.get(str(source))
+    hint = f"; {successor!r} has replaced these" if successor else ""
     raise FileNotFoundError(
-        f"weights must name bundled weights {tuple(list_weights())} or an existing file, got {str(source)!r}"
+        f"weights must name bundled weights {tuple(list_weights())} or an existing file, got "
+        f"{str(source)!r}{hint}"
     )

@@ -170,7 +170,7 @@ class TestNoRefusalWhereThereIsInformation:
         assert np.isnan(estimator.predict(few, resolution=6000, min_coverage=0.2, **stated).value)
 
     def test_a_network_of_one_instrument_refuses_as_ever(self):
-        one = LoggEstimator("pfs-mr", device="cpu")
+        one = LoggEstimator("paper", device="cpu")
         found = one.predict_table(spectrum(7000, 9000, 1.8), medium="vacuum", resolution=1800)
         assert "lower than the grid's by more than 10 %" in found["error"][0]
         found = one.predict_table(spectrum(8400, 8800, 0.4), medium="vacuum", resolution=6000)
@@ -215,3 +215,36 @@ def test_spectra_of_a_lower_resolution_than_the_own_grid_are_refused_before_trai
     with pytest.raises(ValueError, match=r"spectra\[0\]: resolution must not be lower than the grid's"):
         estimator.fit([spectrum(7000, 9000, 1.8)] * 3, [1.0, 2.0, 3.0], medium="vacuum", resolution=2500)
     assert not hasattr(estimator, "regressor_")
+
+
+class TestLearning:
+    SMALL = {"width": 16, "depth": 1, "heads": 2, "epochs": 1, "device": "cpu", "random_state": 0}  # noqa: RUF012
+
+    def test_from_a_survey_of_any_instrument(self, tmp_path):
+        """The network that was learned is told of the instrument, and answers low resolution."""
+        survey = Survey("any", n=64, seed=1)
+        estimator = LoggEstimator(weights=None, encoding="instrument", batch_size=32, **self.SMALL)
+        estimator.fit(survey)
+        estimator.save(tmp_path / "own.safetensors")
+        loaded = LoggEstimator(weights=tmp_path / "own.safetensors", device="cpu")
+        row = loaded.predict_table(spectrum(7000, 9000, 1.8), medium="vacuum", resolution=1800)[0]
+        assert np.isfinite(row["logg"].value) and row["flags"] & Flag.LOWER_RESOLUTION
+
+    def test_fine_tuning_tells_what_predicting_tells(self, estimator, monkeypatch):
+        """Real spectra of an instrument come to training with its line spread function and pixels."""
+        seen = []
+        encode = LabelRegressor.encode
+
+        def watched(self, flux, ivar, lsf=None, sampling=None):
+            seen.append((lsf, sampling))
+            return encode(self, flux, ivar, lsf, sampling)
+
+        monkeypatch.setattr(LabelRegressor, "encode", watched)
+        tuned = LoggEstimator(weights=estimator.weights, epochs=1, device="cpu", random_state=0)
+        star = spectrum(7000, 9000, 1.8)
+        tuned.fit([star] * 4, [1.0, 2.0, 3.0, 4.0], medium="vacuum", resolution=1800)
+        batch = adapt(star, medium="vacuum", resolution=1800, lower_resolution="flag")
+        assert seen
+        for lsf, sampling in seen:
+            np.testing.assert_allclose(lsf.numpy(), np.repeat(batch.lsf, len(lsf), 0), rtol=1e-6)
+            np.testing.assert_allclose(sampling.numpy(), np.repeat(batch.sampling, len(lsf), 0), rtol=1e-6)

@@ -18,7 +18,7 @@ import torch
 FILE = Path(__file__).with_name("reference.npz")
 LABELS = ("teff", "logg", "mh", "alpham", "cm")
 N_SPECTRA = 1000
-WEIGHTS = ("pfs-mr", "paper")
+WEIGHTS = ("paper",)
 #: Streams written out: the limits' stars must stay the same whatever stream is the default.
 LIMIT_STREAM = 2**42
 

@@ -314,10 +314,10 @@ class Predictor(RegressorMixin, BaseEstimator):
 
     # -- what is accepted ----------------------------------------------------------------------------
 
-    def _training_arrays(self, X, y, grid, *, ivar, medium, resolution, on_error, lower_resolution):
+    def _training_arrays(self, X, y, grid, *, ivar, medium, resolution, on_error, **rules):
         """What ``fit`` is given in memory: flux and inverse variance (n, n_pixels), and y, float64.
 
-        `grid` None stands for plain features.
+        Then lsf and sampling of spectra. `grid` None stands for plain features.
         """
         if y is None:
             raise ValueError(
@@ -330,12 +330,12 @@ class Predictor(RegressorMixin, BaseEstimator):
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
             flux, y = validate_data(self, features, y, multi_output=True, y_numeric=True, **options)
             return flux, np.isfinite(flux).astype(np.float64), y
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
-        batch = adapt(X, ivar=ivar, grid=grid, medium=medium, resolution=resolution, **options)
+        stated = {"medium": medium, "resolution": resolution}
+        batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
         y = real_array(y, "y")
         if y.ndim not in (1, 2) or len(y) != len(batch):
             raise ValueError(f"y must have shape ({len(batch)},) or ({len(batch)}, n_labels), got {y.shape}")
-        return batch.flux, batch.ivar, y
+        return batch.flux, batch.ivar, y, batch.lsf, batch.sampling
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

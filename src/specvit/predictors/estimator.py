@@ -29,8 +29,8 @@ class LoggEstimator(Predictor):
     Parameters
     ----------
     weights : str, path-like or None
-        Bundled weights (``"pfs-mr"``: robust, for real stars; ``"paper"``: for the idealised survey
-        of that name), a file from `save`, or None to start from random ones.
+        Bundled weights (``"any"``: for real stars and any spectrograph; ``"paper"``: for the idealised
+        survey of that name), a file from `save`, or None to start from random ones.
     grid : PixelGrid, optional
         Pixels of the network. By default those of the weights, of the survey or data set, or PFS MR.
     labels : str or sequence of str, optional
@@ -40,7 +40,7 @@ class LoggEstimator(Predictor):
         Form in which the network gets spectra, see `specvit.network.encode`; ``"instrument"`` tells it line
         spread function and native pixels, too; ``"none"`` takes any features, unscaled. By default
         "weighted". This and the following parameters, up to `loss`, describe the network: by default that of
-        the weights, and without weights the bundled one. A value that contradicts the weights raises, in
+        the weights, and without weights the bundled one's. A value that contradicts the weights raises, in
         `predict` as in `fit`.
     tokenizer, patch_size : {"local", "conv1d", "sliding_window"}, int, optional
         How windows of pixels become tokens, and pixels in a window; by default "local" and 32.
@@ -134,7 +134,7 @@ class LoggEstimator(Predictor):
 
     def __init__(
         self,
-        weights="pfs-mr",
+        weights="any",
         *,
         grid=None,
         labels=None,
@@ -200,7 +200,7 @@ class LoggEstimator(Predictor):
         medium=None,
         resolution=None,
         on_error="raise",
-        lower_resolution="raise",
+        lower_resolution=None,
         validation=None,
     ):
         """Learn labels from spectra; with `weights`, fine-tune them.
@@ -251,11 +251,14 @@ class LoggEstimator(Predictor):
         else:
             grid = grid_to_learn(grid, plain)
             given = {"ivar": ivar, "medium": medium, "resolution": resolution}
-            given |= {"on_error": on_error, "lower_resolution": lower_resolution}
-            flux, weight, y = self._training_arrays(X, y, grid, **given)
+            told = (choices if base is None else base).encoding == "instrument"
+            given |= {"on_error": on_error, **(ANY_INSTRUMENT if told else ONE_INSTRUMENT)}
+            given |= {} if lower_resolution is None else {"lower_resolution": lower_resolution}
+            flux, weight, y, *instrument = self._training_arrays(X, y, grid, **given)
             names, values = label_columns(y, self.labels, known)
             columns = names if y.ndim == 2 else None
-            source = ArraySource(flux, weight, names, values, known=known, grid=grid)
+            told = instrument if told else ()
+            source = ArraySource(flux, weight, names, values, *told, known=known, grid=grid)
         outcome = fit_network(source, config, choices, base=base, earlier=record)
         self.regressor_, self.history_, self.record_ = outcome.regressor, outcome.history, outcome.record
         self.grid_, self.columns_, self.n_features_in_ = grid, columns, source.n_pixels

@@ -94,7 +94,7 @@ class FeatureRegressor(Predictor):
             grid = grid_to_learn(self.grid, plain)
             options = {"medium": medium, "resolution": resolution}
             options |= {"on_error": on_error, "lower_resolution": lower_resolution}
-            flux, weight, y = self._training_arrays(X, y, grid, ivar=ivar, **options)
+            flux, weight, y, *_ = self._training_arrays(X, y, grid, ivar=ivar, **options)
             if not np.isfinite(y).all():
                 raise ValueError(f"y must be finite, got {int((~np.isfinite(y)).sum())} values that are not")
             names, values = label_columns(y, self.labels)

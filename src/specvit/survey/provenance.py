@@ -46,8 +46,10 @@ def common_record(survey):
 
 
 def emulator_digest(emulator):
-    """Short SHA-256 of an emulator's networks and components."""
-    tensors = (value.detach().cpu().numpy() for _, value in sorted(emulator.state_dict().items()))
+    """Short SHA-256 of an emulator's networks and components, and of the correction of its lines."""
+    correction = () if emulator.correction is None else sorted(emulator.correction.named_buffers())
+    named = (*sorted(emulator.state_dict().items()), *correction)
+    tensors = (value.detach().cpu().numpy() for _, value in named)
     arrays = (emulator.wave, emulator.mean, emulator.components, emulator.continuum_components)
     return digest(*tensors, *arrays)
 

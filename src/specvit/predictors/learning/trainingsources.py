@@ -90,9 +90,9 @@ class _Columns:
         self.columns = [offered.index(name) if name in offered else len(offered) for name in names]
 
     def __iter__(self):
-        for flux, ivar, labels in self.batches:
+        for flux, ivar, labels, *instrument in self.batches:
             padded = torch.cat([labels, labels.new_full((len(labels), 1), torch.nan)], 1)
-            yield flux, ivar, padded[:, self.columns]
+            yield flux, ivar, padded[:, self.columns], *instrument
 
 
 class _Stream(_Columns):
@@ -119,7 +119,7 @@ class _Draws:
         for k, start in enumerate(range(0, self.n, self.size)):
             size = min(self.size, self.n - start)
             batch = self.survey.draw(size, stream=self.first + k, device=self.device)
-            yield batch.flux, batch.ivar, batch.labels
+            yield batch.training
 
 
 class SurveySource(Source):
@@ -155,7 +155,7 @@ class SurveySource(Source):
         """Labels (n, n_labels) of some stars of the survey, on `device`."""
         size, draws = _SCALING
         sample = _Draws(self.survey, device, first=SCALING, n=size * draws, size=size)
-        return torch.cat([labels for _, _, labels in _Columns(sample, self._used, self.names)])
+        return torch.cat([labels for _, _, labels, *_ in _Columns(sample, self._used, self.names)])
 
     def feed(self, regressor, config):
         """The `Feed` for a network, the `regressor`, on its device, by a `FitConfig` `config`."""
