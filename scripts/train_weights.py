@@ -12,7 +12,7 @@ measured on fresh stars, and FILE is written with the whole record in it.
 SURVEY "any", stars seen by instruments at random, trains a network that is told of the instrument and gives
 the correlations of its errors; --start with a file of weights of another survey extends these. For example
 
-    python scripts/train_weights.py any --calibrated --steps 24000 --start old.safetensors --out any.safetensors
+    python scripts/train_weights.py any --calibrated --steps 24000 --start old.safetensors --out FILE
 """
 
 import argparse
