@@ -37,7 +37,7 @@ class Flag(enum.IntFlag):
     See Also
     --------
     SpectrumBatch : Has the flags that were set when spectra came to the grid.
-    specvit.LoggEstimator.predict_table : Has these and those of the predictor.
+    specvit.predictors.Predictor.predict_table : Has these and those of the predictor.
 
     Examples
     --------
