@@ -60,7 +60,7 @@ intersphinx_mapping = (
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!specvit)[a-zA-Z_]\w*(\.\w+)+"),  # dotted names of other packages
-    (r"py:.*", r"[A-Za-z]*(Error|Warning|Exception)|Tensor|Path|Generator"),
+    (r"py:.*", r"[A-Za-z]*(Error|Warning|Exception)|Tensor|Module|Path|Generator"),
     (r"py:.*", r"bool|int|float|str|bytes|dict|list|tuple|set|slice|object|type|None|True|False"),
     (r"py:obj", r"[a-z_][a-z0-9_-]*"),  # parameters, attributes, surveys: `flux`, `pfs-mr`
     (r"py:obj", r"[A-Z_]+"),  # constants
@@ -204,7 +204,7 @@ MEASURED = {
 """,
     "real_stars": """
 .. csv-table:: Real stars: predicted − literature
-   :file: /results/real_stars.csv
+   :file: ../results/real_stars.csv
    :header-rows: 1
    :widths: auto
 
@@ -220,7 +220,7 @@ on giants of STELIB, though, so that their share within 1 σ is not wholly indep
 error of 0.25 dex of the literature. Labels of LAMOST come without errors.
 
 .. csv-table:: The Sun (log g 4.44, [M/H] 0): log g ± σ; [M/H]
-   :file: /results/sun.csv
+   :file: ../results/sun.csv
    :header-rows: 1
    :widths: auto
 """,

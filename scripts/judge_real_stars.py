@@ -266,7 +266,15 @@ def with_error(row, figure):
 
 def star_cells(stelib, lamost):
     """Rows of text for each group of stars."""
-    yield "stars", "n", "bias of log g", "median |Δ log g|", "within 1 σ", "width of pulls", "bias of [M/H]"
+    yield (
+        "stars",
+        "n",
+        "bias of log g",
+        "median size of Δ log g",
+        "within 1 σ",
+        "width of pulls",
+        "bias of [M/H]",
+    )
     for name, table, by, group in (
         ("STELIB, giants", stelib, "sure", "giants"),
         ("STELIB, dwarfs", stelib, "sure", "dwarfs"),

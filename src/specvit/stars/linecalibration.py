@@ -77,7 +77,7 @@ class LineCalibration:
     -----
     Advantage of calibrated lines: emulated spectra resemble real stars, so that a network trained on them and
     a χ² fit of them are less biased on real stars. Disadvantages: whatever is wrong with the labels of the
-    stars measured enters as well, and derivatives by ``Starlight`` are not to be had.
+    stars measured enters as well, and derivatives by ``specvit.stars.starlight`` are not to be had.
 
     Examples
     --------
