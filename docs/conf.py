@@ -166,7 +166,6 @@ def write_instruments(app):
     for name, text in MEASURED.items():  # what has not been measured yet is left out
         files = [Path(app.srcdir) / file for file in re.findall(r" /(results/\S+)", text)]
         shown = text if all(file.exists() for file in files) else ""
-        shown = shown.replace(":file: /results", ":file: ../results")  # csv-table: from the file it is in
         (folder / f"{name}.rst").write_text(shown, encoding="utf-8")
     (folder / "preset_limits.rst").write_text(preset_limits(app), encoding="utf-8")
 
