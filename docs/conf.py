@@ -164,7 +164,7 @@ def write_instruments(app):
     (folder / "telluric.rst").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
     for name, text in MEASURED.items():  # what has not been measured yet is left out
-        files = [Path(app.srcdir) / file for file in re.findall(r" /(results/\S+)", text)]
+        files = [Path(app.srcdir) / file for file in re.findall(r"/(results/\S+)", text)]
         shown = text if all(file.exists() for file in files) else ""
         (folder / f"{name}.rst").write_text(shown, encoding="utf-8")
     (folder / "preset_limits.rst").write_text(preset_limits(app), encoding="utf-8")

@@ -53,9 +53,7 @@ class InstrumentObservation:
         self.lines = moving_lines(emulator, 0, 0, (0.9, 1.0)).to(device)
         self.emulator = copy.deepcopy(emulator).to(device)
         # An emulator that is calibrated on real stars corrects its lines itself.
-        self.correction = (
-            getattr(self.emulator, "correct", None) if line_correction is None else line_correction
-        )
+        self.correction = self.emulator.correct if line_correction is None else line_correction
         if isinstance(line_correction, torch.nn.Module):
             self.correction = copy.deepcopy(line_correction).to(device)
         elif line_correction is not None and not callable(line_correction):
@@ -158,8 +156,7 @@ class InstrumentObservation:
         """Flux at the grid's line spread function, of mean level one, (n, n_pixels)."""
         coefficients, continuum = self.emulator.coefficients(labels)
         flux = self.lines.normalised(coefficients, torch.zeros_like(t["lsf_scale"]), t["lsf_scale"])
-        if self.correction is not None:
-            flux = self.correction(flux, labels)
+        flux = self.correction(flux, labels)
         if self.sizes.line_err:
             flux = flux.clamp_min(1e-3).pow(torch.exp(self._line_errors(t["line_key"])))
         log_continuum = self.emulator.log_continuum(continuum)
