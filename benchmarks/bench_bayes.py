@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from specvit.limits.posterior import bayes_limit
+from specvit.limits import bayes_limit
 from specvit.survey import Survey
 
 POSTERIORS = Path(__file__).parents[1] / "tests" / "data" / "posteriors_paper.npz"

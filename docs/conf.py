@@ -4,6 +4,7 @@ The build needs no network. Set SPECVIT_DOCS_ONLINE=1 to link to the documentati
 packages (intersphinx).
 """
 
+import csv
 import os
 import re
 from importlib.metadata import metadata, version
@@ -59,7 +60,7 @@ intersphinx_mapping = (
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!specvit)[a-zA-Z_]\w*(\.\w+)+"),  # dotted names of other packages
-    (r"py:.*", r"[A-Za-z]*(Error|Warning|Exception)|Tensor|Path|Generator"),
+    (r"py:.*", r"[A-Za-z]*(Error|Warning|Exception)|Tensor|Module|Path|Generator"),
     (r"py:.*", r"bool|int|float|str|bytes|dict|list|tuple|set|slice|object|type|None|True|False"),
     (r"py:obj", r"[a-z_][a-z0-9_-]*"),  # parameters, attributes, surveys: `flux`, `pfs-mr`
     (r"py:obj", r"[A-Z_]+"),  # constants
@@ -109,6 +110,8 @@ def write_records(app):
         facts = {key: value for key, value in record.items() if isinstance(value, str | int | float)}
         lines += [f"* {key.replace('_', ' ')}: ``{value}``" for key, value in facts.items()] + [""]
         for survey, rows in record.get("figures", {}).items():
+            if isinstance(rows, list):  # cells of instruments: drawn on the page any_spectrograph
+                continue
             lines += [f".. csv-table:: log g on fresh draws of ``{survey}``", "   :header-rows: 1", ""]
             lines += ["   magnitude,median S/N,R²,mean absolute error [dex],bias [dex],share within 1 σ"]
             for magnitude, row in rows.items():
@@ -132,8 +135,100 @@ def write_records(app):
     (folder / "emulator.rst").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
+def write_instruments(app):
+    """Pages to be included in others: the presets of spectrographs, and what was measured of them."""
+    from specvit.grid.instruments import INSTRUMENTS, TELLURIC
+
+    folder = Path(app.srcdir) / "generated"
+    folder.mkdir(exist_ok=True)
+    low, high = 7100.0, 8850.0
+    lines = [".. csv-table::", "   :header-rows: 1", "   :widths: auto", ""]
+    lines += ["   name,R,within Å,native pixel,medium,source"]
+    for one in INSTRUMENTS.values():
+        ends = [max(low, one.windows[0][0]), min(high, one.windows[-1][1])]
+        powers = sorted({round(end / float(one.fwhm_at(end)), -2) for end in ends})
+        widths = sorted({f"{float(one.pixel_width(end)):.3g}" for end in ends})
+        cells = (
+            one.name,
+            "–".join(f"{power:.0f}" for power in powers),
+            "–".join(f"{end:.0f}" for end in ends),
+            "–".join(widths) + " Å",
+            one.medium,
+            one.source.replace('"', "″"),
+        )
+        lines += ["   " + ",".join(f'"{cell}"' for cell in cells)]
+    (folder / "instruments.rst").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+    lines = [".. csv-table::", "   :header-rows: 1", "   :widths: auto", "", "   band,from [Å],to [Å]"]
+    lines += [f"   {name},{band[0]:.1f},{band[1]:.1f}" for name, band in TELLURIC.items()]
+    (folder / "telluric.rst").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+    for name, text in MEASURED.items():  # what has not been measured yet is left out
+        files = [Path(app.srcdir) / file for file in re.findall(r"/(results/\S+)", text)]
+        shown = text if all(file.exists() for file in files) else ""
+        (folder / f"{name}.rst").write_text(shown, encoding="utf-8")
+    (folder / "preset_limits.rst").write_text(preset_limits(app), encoding="utf-8")
+
+
+def preset_limits(app):
+    """The table of scripts/preset_limits.py."""
+    lines = [".. csv-table::", "   :header-rows: 1", "   :widths: auto", ""]
+    with (Path(app.srcdir) / "results" / "preset_limits.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    measured = "network_r2" in rows[0]
+    lines += [
+        f"   spectrograph,R,S/N,R² at the limit,rms error,mean absolute error{',network: R²' * measured}"
+    ]
+    for row in rows:
+        value = {key: float(text) for key, text in row.items() if key != "instrument" and text}
+        cells = [row["instrument"], f"{value['resolving_power']:.0f}", f"{value['snr']:.0f}"]
+        cells += [f"{value[key]:.3f} ± {value[f'{key}_err']:.3f}" for key in ("r2", "rmse", "mae")]
+        if measured:
+            cells += [f"{value['network_r2']:.3f} ± {value['network_r2_err']:.3f}"]
+        lines += ["   " + ",".join(cells)]
+    return "\n".join([*lines, ""])
+
+
+#: What the page any_spectrograph shows of files that scripts write into docs/results.
+MEASURED = {
+    "expected": """
+.. figure:: /results/any_spectrograph.svg
+   :width: 100%
+   :alt: Error of log g against resolving power, for three ranges of wavelength and two S/N.
+
+   Root-mean-square error of log g on simulated stars of the survey ``pfs-mr`` over the resolving power, for
+   three ranges of wavelength. S/N is per native pixel of the spectrograph, 1.7 to 4.2 of which make a FWHM.
+   Thin lines: the Bayes limit of the same cells for stars whose lines, velocities and calibration are without
+   error, which those of the test are not.
+""",
+    "real_stars": """
+.. csv-table:: Real stars: predicted − literature
+   :file: ../results/real_stars.csv
+   :header-rows: 1
+   :widths: auto
+
+.. figure:: /results/real_stars.svg
+   :width: 60%
+   :alt: Predicted against literature log g of the stars of STELIB.
+
+   Stars of STELIB, R about 2,500.
+
+The Sun is in the calibration of the library's lines: its table shows that library and network agree, and is
+no independent test. No other star is in it. The sizes of the line errors that training draws were found
+on giants of STELIB, though, so that their share within 1 σ is not wholly independent either; it rests on an
+error of 0.25 dex of the literature. Labels of LAMOST come without errors.
+
+.. csv-table:: The Sun (log g 4.44, [M/H] 0): log g ± σ; [M/H]
+   :file: ../results/sun.csv
+   :header-rows: 1
+   :widths: auto
+""",
+}
+
+
 def setup(app):
     app.connect("builder-inited", write_records)
+    app.connect("builder-inited", write_instruments)
     app.connect("missing-reference", resolve_public_name)
     app.connect("autodoc-process-docstring", plain_docstring)
 

@@ -1,4 +1,4 @@
-"""Limits of the honesty tests, at a false-alarm rate of 0.5 % each, from draws of Survey("pfs-mr").
+"""Limits of the honesty tests, at a false-alarm rate of 0.5 % each, from draws of Survey("any").
 
     python scripts/calibrate_honesty.py [--draws 10240] [--seed 77]
 

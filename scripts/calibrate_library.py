@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from specvit.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT
-from specvit.grid import Resampler, air_to_vacuum, matching_sigma
+from specvit.grid import TELLURIC, Resampler, air_to_vacuum, matching_sigma
 from specvit.grid.edges import edges_from_centres
 from specvit.stars import Emulator, LineCalibration
-from specvit.stars.calibration import COORDINATES, TELLURIC_BANDS, solar_log_ratio
+from specvit.stars.linecalibration import COORDINATES, solar_log_ratio
 from specvit.stars.lowresolution import LowResolution
 from specvit.stars.residuals import (
     LABEL_ERR,
@@ -50,8 +50,8 @@ STARTS = np.array(
 
 
 def in_bands(wave, margin=0.0):
-    """Where `wave` lies in a telluric band, widened by `margin` Å."""
-    return np.any([(wave > low - margin) & (wave < high + margin) for low, high in TELLURIC_BANDS], 0)
+    """Where `wave` lies in a telluric band, widened by `margin` Å: there real spectra tell nothing."""
+    return np.any([(wave > low - margin) & (wave < high + margin) for low, high in TELLURIC.values()], 0)
 
 
 def read_sun(data, emulator):

@@ -58,7 +58,7 @@ def parse():
     parser.add_argument("--n-test", type=int, default=4000)
     parser.add_argument("--limit-stars", type=int, default=1000, help="stars of the limits, a magnitude")
     parser.add_argument("--magnitudes", type=float, nargs="+", default=[20, 20.5, 21, 21.5, 22, 22.5])
-    parser.add_argument("--networks", nargs="*", default=["paper", "pfs-mr"], help="bundled or files")
+    parser.add_argument("--networks", nargs="*", default=["paper", "any"], help="bundled or files")
     parser.add_argument(
         "--peers", nargs="*", default=PEERS, choices=PEERS, help="lightgbm sees pixels, -pca their components"
     )

@@ -10,9 +10,10 @@ exits with status 3 (torchrun makes that 1). When the last step is done the erro
 measured on fresh stars, and FILE is written with the whole record in it.
 
 SURVEY "any", stars seen by instruments at random, trains a network that is told of the instrument and gives
-the correlations of its errors; --start with weights of another survey extends these. For example
+the correlations of its errors; --start with a file of weights of another survey extends these. For example
 
-    python scripts/train_weights.py any --steps 60000 --devices 2 --start pfs-mr --out any.safetensors
+    python scripts/train_weights.py any --calibrated --steps 24000 --start old.safetensors \\
+        --out any.safetensors
 """
 
 import argparse

@@ -49,7 +49,7 @@ def test_the_installed_package_is_complete():
 
 def test_the_data_are_there():
     names = {p.name for p in DATA}
-    assert {"pfs_mr_noise.npz", "emulator_pfs_mr.safetensors", "weights_pfs-mr.safetensors"} <= names
+    assert {"pfs_mr_noise.npz", "emulator_pfs_mr.safetensors", "weights_any.safetensors"} <= names
 
 
 @pytest.mark.parametrize("path", DATA, ids=lambda p: p.name)

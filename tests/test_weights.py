@@ -86,22 +86,27 @@ def foreign(path):
 
 
 def truncated(path):
-    path.write_bytes(bundled("pfs-mr").read_bytes()[:100_000])
+    path.write_bytes(bundled("any").read_bytes()[:100_000])
 
 
 def emulator(path):
     path.write_bytes((DATA / "emulator_pfs_mr.safetensors").read_bytes())
 
 
+def without_digest(metadata):
+    """Header of a file as it was written before headers had a digest."""
+    return {name: text for name, text in metadata.items() if name != "sha256"}
+
+
 def lacking(path):
-    with safe_open(str(bundled("pfs-mr")), framework="pt") as archive:
+    with safe_open(str(bundled("any")), framework="pt") as archive:
         tensors = {k: archive.get_tensor(k) for k in archive.keys() if not k.endswith("head.weight")}  # noqa: SIM118
-        save_file(tensors, str(path), metadata=archive.metadata())
+        save_file(tensors, str(path), metadata=without_digest(archive.metadata()))
 
 
 def of_other_sizes(path):
-    with safe_open(str(bundled("pfs-mr")), framework="pt") as archive:
-        metadata = archive.metadata()
+    with safe_open(str(bundled("any")), framework="pt") as archive:
+        metadata = without_digest(archive.metadata())
         tensors = {k: archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118
     description = json.loads(metadata["regressor"])
     description["config"]["depth"] = 1
@@ -142,5 +147,5 @@ def test_hostile_files(tmp_path, make, message):
 
 
 def test_unknown_name():
-    with pytest.raises(FileNotFoundError, match=r"bundled weights \('pfs-mr'.*got 'pfs-lr'"):
+    with pytest.raises(FileNotFoundError, match=r"bundled weights \('any'.*got 'pfs-lr'"):
         load_weights("pfs-lr")

@@ -1,6 +1,7 @@
 """Files of numbers on a pixel grid: safetensors, with everything else as JSON in the header.
 
-Weights and emulators are kept so. safetensors reads no code, and numbers by name without reading the rest.
+Weights and emulators are kept in this way. Reading a safetensors file never runs code, and one tensor can be
+read by its name without reading the others.
 """
 
 from __future__ import annotations
@@ -25,16 +26,31 @@ _OWN_FIELDS = ("format", "grid", "sha256")
 
 @dataclass(frozen=True)
 class Archive:
-    """What a file holds.
+    """What a file that `write_archive` wrote holds.
 
     Attributes
     ----------
     tensors : dict of str to Tensor
-        On the CPU, without those of the grid; empty if only the header was read.
+        Tensors on the CPU, without those of the grid; empty if only the header was read.
     fields : dict
-        What stands beside them, plain JSON types.
+        The plain JSON values that stand beside the tensors in the header.
     grid : PixelGrid or None
         None if there is none in the file, or only the header was read.
+
+    See Also
+    --------
+    read_archive : Makes one from a file.
+    specvit.weights.load_weights : Makes a network of what a file of weights holds.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "numbers.safetensors"
+    >>> write_archive(path, "numbers-1", {"slope": torch.arange(3.0)}, {"author": "me"})
+    >>> archive = read_archive(path, "numbers-1")
+    >>> archive.tensors["slope"].tolist(), archive.fields
+    ([0.0, 1.0, 2.0], {'author': 'me'})
     """
 
     tensors: dict
@@ -43,11 +59,12 @@ class Archive:
 
 
 def write_archive(path, kind, tensors, fields, grid=None):
-    """Write a file.
+    """Write tensors, plain fields and a grid to one file.
 
     Parameters
     ----------
     path : path-like
+        File to be written; one that exists is replaced.
     kind : str
         Name and version of the format, such as ``specvit-weights-1``.
     tensors : dict of str to Tensor
@@ -80,16 +97,18 @@ def read_archive(path, kind, *, what="file", header_only=False):
     Parameters
     ----------
     path : path-like
+        File to be read.
     kind : str
-        The format that it must be of.
+        Name and version of the format that the file must have.
     what : str
-        What it is to the user, for messages: "weights", "emulator".
+        What users call such a file, for messages: "weights", "emulator".
     header_only : bool
-        Read no numbers, and so check none.
+        Whether to leave the tensors unread; they are then not checked for damage either.
 
     Returns
     -------
     Archive
+        Tensors, fields and grid of the file.
 
     Raises
     ------
@@ -101,7 +120,7 @@ def read_archive(path, kind, *, what="file", header_only=False):
     Notes
     -----
     The header holds a SHA-256 of names, types, shapes and values of all tensors and of the other fields;
-    what is read is compared with it. Files written before there was one are read without.
+    what is read is compared with it. Files of versions that wrote no SHA-256 are read without this check.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{what}: {path} does not exist")

@@ -10,13 +10,45 @@ __all__ = ["check_choice", "check_integer", "check_number", "from_known_fields"]
 
 
 def check_integer(name, value, minimum):
-    """Raise unless `value` is an integer (not a bool) of at least `minimum`."""
+    """Raise unless a value is an integer (not a bool) of at least some minimum.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : object
+        What the user gave for it.
+    minimum : int
+        Smallest value that is allowed.
+
+    Raises
+    ------
+    ValueError
+        If the rule is broken; the message holds the name, the rule and the value.
+    """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
 
 
 def check_number(name, value, minimum, maximum=float("inf"), *, open_minimum=False, open_maximum=False):
-    """Raise unless `value` is a real number between the limits (open where said)."""
+    """Raise unless a value is a real number (not a bool) between two limits.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : object
+        What the user gave for it.
+    minimum, maximum : float
+        Limits, both of which are allowed themselves unless the next two parameters say otherwise.
+    open_minimum, open_maximum : bool
+        Whether the limit itself is forbidden.
+
+    Raises
+    ------
+    ValueError
+        If the rule is broken; the message holds the name, the rule and the value.
+    """
     lower, upper = ("(" if open_minimum else "["), (")" if open_maximum else "]")
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{name} must be a number in {lower}{minimum}, {maximum}{upper}, got {value!r}")
@@ -27,7 +59,22 @@ def check_number(name, value, minimum, maximum=float("inf"), *, open_minimum=Fal
 
 
 def check_choice(name, value, choices):
-    """Raise unless `value` is one of `choices`, suggesting the nearest."""
+    """Raise unless a value is one of several, and suggest the one of the nearest spelling.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : object
+        What the user gave for it.
+    choices : collection of str
+        Values that are allowed.
+
+    Raises
+    ------
+    ValueError
+        If the rule is broken; the message holds the name, the rule and the value.
+    """
     if value not in choices:
         near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -35,7 +82,25 @@ def check_choice(name, value, choices):
 
 
 def from_known_fields(cls, description):
-    """Build the dataclass `cls` from a dict, answering unknown keys with the nearest known one."""
+    """Build a dataclass from a dict, answering unknown keys with the nearest known one.
+
+    Parameters
+    ----------
+    cls : type
+        The dataclass.
+    description : dict
+        Values of its fields by name; fields that are not there take their defaults.
+
+    Returns
+    -------
+    object
+        One of the class.
+
+    Raises
+    ------
+    ValueError
+        If a key is not the name of a field.
+    """
     known = [field.name for field in fields(cls)]
     for key in description:
         if key not in known:

@@ -27,5 +27,5 @@ SIGMA_PER_MAD = 1 / NormalDist().inv_cdf(0.75)
 KERNEL_REACH = 5.5
 #: [C/M] − [alpha/M] above which a cool star is a carbon star (C/O above about 0.8): no emulator follows it.
 CARBON_LIMIT = 0.16
-#: AB magnitude of the source that the fluxes of a survey are counted in.
+#: AB magnitude of the source whose flux is the unit of the fluxes of a survey.
 UNIT_MAGNITUDE = 22.5

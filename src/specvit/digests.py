@@ -1,4 +1,4 @@
-"""Short names of numbers: the digest by which arrays are told apart in records and in files."""
+"""The digest by which arrays are told apart in records and in files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["digest"]
 def digest(*arrays, length=16):
     """SHA-256 of the bytes of arrays, one after the other in C order, in hexadecimal digits.
 
-    Only values count, as they are in memory: neither shapes nor types enter, and what is of another type
-    has another digest.
+    The bytes are taken as they are in memory. The shape of an array does not matter; the same numbers in
+    another type have other bytes and so another digest.
 
     Parameters
     ----------
     *arrays : array-like
-        Of numbers; nothing is changed or copied that is contiguous already.
+        Arrays of numbers. They are not changed; one that is contiguous is not copied either.
     length : int
-        Digits kept of the 64. Sixteen tell apart what one person will ever keep; all 64 are for finding
-        damage.
+        Number of digits that are kept of the 64. Sixteen are enough to tell arrays apart; all 64 are for
+        detecting damage.
 
     Returns
     -------

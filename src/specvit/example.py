@@ -1,4 +1,4 @@
-"""A star to try things on."""
+"""One simulated star, for examples and first trials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def example_spectrum(magnitude=20.5, *, seed=2026):
     magnitude : float
         AB magnitude of its mean f_ν over 7100–8850 Å.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------

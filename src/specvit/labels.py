@@ -1,4 +1,7 @@
-"""What a label is: its name, units, how it is written, drawn and stored. Everybody asks here."""
+"""What a label is: its name, its units, and how it is written, drawn and stored.
+
+Every other module asks here instead of describing labels itself.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ class Label:
     Attributes
     ----------
     name : str
-        As in every table, dict and argument of this package.
+        Its name in every table, dict and argument of this package.
     plain, tex : str
-        How it is written in text and on the axes of figures.
+        How it is written in plain text, and in TeX on the axes of figures.
     unit, error_unit : str
         Units of the label and of its error, as astropy writes them.
     decimals : int
@@ -26,6 +29,17 @@ class Label:
         Its column in HDF5 data sets of the reference's layout.
     aliases : tuple of str
         What a user may write for it, beside `name`, `plain` and `column`; case and spaces do not matter.
+
+    See Also
+    --------
+    label_of : The label of a name.
+    label_tuple : Names as users may write them, brought to the names of this package.
+
+    Examples
+    --------
+    >>> label = label_of("logg")
+    >>> label.plain, label.unit, label.error_unit
+    ('log g', 'dex(cm / s2)', 'dex')
     """
 
     name: str
@@ -60,7 +74,22 @@ LABELS = tuple(_KNOWN)
 
 
 def label_of(name):
-    """The `Label` called `name`; a bare one, without units, for a label of somebody else's."""
+    """The `Label` of a name.
+
+    Parameters
+    ----------
+    name : str
+        One of `LABELS`, or any other name.
+
+    Returns
+    -------
+    Label
+        For a name that this package does not know, a label without units that is written as its name.
+
+    See Also
+    --------
+    label_tuple : For names as users may write them.
+    """
     return _KNOWN.get(name) or Label(name, name, name)
 
 
@@ -72,18 +101,19 @@ def label_tuple(names, among=LABELS, what="labels"):
     names : str or sequence of str
         One or several different labels, as a user may write them: ``"logg"``, ``"log g"``, ``"[M/H]"``.
     among : sequence of str
-        The labels that there are.
+        The labels that may be asked for.
     what : str
         Name of the argument, for messages.
 
     Returns
     -------
     tuple of str
+        Names of `among`.
 
     Raises
     ------
     ValueError
-        If there is none, one comes twice or is not `among` them; the nearest is suggested.
+        If there is no name, a name comes twice, or one is not `among` them; the nearest is suggested.
 
     Examples
     --------

@@ -1,9 +1,10 @@
 """The noise of a spectrum from the scatter of its own pixels: the statistic, for NumPy and torch alike.
 
-Fourth differences cancel any cubic within five pixels, and what a line spread function of three pixels FWHM
-lets through of the sharpest line is suppressed seven times better, relative to the noise, than by the second
-differences, two pixels apart, of DER_SNR (Stoehr et al. 2008, ASP Conf. Ser. 394, 505), whose idea this is: a
-median of differences sees the noise and not the lines.
+The idea is that of DER_SNR (Stoehr et al. 2008, ASP Conf. Ser. 394, 505): the median of differences between
+neighbouring pixels measures the noise, since only few of the differences contain a line. DER_SNR takes second
+differences of pixels two apart. Here fourth differences are taken, which cancel any cubic within five pixels.
+Of the sharpest line that a line spread function of three pixels FWHM lets through, they leave seven times
+less relative to the noise.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ def windows(values, spacing=1):
     Parameters
     ----------
     values : ndarray or tensor, shape (..., n_pixels)
+        What differences are to be taken of, or whether a pixel is good.
     spacing : int
         Pixels from one of the five to the next.
 
     Returns
     -------
     list of five ndarrays or tensors, shape (..., n_pixels − 4 spacing)
-        Views of `values`; none if there are not so many pixels.
+        Views of `values`; an empty list if there are not so many pixels.
     """
     length = values.shape[-1] - (WINDOW - 1) * spacing
     if length < 1:
@@ -49,9 +51,9 @@ def scatter_of_differences(flux, spacing=1, shape=None):
     Parameters
     ----------
     flux : ndarray or tensor, shape (..., n_pixels)
-        Finite; values that use a bad pixel are for the caller to leave out, see `windows`.
+        Finite flux. The caller leaves out the values that use a bad pixel, which `windows` finds.
     spacing : int
-        Pixels between those that a difference is taken of; above 1 where neighbours are correlated.
+        Distance between the pixels of one difference; above 1 where the noise of neighbours is correlated.
     shape : ndarray or tensor, shape (n_pixels,), optional
         Relative standard deviation of the noise in each pixel, positive, so that a few noisy pixels do not
         count as scatter elsewhere; by default the same in all.

@@ -16,7 +16,9 @@ __all__ = ["BUNDLED", "list_weights", "load_weights", "save_weights"]
 FORMAT = "specvit-weights-1"
 
 #: Names of the weights that ship with the package, the default first.
-BUNDLED = ("pfs-mr", "paper")
+BUNDLED = ("any", "paper")
+#: Names of weights that shipped before, and of those that do now what they did.
+_RETIRED = {"pfs-mr": "any"}
 
 
 def save_weights(path, regressor, *, grid=None, record=None, dtype=torch.float32):
@@ -25,13 +27,15 @@ def save_weights(path, regressor, *, grid=None, record=None, dtype=torch.float32
     Parameters
     ----------
     path : path-like
+        File to be written; one that exists is replaced.
     regressor : LabelRegressor
+        The trained network, with its scalings and calibration.
     grid : PixelGrid, optional
         Pixels of the spectra it takes.
     record : dict, optional
-        How it came about: plain JSON types. The definition of the S/N is added.
+        How the network was trained, in plain JSON types. The definition of the S/N is added.
     dtype : torch.dtype
-        Of the network's weights in the file; float16 halves the size and moves predictions by about
+        Type of the network's weights in the file; float16 halves the size and moves predictions by about
         a thousandth of their σ. Scalings and calibration stay as they are.
     """
     tensors = {}
@@ -53,9 +57,11 @@ def load_weights(source=BUNDLED[0]):
     Returns
     -------
     regressor : LabelRegressor
-        In eval mode, float32, on the CPU.
+        The network in eval mode, float32, on the CPU.
     grid : PixelGrid or None
+        Pixels of the spectra it takes; None for a network of plain features.
     record : dict
+        How the network was trained.
 
     Raises
     ------
@@ -78,7 +84,7 @@ def load_weights(source=BUNDLED[0]):
 
 
 def list_weights():
-    """Names of the bundled weights with their records: dict of str to dict."""
+    """The records of the bundled weights by their names, a dict of str to dict."""
     found = {name: _bundled(name) for name in BUNDLED}
     return {
         name: read_archive(path, FORMAT, what="weights", header_only=True).fields["record"]
@@ -96,6 +102,9 @@ def _locate(source):
         return _bundled(source)
     if Path(source).is_file():
         return Path(source)
+    successor = _RETIRED.get(str(source))
+    hint = f"; {successor!r} has replaced these" if successor else ""
     raise FileNotFoundError(
-        f"weights must name bundled weights {tuple(list_weights())} or an existing file, got {str(source)!r}"
+        f"weights must name bundled weights {tuple(list_weights())} or an existing file, got "
+        f"{str(source)!r}{hint}"
     )

@@ -10,7 +10,7 @@ from specvit.assess import (
     audit_leakage,
     audit_predictor,
 )
-from specvit.predictors import Predictions
+from specvit.predictors import ForeignPredictor, Predictions
 from specvit.survey import Survey, SurveyBatch
 
 # -- leakage ----------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_fluxes_are_exchanged_among_stars_of_like_brightness():
             seen.append((np.array(flux), np.array(ivar)))
             return np.linspace(0, 1, len(flux))
 
-    audit_predictor(Witness(), Photons(), n=1000)
+    audit_predictor(ForeignPredictor(Witness(), ivar=True), Photons(), n=1000)
     half = len(seen) // 2
     flux, ivar = (np.concatenate(arrays) for arrays in zip(*seen[:half], strict=True))
     swapped, same = (np.concatenate(arrays) for arrays in zip(*seen[half:], strict=True))

@@ -143,7 +143,7 @@ def test_predict_prints_a_line_for_each_spectrum(stand_in, star, capsys):
     assert all(row.startswith(star) and "2.71 ± 0.08" in row and "4655 ± 41" in row for row in rows)
     ((_, spectra, options),) = stand_in.calls  # both at once
     assert len(spectra) == 2
-    assert options == {"medium": None, "resolution": None}
+    assert options == {}  # what is not said is left to the library
 
 
 def test_options_reach_the_estimator(stand_in, star):
@@ -152,6 +152,26 @@ def test_options_reach_the_estimator(stand_in, star):
     ((weights, _, options),) = stand_in.calls
     assert weights == "other"
     assert options == {"medium": "air", "resolution": 21000.0}
+
+
+def test_what_is_said_of_the_instrument_reaches_the_estimator(stand_in, star):
+    arguments = ["--instrument", "LAMOST", "--mask", "telluric", "--mask", "8400-8410.5"]
+    arguments += ["--lower-resolution", "1200", "--min-coverage", "0.02"]
+    assert cli.main(["predict", *arguments, star]) == 0
+    assert cli.main(["predict", star, "--lower-resolution", "flag"]) == 0
+    assert stand_in.calls[0][2] == {
+        "instrument": "LAMOST",
+        "mask": ["telluric", (8400.0, 8410.5)],
+        "lower_resolution": 1200.0,
+        "min_coverage": 0.02,
+    }
+    assert stand_in.calls[1][2] == {"lower_resolution": "flag"}
+
+
+def test_a_window_that_is_none_is_a_mistake(stand_in, star, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["predict", star, "--mask", "O2-A"])
+    assert "must be a name or LOW-HIGH in Angstrom, got O2-A" in capsys.readouterr().err
 
 
 def test_rows_of_a_file_with_several_spectra_are_numbered(stand_in, star, tmp_path, monkeypatch, capsys):

@@ -190,13 +190,13 @@ def test_train_refuses_what_contradicts_the_weights(tmp_path, capsys):
         "--n",
         "9",
         "--weights",
-        "pfs-mr",
+        "any",
         "--depth",
         "1",
     ]
     assert cli.main(command) == 2
     err = capsys.readouterr().err
-    assert "depth=1 contradicts weights='pfs-mr', whose depth is 6" in err and not (tmp_path / "w").exists()
+    assert "depth=1 contradicts weights='any', whose depth is 6" in err and not (tmp_path / "w").exists()
 
 
 @pytest.mark.slow

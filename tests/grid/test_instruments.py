@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from specvit.grid import INSTRUMENTS, PFS_MR, TELLURIC, Instrument, air_to_vacuum, find_instrument
+from specvit.grid import (
+    INSTRUMENTS,
+    PFS_MR,
+    TELLURIC,
+    Instrument,
+    air_to_vacuum,
+    find_instrument,
+    find_windows,
+)
 
 C = 299_792.458
 
@@ -104,3 +112,41 @@ def test_telluric_windows_hold_the_bands():
     for line in (8498.02, 8542.09, 8662.14, 7511.02, 7780.6):  # of stars: Ca II and Fe I
         line = float(air_to_vacuum(line))
         assert not any(low < line < high for low, high in windows)
+
+
+@pytest.mark.parametrize(
+    ("mask", "windows"),
+    [
+        (None, []),
+        ("none", []),
+        ([], []),
+        ("telluric", list(TELLURIC.values())),
+        ("Telluric", list(TELLURIC.values())),
+        ("O2 A", [TELLURIC["O2 A"]]),
+        ("h2o 8230", [TELLURIC["H2O 8230"]]),
+        ((8100, 8200), [(8100, 8200)]),
+        ([8100.0, 8200.0], [(8100, 8200)]),
+        (np.array([[8100, 8200], [8300, 8310]]), [(8100, 8200), (8300, 8310)]),
+        (["O2 A", (8100, 8200)], [TELLURIC["O2 A"], (8100, 8200)]),
+        (["telluric", "none"], list(TELLURIC.values())),
+    ],
+)
+def test_windows_by_name_and_by_their_ends(mask, windows):
+    found = find_windows(mask)
+    np.testing.assert_array_equal(found, np.reshape(windows, (-1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        ("sky", "mask must be one of .*'telluric', 'none', 'H2O 7250'.* got 'sky'"),
+        ((8200, 8100), "0 < low < high, got \\(8200.0, 8100.0\\)"),
+        ((8100, np.inf), "0 < low < high"),
+        ((8100, np.nan), "0 < low < high"),
+        ((8100, 8200, 8300), "windows \\(low, high\\) of two wavelengths in Å"),
+        (["telluric", 8100], "windows \\(low, high\\) of two wavelengths in Å"),
+    ],
+)
+def test_what_is_no_window(mask, words):
+    with pytest.raises(ValueError, match=words):
+        find_windows(mask)

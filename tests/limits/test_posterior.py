@@ -8,9 +8,9 @@ import torch
 from scipy.special import ndtr, ndtri
 
 from specvit.grid import FWHM_PER_SIGMA, PixelGrid
+from specvit.limits import bayes_limit, posterior
 from specvit.limits.compressed import CompressedSpectra
 from specvit.limits.fisher import fisher_information, van_trees
-from specvit.limits.posterior import bayes_limit, posterior
 from specvit.stars import Emulator, regrid_emulator
 from specvit.survey import Augmentation, NoNoise, SNRNoise, Survey, TablePrior
 from specvit.survey.streams import LIMITS

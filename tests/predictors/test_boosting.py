@@ -96,11 +96,11 @@ def test_components_are_principal(spectra, monkeypatch):
     fitted = trees30(**QUICK, n_components=2).fit(flux, logg, ivar=ivar)
     x = encode(torch.as_tensor(flux), torch.as_tensor(ivar), "median")[0][:, 0].numpy()
     pca = PCA(2).fit(x[~held_out(2000)])
-    overlap = np.abs(np.sum(fitted._components[1] * pca.components_, 1))
+    overlap = np.abs(np.sum(fitted.components_[1] * pca.components_, 1))
     np.testing.assert_allclose(overlap, 1, atol=1e-3)
     assert fitted.boosters_[0].num_feature() == 2
     assert fitted.validation_r2_[0] > 0.9  # what is spread over pixels is seen at once
-    assert np.abs(fitted._components[0] - x[~held_out(2000)].mean(0)).max() < 1e-5
+    assert np.abs(fitted.components_[0] - x[~held_out(2000)].mean(0)).max() < 1e-5
     # Found from the first batches, the rest projected as it comes: the same.
     monkeypatch.setattr(boosting, "_MOST_FOR_COMPONENTS", 1000)
     early = trees30(**QUICK, n_components=2).fit(flux, logg, ivar=ivar)

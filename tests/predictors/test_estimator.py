@@ -101,7 +101,7 @@ class TestBundledWeights:
         assert 15 < table["snr"][0] < 35 and table["coverage"][0] == 1
         assert table["flags"][0] == Flag.OK and table["error"][0] == ""
 
-    @pytest.mark.parametrize("weights", ["pfs-mr", "paper"])
+    @pytest.mark.parametrize("weights", ["any", "paper"])
     def test_simulated_stars_come_out_right(self, weights):
         """At magnitude 20 log g is recovered, and the errors tell how well."""
         batch = Survey("paper", seed=123).draw(300, magnitude=20.0)
@@ -463,10 +463,10 @@ class TestDataSets:
         assert estimator.predict_table(example_spectrum()).colnames[:2] == ["logg", "logg_err"]
 
     def test_what_is_held_out_is_not_trained_on_and_the_rest_once_an_epoch(self, stored, read, monkeypatch):
-        rows, original = [], SpectrumDataset._read
+        rows, original = [], SpectrumDataset.read_into
         monkeypatch.setattr(
             SpectrumDataset,
-            "_read",
+            "read_into",
             lambda self, numbers, out, *args: (
                 rows.append(len(numbers)) if "flux" in out else None,
                 original(self, numbers, out, *args),
@@ -528,7 +528,7 @@ class TestDataSets:
         tuned.fit(SpectrumDataset(few, labels="logg"))
         assert tuned.regressor_.label_names == ("teff", "logg", "mh", "alpham", "cm")
         assert tuned.record_["fine_tuned_from"] and list(tuned.record_["label_range"]) == ["logg"]
-        before = load_weights("pfs-mr")[0].network.head.bias
+        before = load_weights("any")[0].network.head.bias
         changed = torch.nonzero(tuned.regressor_.network.head.bias != before).ravel().tolist()
         assert changed == [1, 6]  # mean and log σ of log g: nothing was known of the others
 

@@ -10,7 +10,7 @@ from specvit.weights import load_weights, save_weights
 
 #: What the bundled weights are, as stated in their documentation, and something else.
 BUNDLED = {
-    "encoding": ("weighted", "median"),
+    "encoding": ("instrument", "weighted"),
     "tokenizer": ("local", "conv1d"),
     "patch_size": (32, 16),
     "position": ("learned", "rope"),
@@ -45,7 +45,7 @@ def test_a_contradiction_raises_and_agreement_does_not(choose, star, name):
     same, other = BUNDLED[name]
     assert choose(**{name: same}).label_names[1] == "logg"
     wrong = choose(**{name: other})
-    message = f"{name}={other!r} contradicts weights='pfs-mr', whose {name} is {same!r}: .*weights=None"
+    message = f"{name}={other!r} contradicts weights='any', whose {name} is {same!r}: .*weights=None"
     for method in (lambda: wrong.predict(star), lambda: wrong.predict_table(star), lambda: wrong.label_names):
         with pytest.raises(ValueError, match=message):
             method()
@@ -56,14 +56,15 @@ def test_a_contradiction_raises_and_agreement_does_not(choose, star, name):
 def test_all_that_agrees(choose, star):
     expected = choose().predict(star)
     assert choose(**{name: same for name, (same, _) in BUNDLED.items()}).predict(star) == expected
-    paper = LoggEstimator("paper", **{name: same for name, (same, _) in BUNDLED.items()})
+    shape = {name: same for name, (same, _) in BUNDLED.items()} | {"encoding": "weighted"}
+    paper = LoggEstimator("paper", **shape)
     assert paper.output_names == ("logg",)
 
 
 def test_a_contradicting_grid_raises(choose, star):
-    assert choose(grid=load_weights("pfs-mr")[1]).label_names
+    assert choose(grid=load_weights("any")[1]).label_names
     wrong = choose(grid=PixelGrid.linear(7100, 8850, 500, 1.5, name="coarse"))
-    message = r"grid=PixelGrid.*coarse.* contradicts weights='pfs-mr', whose grid is"
+    message = r"grid=PixelGrid.*coarse.* contradicts weights='any', whose grid is"
     for method in (lambda: wrong.predict(star), lambda: wrong.fit(np.ones((3, 500)), np.ones(3))):
         with pytest.raises(ValueError, match=message):
             method()
@@ -86,9 +87,11 @@ def test_weights_from_a_file_are_compared_too(estimator, tmp_path):
 
 def test_without_weights_what_is_not_said_is_as_in_the_bundled_ones():
     regressor = NetworkChoices().build(("logg",), 4096, None, seed=0)
-    bundled = load_weights("pfs-mr")[0]
-    assert regressor.config == ViTConfig.from_dict(bundled.config.to_dict() | {"n_outputs": 2})
-    assert regressor.encoding == bundled.encoding and regressor.heteroscedastic
+    bundled = load_weights("any")[0]
+    # But for the instrument, which arrays and surveys of one spectrograph do not tell.
+    own = {"n_outputs": 2, "in_channels": 2}
+    assert regressor.config == ViTConfig.from_dict(bundled.config.to_dict() | own)
+    assert regressor.encoding == "weighted" and regressor.heteroscedastic
     changed = NetworkChoices(width=64, heads=2, loss="l1", encoding="median", dropout=0.2)
     regressor = changed.build(("logg", "teff"), 512, None, seed=0)
     config = regressor.config

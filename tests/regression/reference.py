@@ -18,7 +18,7 @@ import torch
 FILE = Path(__file__).with_name("reference.npz")
 LABELS = ("teff", "logg", "mh", "alpham", "cm")
 N_SPECTRA = 1000
-WEIGHTS = ("pfs-mr", "paper")
+WEIGHTS = ("paper",)
 #: Streams written out: the limits' stars must stay the same whatever stream is the default.
 LIMIT_STREAM = 2**42
 
@@ -43,8 +43,8 @@ def fixed_spectra():
     return flux, ivar
 
 
-def predictions(flux, ivar):
-    """Labels and σ of both bundled weights: through the estimator, and by the network in float64."""
+def predictions(flux, ivar, n_exact=100):
+    """Labels and σ of both bundled weights by the estimator, of the first `n_exact` in float64 too."""
     from specvit import LoggEstimator
     from specvit.weights import load_weights
 
@@ -55,7 +55,7 @@ def predictions(flux, ivar):
             columns = [table[f"{label}{ending}"].value for label in LABELS]
             found[f"{name}/{what}"] = np.stack(columns, 1)
         regressor = load_weights(name)[0].double()
-        exact = regressor.predict(torch.as_tensor(flux[:100]), torch.as_tensor(ivar[:100]))
+        exact = regressor.predict(*map(torch.as_tensor, (flux[:n_exact], ivar[:n_exact])))
         found[f"{name}/exact"] = np.stack([x.numpy() for x in exact])
         found[f"{name}/scale"] = regressor.label_scale.numpy()
     return found

@@ -126,9 +126,9 @@ def test_collection_with_its_own_axes_meta_and_redshift(make, wave):
 
 def test_list_of_different_axes_keeps_its_order(make, wave):
     spectra = [make(wave=wave[::k] if k > 1 else wave + 0.1 * j) for j, k in enumerate([1, 2, 1, 2])]
-    batch = adapt(spectra, medium="vacuum")
+    batch = adapt(spectra, **KW)
     for i, one in enumerate(spectra):
-        np.testing.assert_array_equal(batch.flux[i], adapt(one, medium="vacuum").flux[0])
+        np.testing.assert_array_equal(batch.flux[i], adapt(one, **KW).flux[0])
 
 
 def test_spectrum1d(make, reference, spectrum, same):

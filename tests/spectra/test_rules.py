@@ -68,7 +68,7 @@ SPECTRA = {
     "NaN errors": (lambda: make(sigma=np.nan), "no valid pixel.* without a finite, positive uncertainty"),
     "negative errors": (lambda: make(sigma=-1.0), "no valid pixel.* without a finite, positive uncertainty"),
     "one pixel": (lambda: make(FLUX[:1], [8000.0]), "at least 2 pixels, got 1"),
-    "two pixels": (lambda: make(FLUX[:2], [8000.0, 8001.0]), "coverage must be at least 50%"),
+    "two pixels": (lambda: make(FLUX[:2], [8000.0, 8000.5]), "coverage must be at least 50%"),
     "no overlap, blue": (lambda: make(wave=WAVE - 4000), r"no overlap with the grid PFS MR, 7100.0–8850.0 Å"),
     "no overlap, red": (lambda: make(wave=WAVE * 3), "no overlap with the grid"),
     "no overlap at rest": (lambda: make(redshift=1.5), "no overlap with the grid.*rest-frame range is 2"),
@@ -80,11 +80,11 @@ SPECTRA = {
     "mostly masked": (lambda: make(mask=RNG.random(N) < 0.7), "coverage must be at least 50%"),
     "gap over the grid": (
         lambda: make(FLUX[:2], [7099.0, 8851.0]),
-        r"resolution must not be lower .* \(pixels of 1.75e\+03 Å\)",
+        r"resolution must not be lower .* \(pixels of 1.75e\+03 Å; nothing states",
     ),
     "pixels too wide": (
         lambda: make(FLUX[::8], WAVE[::8]),
-        r"resolution must not be lower .* \(pixels of 5.2 Å\)",
+        r"resolution must not be lower .* \(pixels of 5.2 Å; nothing states the resolution",
     ),
     "counts": (lambda: make(unit=u.ct), "flux must be a flux density .* got unit 'ct'"),
     "electrons": (lambda: make(unit=u.electron), "flux must be a flux density .* got unit 'electron'"),
@@ -294,8 +294,34 @@ CALLS = {
     "lower_resolution": (
         lambda: (make(), {"lower_resolution": "smooth"}),
         ValueError,
-        "lower_resolution must be one of",
+        "lower_resolution must be one of 'raise', 'flag' or a positive resolving power, got 'smooth'",
     ),
+    "lower_resolution 0": (
+        lambda: (make(), {"lower_resolution": 0}),
+        ValueError,
+        "lower_resolution must be .* a positive resolving power, got 0",
+    ),
+    "lower_resolution True": (
+        lambda: (make(), {"lower_resolution": True}),
+        ValueError,
+        "lower_resolution must be .* a positive resolving power, got True",
+    ),
+    "instrument": (
+        lambda: (make(), {"instrument": "HARPS-9"}),
+        ValueError,
+        "instrument must be one of .* got 'HARPS-9'",
+    ),
+    "instrument of an array": (
+        lambda: (np.ones(4096), {"instrument": "SDSS"}),
+        ValueError,
+        "instrument is for Spectrum, got 'SDSS/BOSS'",
+    ),
+    "mask name": (
+        lambda: (make(), {"mask": "sky"}),
+        ValueError,
+        "mask must be one of .*'telluric'.* got 'sky'",
+    ),
+    "mask reversed": (lambda: (make(), {"mask": (8200, 8100)}), ValueError, "0 < low < high, got"),
     "min_coverage": (
         lambda: (make(), {"min_coverage": 50}),
         ValueError,

@@ -8,7 +8,6 @@ import pytest
 import torch
 from scipy import stats
 
-from specvit.constants import FWHM_PER_SIGMA
 from specvit.grid import PFS_MR, PixelGrid
 from specvit.stars import Emulator, SyntheticLibrary
 from specvit.stars.emulatorcheck import held_out_rms
@@ -37,19 +36,6 @@ class TestAgainstTheLibrary:
     def test_the_extract_was_held_out(self, emulator, test_data):
         with np.load(test_data / "library" / "d_held_out.npz") as archive:
             assert archive["row"].tolist() == emulator.record["held_out"][::4]
-
-    def test_truth_is_smoothed_by_an_independent_convolution(self, library):
-        """`SyntheticLibrary.smoothed` against a brute-force Gaussian convolution of one spectrum."""
-        one = library[:1]
-        for j in (10, 2000, 4090):
-            centre, sigma = PFS_MR.wave[j], PFS_MR.lsf_sigma[j]
-            own = centre / library.resolving_power / FWHM_PER_SIGMA
-            fine = np.linspace(centre - 4, centre + 4, 16_001)
-            kernel = np.exp(-0.5 * (fine - centre) ** 2 / (sigma**2 - own**2))
-            expected = np.average(np.interp(fine, one.wave, one.normalised[0]), weights=kernel)
-            made = one.smoothed(np.array([sigma]), np.array([centre]))[0, 0]
-            # linear interpolation between the library's own pixels is the coarser of the two
-            assert made == pytest.approx(expected, abs=4e-4)
 
     def test_continuum_of_held_out_spectra(self, emulator, library):
         with torch.no_grad():

@@ -112,6 +112,7 @@ class TestMixedModel:
 
     def test_line_errors_are_those_put_in(self, sample, model):
         term, instrument, stars = sample
+        stars = stars[:6]
         n = len(stars)
         residuals = [
             # as good as labels fitted to the spectra
@@ -126,11 +127,11 @@ class TestMixedModel:
             for s in stars
         ]
         err, err_err, noise = line_errors(
-            residuals, [instrument] * n, [term[None]] * n, [0.2, 0.02, 0.02, 0.05]
+            residuals, [instrument] * n, [term[None]] * n, [0.15, 0.03, 0.03, 0.04]
         )
         # errors of 10 % a line are not quite linear: 15 % beyond the statistical error
         assert (np.abs(err - LINE_ERR)[:3] < 3 * err_err[:3] + 0.15 * LINE_ERR[:3]).all()
-        assert (err_err[:3] < 0.01).all()
+        assert (err_err[:3] < 0.015).all()
         assert noise == pytest.approx(1, abs=0.1)
 
     def test_labels_of_stars(self, sample, model):

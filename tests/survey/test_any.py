@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.optimize import curve_fit
 
-from specvit.grid import INSTRUMENTS, PFS_MR, TELLURIC, Instrument
+from specvit.grid import INSTRUMENTS, PFS_MR, TELLURIC, Instrument, PixelGrid
 from specvit.labels import LABELS
-from specvit.stars import Emulator
+from specvit.stars import Emulator, regrid_emulator
 from specvit.survey import AnyInstrument, InstrumentSurvey, LabelPrior, Survey
 from specvit.survey.instrumentview import reddening_curve
 from specvit.survey.transfer import to_device
@@ -271,6 +271,26 @@ def test_lines_are_where_the_velocity_puts_them():
         assert fitted_width(PFS_MR.wave, flux)[1] == pytest.approx(expected, abs=0.01)
 
 
+def test_any_grid_will_do():
+    """Pixels equal in ln λ: lines where and as wide as they are told to be."""
+    edges = 7500 * np.exp(np.linspace(0, np.log(8600 / 7500), 1801))
+    wave = (edges[1:] + edges[:-1]) / 2
+    grid = PixelGrid(edges, wave / 4000 / np.sqrt(8 * np.log(2)), name="R 4000")
+    emulator = regrid_emulator(one_line(), grid)
+    sizes = dataclasses.replace(
+        CLEAN, resolving_power=(2000.0, 2000.0), pixels_per_fwhm=(6.0, 6.0), max_velocity=20.0
+    )
+    batch = Survey("any", observed=sizes, emulator=emulator).draw(4)
+    at = int(np.argmin(abs(wave - LINE)))
+    assert batch.lsf[:, at].numpy() == pytest.approx(1, abs=2e-3)
+    native = float(2 ** batch.sampling[0, at]) * grid.width[at]
+    expected = np.sqrt((LINE / 2000) ** 2 / (8 * np.log(2)) + (native**2 + grid.width[at] ** 2) / 12)
+    for flux, velocity in zip(batch.noiseless.double().numpy(), batch.velocity, strict=True):
+        width, centre = fitted_width(wave, flux)
+        assert width == pytest.approx(expected, rel=0.015)
+        assert centre == pytest.approx(LINE * (1 + float(velocity) / 299_792.458), abs=0.03)
+
+
 def test_equivalent_widths_survive():
     """Smoothing and rebinning conserve what is missing from a line."""
     sizes = dataclasses.replace(CLEAN, resolving_power=(1500.0, 6000.0))
@@ -384,6 +404,16 @@ def test_normalised_spectra_are_level():
     batch = Survey("any", observed=flat).draw(64)
     thirds = batch.noiseless.unflatten(1, (4, 1024)).mean(2)
     assert float((thirds - 1).abs().amax()) < 0.12
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_makes_the_same_stars(survey, many):
+    """Noise and lost pixels are the device's own; what is beneath them is not."""
+    other = survey.draw(512, stream=5, device="cuda")
+    assert torch.equal(other.labels.cpu(), many.labels)
+    torch.testing.assert_close(other.lsf.cpu(), many.lsf, atol=1e-5, rtol=0)
+    both = (other.ivar.cpu() > 0) & (many.ivar > 0)
+    torch.testing.assert_close(other.noiseless.cpu()[both], many.noiseless[both], atol=2e-3, rtol=2e-3)
 
 
 # -- rules -------------------------------------------------------------------------------------------

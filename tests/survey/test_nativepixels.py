@@ -77,7 +77,8 @@ def test_the_grids_own_pixels_pass_unchanged():
     torch.testing.assert_close(weight, torch.ones(1, 4096))
 
 
-def test_local_width_follows_the_kind_of_pixel():
+def test_pixels_are_equal_in_wavelength_or_in_its_logarithm():
     native = native_pixels(PFS_MR, [1.0, 1.0], [0.2, 0.2], [False, True])
-    wave = torch.tensor([7100.0, 7975.0, 8850.0], dtype=torch.float64)
-    np.testing.assert_allclose(native.local_width(wave), [[1, 1, 1], wave / 7975])
+    edges = native.edge(torch.arange(1700, dtype=torch.float64)).numpy()
+    np.testing.assert_allclose(np.diff(edges[0]), 1, rtol=1e-9)
+    np.testing.assert_allclose(np.diff(np.log(edges[1])), 1 / 7975, rtol=1e-9)

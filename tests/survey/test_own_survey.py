@@ -219,6 +219,7 @@ class TestIdentity:
             own(PhotonNoise.from_snr(GRID, {20: 30.0}, background=0.4), magnitude=20),
             Survey("own", prior=uniform, noise=SNRNoise((20, 200)), emulator=coarse),
             Survey("own", prior=PRIOR, noise=SNRNoise((20, 200)), emulator=emulator),
+            Survey("own", prior=PRIOR, noise=SNRNoise((20, 200)), emulator=emulator.calibrated()),
             Survey("paper"),
             Survey("paper", noise=PFSNoise(seeing=1.0)),
             Survey("paper", augmentation=sizes),

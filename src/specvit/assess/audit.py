@@ -1,4 +1,4 @@
-"""Audits of leakage: does the error array tell the labels, and does a predictor read them there?
+"""Audits of leakage: whether labels can be read from the error array, and whether a predictor does so.
 
 The variance of photon noise follows the flux, so an error array computed from the noiseless spectrum *is* the
 spectrum, without noise: a linear fit to it reaches R² 0.99 where the spectrum itself allows 0.7. No real
@@ -62,12 +62,12 @@ def audit_leakage(
     label : str
         Name of the label that must not be told.
     inputs : callable, optional
-        From a batch (``flux``, ``ivar``, ``noiseless_sigma``, tensors of shape (n, n_pixels)) to an array
-        (n, p) that is audited instead of the reported errors.
+        Takes a batch (``flux``, ``ivar``, ``noiseless_sigma``, tensors of shape (n, n_pixels)) and returns an
+        array (n, p) that is audited instead of the reported errors.
     tolerance : float
         Largest R² beyond what brightness alone tells.
     seed : int
-        Of the stars, the folds and the resamples.
+        Seed of the stars, the folds and the resamples.
     device : str or torch.device
         Where spectra are made and regressions solved.
     batch_size : int
@@ -89,8 +89,8 @@ def audit_leakage(
 
     Notes
     -----
-    Regressions are linear but for the brightness: a leak that only a network could read is looked for with
-    `audit_predictor`.
+    Regressions are linear, except in the brightness. `audit_predictor` looks for leaks that only a network
+    could read.
     """
     pd = import_pandas()
     label, column = _column(data, label)
@@ -132,9 +132,10 @@ def audit_predictor(
 ):
     """Whether a predictor reads a label in the errors of a spectrum instead of its flux.
 
-    Each star keeps its inverse variance and is given the flux of another, as bright to a few parts in a
-    hundred or the nearest there is, scaled to its own median. What the predictions then tell of the star that
-    the errors belong to, beyond its brightness, comes from the errors.
+    Each star keeps its inverse variance and is given the flux of another star, scaled to its own median. The
+    other star is as bright to a few parts in a hundred, or the nearest in brightness. If the predictions
+    still tell something of the star that the errors belong to, beyond its brightness, they have it from the
+    errors.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ def audit_predictor(
     Returns
     -------
     pandas.DataFrame
-        As of `audit_leakage`, for "magnitude only", "flux exchanged" and "as observed".
+        A table as that of `audit_leakage`, for "magnitude only", "flux exchanged" and "as observed".
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which of the spectra of an evaluation belong together in a row of its table."""
+"""The bins of an evaluation: which spectra belong together in a row of its table."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ MIN_STARS = 20
 
 @dataclass(frozen=True)
 class Stars:
-    """All spectra of an evaluation, without the spectra.
+    """Labels, magnitudes and S/N of all spectra of an evaluation, without the spectra themselves.
 
     Attributes
     ----------
     names : tuple of str
-        Labels in the columns of `truth`.
+        Names of the labels, in the order of the columns of `truth`.
     star : ndarray of int, shape (n,)
         Number of the star, which may be there at several magnitudes.
     magnitude, snr : ndarray, shape (n,)
-        NaN where unknown.
+        Magnitude and S/N of each spectrum; NaN where unknown.
     truth : ndarray, shape (n, n_labels)
+        True labels.
     """
 
     names: tuple

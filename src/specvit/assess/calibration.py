@@ -1,4 +1,4 @@
-"""Whether predicted errors mean what they say: PIT, coverage against nominal, predicted against actual."""
+"""Checks of predicted errors: probability integral transform, coverage, predicted against actual errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEVELS = tuple(k / 100 for k in range(5, 100, 5))
 def pit(truth, prediction, sigma):
     """Probability integral transform Φ((truth − prediction)/σ) of Gaussian predictions.
 
-    Uniform on (0, 1) where predictions are calibrated; heaped at both ends where σ is too small, in the
+    It is uniform on (0, 1) where predictions are calibrated; heaped at both ends where σ is too small, in the
     middle where it is too large, at one end where predictions are biased (Dawid 1984, J. R. Stat. Soc. A
     147, 278; Gneiting et al. 2007, J. R. Stat. Soc. B 69, 243).
 
@@ -77,7 +77,7 @@ def reliability(truth, prediction, sigma, bins=10):
     truth, prediction, sigma : array-like, shape (n,)
         True values, predicted means and their standard errors; `sigma` positive.
     bins : int
-        Fewer where there are not two stars for each.
+        Number of bins; fewer where there are not two stars for each.
 
     Returns
     -------
@@ -112,9 +112,9 @@ def audit_calibration(predictions, levels=LEVELS):
     Parameters
     ----------
     predictions : pandas.DataFrame
-        Of `evaluate`; predictors without σ are left out, and so are stars without a prediction.
+        Predictions of `evaluate`; predictors without σ are left out, and so are stars without a prediction.
     levels : sequence of float
-        Of `coverage_curve`.
+        Probabilities, as for `coverage_curve`.
 
     Returns
     -------
@@ -122,7 +122,8 @@ def audit_calibration(predictions, levels=LEVELS):
         A row for each predictor and label: ``n``; ``mean`` and ``std`` of z = (truth − prediction)/σ, 0 and 1
         where calibrated; ``ks``, the Kolmogorov–Smirnov distance of the PIT from uniform, and ``p_value``
         of that; ``miscoverage``, the largest |actual − nominal| over the levels, and ``at``, the level.
-        Of many stars the p-value condemns a miscalibration too small to matter: read the distance.
+        With many stars the p-value is small even where a miscalibration is too small to matter; the
+        distance says how large it is.
     """
     pd = import_pandas()
     rows = []

@@ -1,4 +1,4 @@
-"""Does a predictor trained at one level of noise carry over to another?"""
+"""How well predictors trained at one level of noise do at another."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ def cross_noise_matrix(trainer, data_at, levels, *, test_levels=None, label="log
     Parameters
     ----------
     trainer : callable or dict
-        From a level to a predictor trained at it (asked once for each), or the predictors by level.
+        Takes a level and returns a predictor trained at it (called once for each); or the predictors by
+        level.
     data_at : callable
-        From a level to the survey or data set to test on: ``lambda m: Survey("paper", magnitude=m)``, or
-        ``lambda a: dataset.frozen(1000, noise_level=a)``. With the same seed these are the same stars.
+        Takes a level and returns the survey or data set to test on, such as
+        ``lambda m: Survey("paper", magnitude=m)`` or ``lambda a: dataset.frozen(1000, noise_level=a)``. With
+        the same seed these are the same stars.
     levels : sequence of float
-        Of training: magnitudes, factors on the noise, or what else `data_at` takes.
+        Levels of training: magnitudes, factors on the noise, or anything else that `data_at` takes.
     test_levels : sequence of float, optional
-        By default `levels`.
+        Levels of testing; by default `levels`.
     label : str
         Name of the label that is compared.
     n : int
         Spectra at each test level.
     **options
-        Those of `evaluate`: `seed`, `bootstrap`, `device`, `batch_size`.
+        Arguments of `evaluate`: `seed`, `bootstrap`, `device`, `batch_size`.
 
     Returns
     -------

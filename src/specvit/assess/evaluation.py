@@ -1,4 +1,4 @@
-"""One table for any predictors on the same spectra and the same noise, with the limits beside them."""
+"""`evaluate`: one table for any predictors on the same spectra and noise, with the limits beside them."""
 
 from __future__ import annotations
 
@@ -53,37 +53,40 @@ def evaluate(
     Parameters
     ----------
     predictors : dict of str to predictor
-        A `~specvit.LoggEstimator`, another `~specvit.predictors.Predictor`, or any object with
-        ``predict_labels(flux, ivar=ivar, on_error="nan")`` (`~specvit.predictors.LabelPredictor`): what has σ
-        of its own joins by that. A `~specvit.network.LabelRegressor` is asked as it is; a scikit-learn
-        regressor fitted on fluxes by ``predict(flux)``, where one number a star is log g, or what its
-        attribute ``label_names`` says (a `~specvit.predictors.ForeignPredictor` can be told more).
+        Predictors by the names that they get in the table: a `~specvit.LoggEstimator`, another
+        `~specvit.predictors.Predictor`, a `~specvit.network.LabelRegressor`, any object with the method
+        ``predict_labels`` of `~specvit.predictors.LabelPredictor`, or a scikit-learn regressor fitted on
+        fluxes. Of the last ``predict(flux)`` is called, which must give log g, or the labels of its attribute
+        ``label_names``; `~specvit.predictors.ForeignPredictor` has options for other regressors.
     data : Survey, SpectrumDataset or FrozenBatches
-        Of a survey, stars that no training of this package draws (`specvit.survey.streams`); of a data set,
-        its first spectra with frozen noise: give a part that was not trained on.
+        Where the spectra come from. Stars of a survey are those that no training of this package draws
+        (`specvit.survey.streams`). Of a data set the first spectra are taken, with frozen noise; it should be
+        a part that was not trained on.
     n : int
-        Stars, at most as many as a data set has; with `magnitudes`, at each of them.
+        Number of stars, at most as many as a data set has; with `magnitudes`, at each of them.
     magnitudes : sequence of float, optional
         Observe the same stars at each of these. By default they have the magnitudes of the survey or data
         set, and are binned.
     snr_bins : sequence of float, optional
         Rising edges of the bins of observed median S/N, by default `SNR_BINS`.
     labels : str or sequence of str
-        In any spelling, as ``"log g"``. A predictor has rows for those that it predicts.
+        Labels to measure, in any spelling, as ``"log g"``. A predictor has rows for those that it predicts.
     limits : bool or dict
-        Whether to compute the limits of a survey, from its first `limit_stars` stars (at each magnitude); a
-        dict has options of `bayes_limit`. Where none are known (imperfections, velocities, no noise, data
-        sets) there are no such rows, and ``attrs["limits"]`` says why.
+        Whether to compute the limits of a survey; a dict has options of `bayes_limit`. Where no limits are
+        known (imperfections, velocities, no noise, data sets) there are no such rows, and ``attrs["limits"]``
+        says why.
     limit_stars : int
+        Number of stars that limits are computed from, the first at each magnitude.
     bootstrap : int
-        Resamples for the errors; 0: they are NaN.
+        Number of resamples for the errors; with 0 errors are NaN.
     seed : int
-        Stars, noise and resamples follow from it.
+        Seed of stars, noise and resamples.
     device : str or torch.device
         Where spectra are made and limits computed; networks stay on their own.
     batch_size : int
         Spectra handed to a predictor at once. Another size draws other stars.
     return_predictions : bool
+        Whether to return a table of the single predictions, too.
 
     Returns
     -------
@@ -101,12 +104,12 @@ def evaluate(
     ImportError
         Without pandas.
     TypeError, ValueError
-        If an argument is out of its rule or a prediction of the wrong shape.
+        If an argument breaks its rule, or a prediction has the wrong shape.
 
     Notes
     -----
-    A spectrum for which a predictor gives no finite number counts as its ``unusable`` and is left out of
-    its figures alone. Bins of fewer than 20 stars are left out. Bins are closed below and open above.
+    A spectrum for which a predictor gives no finite number is counted in its column ``unusable`` and left out
+    of its figures only. Bins of fewer than 20 stars are left out. Bins are closed below and open above.
     """
     pd = import_pandas()
     snr_bins = SNR_BINS if snr_bins is None else snr_bins

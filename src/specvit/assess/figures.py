@@ -21,7 +21,7 @@ def draw_summary(table, *, label="logg"):
     Parameters
     ----------
     table : DataFrame
-        Of `evaluate`.
+        Table of `evaluate`.
     label : str
         Name of the label, as in the table.
 

@@ -38,6 +38,7 @@ TEST_SIZES = AnyInstrument(
     telluric_residual=0.0,
     chunks=0.0,
     bad_pixels=(0.0, 0.0),
+    line_err=((1.7, 0.12), (14.0, 0.06), (110.0, 0.06), (1750.0, 0.05)),
     rotation=(0.0, 0.0),
     macroturbulence=0.0,
     reddening=0.0,
@@ -73,14 +74,15 @@ def score_cells(regressor, *, n=4000, cells=CELLS, device="cpu", batch_size=1000
     Parameters
     ----------
     regressor : LabelRegressor
-        With the encoding ``instrument``.
+        A network with the encoding ``instrument``.
     n : int
         Stars in each cell, the same in all.
     cells : sequence
-        Of `CELLS` or like them.
+        Cells of `CELLS`, or others of this form.
     device : str or torch.device
         Where spectra are made: the regressor's.
     batch_size : int
+        Spectra simulated and predicted at once.
     **arguments
         For `survey_of_cell`.
 

@@ -1,4 +1,4 @@
-"""Whether the limits are limits: no predictor may do better than the Bayes limit."""
+"""Checks that no predictor does better than the Bayes limit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["check_limits", "compare_with_limit"]
 
 
 def check_limits(table, tolerance=2.0, *, predictions=None):
-    """Predictors that do better than the Bayes limit allows: an error somewhere, or chance.
+    """Predictors that do better than the Bayes limit allows, by an error somewhere or by chance.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        From `evaluate`, with limits.
+        Table of `evaluate` with limits.
     tolerance : float
         Standard errors by which a predictor may exceed the limit.
     predictions : pandas.DataFrame, optional
-        Of the same evaluation. With them each predictor is compared with the posterior means *on the same
-        spectra*, of which there are `limit_stars`, and the comparison is sharper.
+        Predictions of the same evaluation. With them each predictor is compared with the posterior means *on
+        the same spectra*, of which there are `limit_stars`, and the comparison is sharper.
 
     Returns
     -------

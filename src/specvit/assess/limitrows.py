@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from specvit.limits.bayeslimit import bayes_limit, variance_of_prior
 from specvit.limits.fisher import survey_fisher, van_trees_survey
-from specvit.limits.posterior import bayes_limit, variance_of_prior
 from specvit.limits.scope import require_plain, require_prior
 from specvit.survey import Survey
 from specvit.survey.priors import LabelPrior
@@ -41,7 +41,7 @@ class LimitSample:
     magnitude : float or None
         One magnitude for all, or the survey's own.
     index : ndarray of int, shape (n,)
-        Their rows among all spectra of the evaluation.
+        Rows of these spectra among all of the evaluation.
     magnitudes : ndarray, shape (n,)
         Magnitude of each spectrum.
     flux, ivar, noiseless_sigma : tensor, shape (n, n_pixels)
@@ -83,7 +83,7 @@ def limit_rows(data, samples, bins, stars, labels, *, seed=0, device="cpu", **op
     samples : list of LimitSample
         Spectra to find posteriors of, one sample for each magnitude.
     bins : list
-        With ``by`` and ``member``.
+        Bins of the table, with ``by`` and ``member``.
     stars
         The evaluation's spectra: ``star``, int (n,); ``magnitude``, (n,); ``truth``, (n, n_labels).
     labels : sequence of str
@@ -100,7 +100,7 @@ def limit_rows(data, samples, bins, stars, labels, *, seed=0, device="cpu", **op
     index : ndarray of int, shape (m,)
         Rows of the evaluation's spectra that have posteriors.
     mean, sigma : ndarray, shape (m, n_labels)
-        Of the posteriors.
+        Means and standard deviations of the posteriors.
     """
     names = tuple(data.label_names)
     index = np.concatenate([sample.index for sample in samples])

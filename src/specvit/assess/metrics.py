@@ -161,7 +161,7 @@ def score_survey(
     n : int
         Stars per magnitude; the same stars at each.
     magnitudes : sequence of float, optional
-        By default the survey's usual ones.
+        Magnitudes to measure at; by default those usual for the survey.
     device : str or torch.device
         Where the spectra are made; the regressor's own device.
     stream : int

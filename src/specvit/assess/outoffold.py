@@ -19,13 +19,13 @@ def out_of_fold(inputs, targets, *, folds=5, penalties=PENALTIES, seed=0, device
     inputs : tensor, shape (n, p)
         Finite; scaled to unit variance here, columns that never vary being left out.
     targets : ndarray, shape (n, t)
-        What is predicted, each column on its own.
+        Values to predict, each column by itself.
     folds : int
         Parts that the spectra are divided into; each is predicted from all others.
     penalties : sequence of float
         Multiples of the number of spectra that are tried as penalty on the squared coefficients.
     seed : int
-        Of the division into folds.
+        Seed of the division into folds.
     device : str or torch.device
         Where the equations are solved, in float64.
 

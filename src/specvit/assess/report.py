@@ -56,7 +56,7 @@ def write_tables(folder, table, stem="table"):
     folder : path-like
         Where the files are put; it must be there.
     table : DataFrame
-        Of `evaluate`.
+        Table of `evaluate`.
     stem : str
         Name of the files, without ending.
 
@@ -87,7 +87,7 @@ def overall_cells(table, *, label="logg"):
     Parameters
     ----------
     table : DataFrame
-        Of `evaluate`.
+        Table of `evaluate`.
     label : str
         Name of the label, as in the table.
 
@@ -145,19 +145,19 @@ def write_report(
     folder : path-like
         Made if it is not there; files of the same names are replaced.
     table : DataFrame
-        Of `evaluate`.
+        Table of `evaluate`.
     predictions : DataFrame, optional
-        Of the same evaluation: for figures of the predictions, residuals and calibration, and to hold each
-        predictor against the Bayes limit star by star.
+        Predictions of the same evaluation, for figures of the predictions, residuals and calibration, and to
+        hold each predictor against the Bayes limit star by star.
     audits : dict of str to DataFrame, optional
-        By name, what `audit_leakage`, `audit_predictor` and `audit_calibration` return. The first two say
+        Tables of `audit_leakage`, `audit_predictor` and `audit_calibration` by name. The first two say
         in their ``attrs`` whether they were passed.
     title, command : str, optional
         Heading of the report, and the command line that made it.
     record : dict, optional
-        What else to write down, by name: weights, training.
+        Further facts to write down by name: weights, training.
     formats : sequence of str
-        Of the figures. The report shows the first.
+        Formats of the figures; the report shows the first.
 
     Returns
     -------

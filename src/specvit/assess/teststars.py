@@ -26,9 +26,11 @@ class ObservedBatch:
     star : ndarray of int, shape (n,)
         Number of each star, the same wherever it is seen again at another magnitude.
     flux, ivar : tensor, shape (n, n_pixels)
+        Noisy flux and the inverse variance that is reported, 0 where masked.
     labels : tensor, shape (n, n_labels)
+        True labels.
     magnitude : ndarray, shape (n,)
-        To 1e-4; NaN where a data set does not say.
+        Magnitudes, rounded to 1e-4; NaN where a data set does not say.
     noiseless_sigma : tensor, shape (n, n_pixels), or None
         Standard deviation that the noise was drawn with: for limits and audits only.
     """
@@ -57,12 +59,13 @@ def observed_batches(data, n, *, magnitude=None, seed=0, device="cpu", batch_siz
     data : Survey, SpectrumDataset or FrozenBatches
         Anything with ``draw(n, stream=, device=, magnitude=)`` is a survey.
     n : int
-        Of a data set, no more than it has.
+        Number of spectra; a data set must have as many.
     magnitude : float, optional
         One magnitude for all stars; for surveys only.
     seed : int
-        Of a survey: other seeds, other stars. Of a data set: of the frozen noise.
+        Seed of the stars of a survey, or of the frozen noise of a data set.
     device : str or torch.device
+        Where spectra are made.
     batch_size : int
         It changes which stars a survey draws.
     noiseless : bool
@@ -114,11 +117,11 @@ def ask(name, predictor, batch):
     Parameters
     ----------
     name : str
-        For messages.
+        Name of the predictor, for messages.
     predictor : LabelPredictor, LabelRegressor or object with ``predict``
-        Asked for ``predict_labels(flux, ivar=ivar, on_error="nan")``, with copies of the arrays: no predictor
-        can spoil the data of the next. See `~specvit.predictors.labelpredictor.as_label_predictor` for those
-        that have no such method.
+        Its method ``predict_labels(flux, ivar=ivar, on_error="nan")`` is called with copies of the arrays,
+        so that no predictor can change the data of the next. Those without such a method are adapted by
+        `~specvit.predictors.labelpredictor.as_label_predictor`.
     batch : ObservedBatch
         The spectra.
 

@@ -110,6 +110,7 @@ def format_report(emulator):
     Parameters
     ----------
     emulator : Emulator
+        An emulator with a record of its check.
 
     Returns
     -------

@@ -42,6 +42,8 @@ def run(args):
             if isinstance(value, str | int | float):
                 print(f"  {key}: {value}")
         for survey, rows in record.get("figures", {}).items():
+            if isinstance(rows, list):  # cells of instruments: with --json
+                continue
             print(f"  log g on draws of the survey {survey!r}:")
             print("    magnitude    S/N    R2     MAE    within 1 sigma")
             for magnitude, row in rows.items():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
-from specvit.cli.common import add_traceback, positive
+from specvit.cli.common import add_traceback, given, positive
 from specvit.cli.reading import check_file, read_spectrum
 from specvit.labels import LABELS, label_of
 
@@ -33,6 +34,34 @@ def add_parser(commands):
     )
     parser.add_argument(
         "--resolution", type=positive, metavar="R", help="resolving power, lambda / FWHM, of the spectra"
+    )
+    parser.add_argument(
+        "--instrument",
+        metavar="NAME",
+        help="spectrograph, by the name of a preset (as SDSS, LAMOST, MUSE): says medium, resolution and "
+        "native pixels where the file does not, and masks telluric bands if it is on the ground",
+    )
+    parser.add_argument(
+        "--mask",
+        action="append",
+        type=_window,
+        metavar="NAME|LOW-HIGH",
+        help="wavelengths not to be used, as observed: telluric, none, or a window in vacuum Angstrom, as "
+        "7590-7705; may be repeated",
+    )
+    parser.add_argument(
+        "--lower-resolution",
+        type=_resolution_rule,
+        metavar="raise|flag|R",
+        help="spectra of lower resolution than the weights' grid: refuse them, flag them, or flag them down "
+        "to R (default: refuse, or flag down to 1350 with weights that are told of the instrument)",
+    )
+    parser.add_argument(
+        "--min-coverage",
+        type=float,
+        metavar="SHARE",
+        help="least share of the grid that a spectrum must cover (default: 0.5, or 0.05 with weights that "
+        "are told of the instrument)",
     )
     parser.add_argument(
         "--weights", metavar="NAME|PATH", help="bundled weights by name, or a file (see info)"
@@ -76,11 +105,12 @@ def run(args):
     import specvit
 
     estimator = specvit.LoggEstimator(**({} if args.weights is None else {"weights": args.weights}))
-    tables = []
+    names = ("medium", "resolution", "instrument", "mask", "lower_resolution", "min_coverage")
+    tables, stated = [], given(args, *names)
     if args.example:
         tables.append(_with_names(estimator.predict_table(specvit.example_spectrum()), ["example"]))
     for names, spectra in _jobs(args):
-        table = estimator.predict_table(spectra, medium=args.medium, resolution=args.resolution)
+        table = estimator.predict_table(spectra, **stated)
         tables.append(_with_names(table, names))
         reasons = [f"{name}: {error}" for name, error in zip(names, table["error"], strict=True) if error]
         if reasons and args.on_error == "raise":
@@ -93,6 +123,20 @@ def run(args):
         table.write(args.output, overwrite=args.overwrite)
     print(_as_text(table))
     return int(any(value != value for value in _values(table, "logg")))
+
+
+def _window(text):
+    """Type of ``--mask``: a name, or a window (low, high)."""
+    low, dash, high = text.partition("-")
+    try:
+        return (float(low), float(high)) if dash else text
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a name or LOW-HIGH in Angstrom, got {text}") from None
+
+
+def _resolution_rule(text):
+    """Type of ``--lower-resolution``: a word or a resolving power."""
+    return text if text in ("raise", "flag") else positive(text)
 
 
 def _jobs(args):

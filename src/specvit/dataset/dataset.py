@@ -1,4 +1,4 @@
-"""Data sets on disk: opened lazily, read by rows, or as batches with noise."""
+"""`SpectrumDataset`: data sets on disk, read by rows or as batches with noise."""
 
 from __future__ import annotations
 
@@ -32,21 +32,20 @@ class StoredSpectra:
     flux : ndarray, shape (n, n_pixels)
         Noiseless flux, of median about 0.5.
     noiseless_sigma : ndarray, shape (n, n_pixels)
-        Standard deviation of the noise, in the unit of `flux`. The labels can be read from it at R² of
-        0.99: for drawing noise, limits and audits, never for a network.
+        Standard deviation of the noise, in the unit of `flux`. It serves to draw noise, and for limits and
+        audits. A network must never see it: labels can be read from it at R² of 0.99.
     error : ndarray, shape (n, n_pixels), or None
         1σ errors estimated from a noisy spectrum, as a pipeline reports them. None in files that lack
         them, as the reference's do.
     mask : ndarray of bool, shape (n, n_pixels)
         True where a pixel is bad.
     labels : ndarray, shape (n, n_labels)
-        In the order of `SpectrumDataset.label_names`.
-
-    For a single spectrum the first dimension is missing.
+        Labels in the order of `SpectrumDataset.label_names`. For a single spectrum all arrays lack their
+        first dimension.
 
     See Also
     --------
-    SpectrumDataset : Gives them for rows of a data set.
+    SpectrumDataset : Gives them for rows of a data set, and has an example.
     """
 
     flux: np.ndarray
@@ -65,20 +64,20 @@ class SpectrumDataset:
     Parameters
     ----------
     source : str, Path or sequence of them
-        A file, files in order, or a folder, all of whose ``.h5`` and ``.hdf5`` files are taken in the
-        order of their names (not hidden ones: those are shards being written).
+        A file, files in order, or a folder, of which all ``.h5`` and ``.hdf5`` files are taken in the
+        order of their names, except hidden ones, which are shards being written.
     labels : sequence of str
         Labels wanted, in this order; by default teff, logg, mh, alpham, cm.
     grid : PixelGrid, optional
-        Grid of the spectra, for files that hold no line spread function. It must have their edges.
+        Grid of the spectra, for files that hold no line spread function. Its edges must be those of the
+        files.
 
     Attributes
     ----------
-    paths : list of Path
-    label_names : tuple of str
-    n_pixels : int
+    paths, label_names, n_pixels : list of Path, tuple of str, int
+        The files, the labels in the order of their columns, and the number of pixels.
     grid : PixelGrid or None
-        From the file, or PFS MR if the edges are its; None if the files do not say.
+        Grid that the files state, or PFS MR if the edges are the same; None if the files do not tell.
 
     Raises
     ------
@@ -95,10 +94,10 @@ class SpectrumDataset:
 
     Notes
     -----
-    Nothing but shapes and wavelengths is read at first. Accepted are float32 and float64, a missing mask,
-    tables of pandas under any key if it is the only one, and files whose ``error`` is the σ of the noise
-    (without ``error_noiseless``). From such files, errors for a network are estimated anew from each
-    noisy spectrum: see `template`.
+    Only shapes and wavelengths are read at first. Numbers may be float32 or float64, the mask may be missing,
+    and the table of pandas may have any key if it is the only one. In files without ``error_noiseless``,
+    ``error`` is the σ of the noise; errors for a network are then estimated from each noisy spectrum, see
+    `template`.
 
     Examples
     --------
@@ -134,7 +133,7 @@ class SpectrumDataset:
             self.has_mask |= file.has_mask
             sizes.append(file.n)
         self._file_ends = np.cumsum(sizes)
-        names = [name for name in self._names(noise=True) if name not in ("mask", "labels")]
+        names = [name for name in self.array_names(noise=True) if name not in ("mask", "labels")]
         self._checked = {name: np.zeros(sum(sizes), np.bool_) for name in names}  # rows known to be sound
         self._rows = RowMap([0], self._file_ends[-1:])
         self.grid = _grid(first, grid)
@@ -150,7 +149,7 @@ class SpectrumDataset:
         validation : float or int
             Size of the second set: a fraction between 0 and 1, or a number of spectra.
         seed : int
-            The same seed, the same split.
+            Seed of the places of the pieces that are held out.
 
         Returns
         -------
@@ -163,9 +162,9 @@ class SpectrumDataset:
 
         Notes
         -----
-        Held out are pieces of at most 64 neighbours, one at a random place in each of as many equal parts of
-        the set: so every file has its share, and both sets are read in pieces. Frozen noise and the
-        `template` of a spectrum are the same in the parts as in the whole.
+        The set is cut into equal parts, and in each a piece of at most 64 neighbours at a random place is
+        held out. So every file has its share, and both sets are read in pieces. Frozen noise and the
+        `template` are the same for the parts as for the whole.
         """
         n, counted = len(self), isinstance(validation, int | np.integer)
         wanted = int(validation) if counted else int(validation * n)
@@ -194,7 +193,7 @@ class SpectrumDataset:
         labels = np.empty((len(self), len(self.label_names)), np.float32)
         for first in range(0, len(self), _LABEL_ROWS):
             some = labels[first : first + _LABEL_ROWS]
-            self._read(np.arange(first, first + len(some)), {"labels": some})
+            self.read_into(np.arange(first, first + len(some)), {"labels": some})
         return labels
 
     @property
@@ -210,9 +209,9 @@ class SpectrumDataset:
     def template(self):
         """Shape of the errors common to all spectra, float32 (n_pixels,), of median 1.
 
-        Where no reported errors are stored, those of a noisy spectrum are its scatter (`scatter`) times
-        this. It is the median over up to 1024 spectra of σ relative to each one's median, so what it
-        says of a single star is nothing; with fewer than 100 spectra it is 1 everywhere.
+        Where no reported errors are stored, those of a noisy spectrum are its scatter (`scatter`) times the
+        template. It is the median over up to 1024 spectra of σ divided by the median of each, so that it
+        says nothing of a single star; with fewer than 100 spectra it is 1 everywhere.
         """
         if self._template is None:
             self._template = np.ones(self.n_pixels, np.float32)
@@ -228,7 +227,7 @@ class SpectrumDataset:
         return self._template
 
     def column(self, name):
-        """A column of the table, such as ``"mag"`` or ``"snr"``: float64 (n,); NaN where a file lacks it."""
+        """The column `name` of the table, as ``"mag"``: float64 (n,), NaN where a file lacks it."""
         values = [self._files[k].column(name) for k in range(len(self.paths))]
         return np.concatenate(values)[self._rows[np.arange(len(self))]]
 
@@ -243,7 +242,7 @@ class SpectrumDataset:
         out = {name: np.empty((len(numbers), self.n_pixels), np.float32) for name in names}
         out["mask"] = np.empty((len(numbers), self.n_pixels), np.bool_)
         out["labels"] = np.empty((len(numbers), len(self.label_names)), np.float32)
-        self._read(numbers, out)
+        self.read_into(numbers, out)
         arrays = {name: out[name][0] if single else out[name] for name in out}
         return StoredSpectra(
             arrays["flux"], arrays["sigma"], arrays.get("error"), arrays["mask"], arrays["labels"]
@@ -252,7 +251,13 @@ class SpectrumDataset:
     def stream(
         self, batch_size, *, device="cpu", seed=0, rank=0, world_size=1, noise_level=1.0, buffer_rows=2048
     ):
-        """Shuffled batches (flux, ivar, labels) with fresh noise, without end: see `DatasetStream`."""
+        """Shuffled batches (flux, ivar, labels) with new noise, without end.
+
+        Parameters
+        ----------
+        batch_size, device, seed, rank, world_size, noise_level, buffer_rows
+            As for `DatasetStream`.
+        """
         return DatasetStream(
             self,
             batch_size,
@@ -265,27 +270,24 @@ class SpectrumDataset:
         )
 
     def frozen(self, batch_size, *, device="cpu", seed=42, noise_level=1.0):
-        """Batches in order, always with the same noise, for validation and test: see `FrozenBatches`."""
+        """Batches in order, always with the same noise, for validation and test.
+
+        `batch_size`, `device`, `seed` and `noise_level` are as for `FrozenBatches`.
+        """
         return FrozenBatches(self, batch_size, device=device, seed=seed, noise_level=noise_level)
 
     # -- files -----------------------------------------------------------------------------------------
 
-    def _names(self, noise):
-        """Arrays that batches are made of, with noise or without."""
+    def array_names(self, noise):
+        """Names of the arrays that `read_into` fills for batches, with `noise` or without: list of str."""
         names = ["flux"] + ["sigma"] * noise + ["error"] * self.has_reported + ["mask"] * self.has_mask
         return [*names, "labels"]
 
-    def _read(self, numbers, out, places=None):
+    def read_into(self, numbers, out, places=None):
         """Read the spectra of these numbers into rows of `out`, and check them.
 
-        Parameters
-        ----------
-        numbers : ndarray of int
-            Neighbours in a file should follow each other.
-        out : dict of str to ndarray
-            As for `ShardFile.read`, of as many rows as there are numbers.
-        places : ndarray of int, optional
-            Row of `out` for each; by default they follow each other.
+        `out` is as for `ShardFile.read`. Neighbours in a file should follow each other in `numbers`; `places`
+        are their rows in `out`, by default in order.
         """
         rows = self._rows[numbers]
         places = np.arange(len(rows)) if places is None else places
@@ -298,6 +300,10 @@ class SpectrumDataset:
         else:
             for k, *where in self._by_file(rows, places):
                 self._files[k].check(*where, out)
+
+    def rows_on_disk(self, numbers):
+        """Numbers in the whole set, all files in order, of spectra `numbers` of this set: ndarray."""
+        return self._rows[numbers]
 
     def _by_file(self, rows, places):
         """Number of each file that some of the rows are in, their numbers there, and their places."""

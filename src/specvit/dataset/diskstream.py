@@ -54,7 +54,7 @@ def scatter(flux, template, mask=None):
 
 
 class _Batches:
-    """What shuffled and frozen batches share: noise, and the errors and weights that go with it."""
+    """Base of shuffled and frozen batches: noise, errors and inverse variances."""
 
     def __init__(self, dataset, batch_size, device, seed, noise_level):
         if batch_size < 1:
@@ -67,7 +67,7 @@ class _Batches:
     def _buffers(self, n):
         """Arrays of `n` rows for what batches are made of; in pinned memory, if they go to a GPU."""
         dataset = self.dataset
-        widths = dict.fromkeys(dataset._names(self.noise_level > 0), dataset.n_pixels)
+        widths = dict.fromkeys(dataset.array_names(self.noise_level > 0), dataset.n_pixels)
         widths["labels"] = len(dataset.label_names)
         kinds = {name: np.bool_ if name == "mask" else np.float32 for name in widths}
         if self.device.type != "cuda":
@@ -111,11 +111,13 @@ class FrozenBatches(_Batches):
     Parameters
     ----------
     dataset : SpectrumDataset
+        The data set that is read.
     batch_size : int
-        The last batch may be smaller.
+        Spectra in a batch; the last batch may be smaller.
     device : str or torch.device
+        Where the batches are put.
     seed : int
-        The reference's tests have 42.
+        Seed of the noise; the reference's tests use 42.
     noise_level : float
         Factor on the noise, and on the errors; at 0 there is no noise and the errors are those of level 1
         (where they are stored).
@@ -134,11 +136,11 @@ class FrozenBatches(_Batches):
             numbers = np.arange(start, min(start + self.batch_size, n))
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)  # the batch before may still be on its way
-            self.dataset._read(numbers, buffers)
+            self.dataset.read_into(numbers, buffers)
             noise = None
             if self.noise_level:
                 noise = np.empty((len(numbers), n_pixels), np.float32)
-                for row, out in zip(self.dataset._rows[numbers].tolist(), noise, strict=True):
+                for row, out in zip(self.dataset.rows_on_disk(numbers).tolist(), noise, strict=True):
                     np.random.default_rng([self.seed, row]).standard_normal(dtype=np.float32, out=out)
                 noise = torch.from_numpy(noise).to(self.device)
             yield self._observed(buffers, slice(0, len(numbers)), noise)
@@ -152,24 +154,28 @@ class DatasetStream(_Batches):
     time. In an epoch every spectrum is seen by exactly one rank exactly once, and all ranks take the same
     number of steps.
 
-    Spectra are read in blocks, each to its place in a buffer, while batches are cut from another buffer:
-    nothing but the two is in memory.
+    Spectra are read in blocks, each to its place in a buffer, while batches are cut from another buffer. Only
+    these two buffers are in memory.
 
     Parameters
     ----------
     dataset : SpectrumDataset
+        The data set that is read.
     batch_size : int
-        Spectra in a batch of this rank, at most: an epoch is cut into batches of equal size, to one.
+        Largest number of spectra in a batch of this rank: an epoch is cut into batches whose sizes differ by
+        one at most.
     device : str or torch.device
+        Where noise is drawn and the batches are put.
     seed : int
-        Order and noise follow from it, the epoch, the step and the rank; give all ranks the same.
+        Seed of order and noise, which also depend on epoch, step and rank; all ranks must have the same.
     rank, world_size : int
-        This process among those that train together.
+        Number of this process, and number of processes that train together.
     noise_level : float
         Factor on the noise, and on the errors; at 0 there is no noise and the errors are those of level 1
         (where they are stored).
     buffer_rows : int
-        Spectra in the buffer, rounded down to whole batches (at least one). More shuffle better.
+        Spectra in the buffer, rounded down to whole batches (at least one). A larger buffer shuffles better
+        and takes more memory.
 
     Raises
     ------
@@ -178,8 +184,21 @@ class DatasetStream(_Batches):
 
     See Also
     --------
-    FrozenBatches : In order, with the same noise each time.
-    specvit.survey.SurveyStream : Stars that are made anew for every batch, with nothing on disk.
+    FrozenBatches : Batches in order, with the same noise each time.
+    specvit.survey.SurveyStream : Batches of stars that are simulated, with nothing on disk.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from specvit import Survey
+    >>> from specvit.dataset import DatasetStream, SpectrumDataset, write_dataset
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = write_dataset(Survey("paper"), folder, 8)
+    ...     dataset = SpectrumDataset(folder)
+    ...     flux, ivar, labels = next(iter(DatasetStream(dataset, 4)))
+    ...     dataset.close()
+    >>> flux.shape, labels.shape
+    (torch.Size([4, 4096]), torch.Size([4, 5]))
     """
 
     def __init__(
@@ -208,7 +227,7 @@ class DatasetStream(_Batches):
         self.buffer_rows = buffer_rows
 
     def part(self, rank, world_size):
-        """What the process `rank` of `world_size` reads of the whole stream, at the same step.
+        """The part of the whole stream, from the same step on, that the process `rank` of `world_size` reads.
 
         All processes take the same number of steps in an epoch, with batches of up to `batch_size` each.
         """
@@ -301,7 +320,7 @@ class _Window:
     def _read(self, numbers, places, copied):
         if copied is not None:
             copied.synchronize()
-        self.stream.dataset._read(numbers, self.buffers, places)
+        self.stream.dataset.read_into(numbers, self.buffers, places)
 
     def wait(self):
         """Until all is read; errors of reading are raised here."""

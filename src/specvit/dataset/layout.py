@@ -136,8 +136,9 @@ def find_table(file, path):
     Parameters
     ----------
     file : h5py.File
+        The file, open for reading.
     path : str or Path
-        For messages.
+        Path of the file, for messages.
 
     Returns
     -------

@@ -41,14 +41,18 @@ class ShardFile:
     Parameters
     ----------
     path : str or Path
+        Where the file is.
     label_names : sequence of str
         Labels that its table must have.
 
     Attributes
     ----------
     n, n_pixels : int
+        Numbers of spectra and of pixels.
     edges : ndarray, shape (n_pixels + 1,)
+        Edges of the pixels in Å.
     lsf_sigma : ndarray, shape (n_pixels,), or None
+        Standard deviation of the line spread function in Å; None if the file has none.
     attrs : dict
         ``medium`` and ``name`` of the grid, where the file says.
     has_reported : bool
@@ -264,7 +268,9 @@ class ShardFiles:
     Parameters
     ----------
     paths : list of Path
+        The files.
     label_names : tuple of str
+        Labels that their tables must have.
     """
 
     def __init__(self, paths, label_names):

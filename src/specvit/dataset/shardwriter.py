@@ -39,12 +39,13 @@ class Shard:
     Attributes
     ----------
     path : Path
+        Where the file is, or will be.
     first, rows : int
         Number of its first spectrum in the whole set, and how many it has.
     stream : int
         Stream of the survey that its first chunk is drawn from; the others follow.
     record : dict
-        What it is kept with, in JSON: from what it was made.
+        Facts about its making that are stored with it, in JSON.
     """
 
     path: Path
@@ -66,10 +67,11 @@ class Chunk:
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Those of `ARRAYS`, C-contiguous and of the type in the file, shape (n, n_pixels).
+        The arrays of `ARRAYS`, C-contiguous and of the type in the file, shape (n, n_pixels).
     masked : bool
         Whether any pixel is bad.
     table : ndarray of `table_dtype`, shape (n,)
+        Labels, magnitudes and other columns of each spectrum.
     """
 
     arrays: dict
@@ -165,9 +167,11 @@ class ShardWriter:
     Parameters
     ----------
     shard : Shard
+        The file to be written.
     grid : PixelGrid
+        Pixels of the spectra.
     hasher : ThreadPoolExecutor
-        Of one thread, in which checksums are computed.
+        A pool of one thread, in which checksums are computed.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from specvit.constants import FWHM_PER_SIGMA
 from specvit.grid.air import air_to_vacuum, vacuum_to_air
 from specvit.grid.edges import edges_from_centres
-from specvit.grid.instruments import INSTRUMENTS, TELLURIC, Instrument, find_instrument
+from specvit.grid.instruments import INSTRUMENTS, TELLURIC, Instrument, find_instrument, find_windows
 from specvit.grid.native import native_edges, relative_lsf, relative_sampling
 from specvit.grid.pixelgrid import PFS_MR, PixelGrid
 from specvit.grid.resample import Resampled, Resampler, matching_sigma
@@ -20,6 +20,7 @@ __all__ = [
     "air_to_vacuum",
     "edges_from_centres",
     "find_instrument",
+    "find_windows",
     "matching_sigma",
     "native_edges",
     "relative_lsf",

@@ -88,7 +88,27 @@ def edges_from_centres(wave, *, gap_factor=_GAP_FACTOR):
 
 
 def boundaries(edges):
-    """Sorted boundary points (m + 1,), owner (m,) of each interval (-1: a gap), number of pixels."""
+    """Points between which a spectrum is constant, and the pixel that each interval belongs to.
+
+    Parameters
+    ----------
+    edges : array-like of float, shape (n + 1,) or (n, 2)
+        Edges in Å, shared by neighbours or the lower and upper one of each pixel.
+
+    Returns
+    -------
+    points : numpy.ndarray, shape (m + 1,)
+        Edges in rising order, each once.
+    owner : numpy.ndarray of int, shape (m,)
+        Pixel of each interval between them; -1 in a gap.
+    n_in : int
+        Number of pixels.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or the edges do not rise.
+    """
     edges = np.asarray(edges, dtype=np.float64)
     if edges.ndim == 1 and edges.size >= 2:
         _check_increasing(edges, "edges_in")

@@ -17,8 +17,8 @@ def smoothing_matrix(wave, sigma, centres, velocity=0.0, *, ends="raise"):
     evaluated on `wave`, weighted by the widths of its samples and normalised to unit sum, so that a flat
     spectrum stays flat. A positive `velocity` moves lines to the red.
 
-    It takes the spectrum at points, which is exact to 1e-4 and fast for models of several samples a σ. For
-    observed spectra, whose pixels are as wide as σ, `Resampler` integrates over them.
+    The spectrum is taken at points. For models with several samples per σ this is fast, and exact to 1e-4.
+    Observed spectra have pixels as wide as σ; for them `Resampler` integrates over the pixels.
 
     Parameters
     ----------
@@ -26,15 +26,15 @@ def smoothing_matrix(wave, sigma, centres, velocity=0.0, *, ends="raise"):
         Wavelengths of the model in Å, uniform in λ or ln λ and increasing.
     sigma : ndarray, shape (n_out,)
         Kernel width in Å, not negative; to bring a spectrum from σ_0 to σ_1 it is sqrt(σ_1² − σ_0²).
-        A kernel too narrow to hold a sample takes the next one as it is, as 0 does at the samples
-        themselves; otherwise σ should not be much below the sampling of `wave`.
+        A kernel too narrow to hold a sample gives the value of the next sample. So σ = 0 is right at the
+        samples themselves; elsewhere σ should not be much below the sampling of `wave`.
     centres : ndarray, shape (n_out,)
         Where the result is sampled, in Å.
     velocity : float
         Radial velocity in km/s.
     ends : {"raise", "cut"}
-        What is done with a kernel that reaches beyond `wave`: refused, or cut there and normalised, which
-        is biased as soon as the cut part holds a line.
+        What is done with a kernel that reaches beyond `wave`. "raise" refuses it; "cut" cuts it there and
+        normalises the rest, which loses no pixel but is biased where a line lies in the part cut off.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def smoothing_matrix(wave, sigma, centres, velocity=0.0, *, ends="raise"):
 
     See Also
     --------
-    specvit.grid.Resampler : For observed spectra.
+    specvit.grid.Resampler : The integral over pixels, for observed spectra.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Spectrographs by name: where they see, how sharp, on which pixels, and who says so."""
+"""Spectrographs by name: their wavelengths, resolution and native pixels, and the source of these numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from specvit.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT
 from specvit.grid.native import PIXEL_UNITS
 from specvit.grid.pixelgrid import PFS_MR
 
-__all__ = ["INSTRUMENTS", "TELLURIC", "Instrument", "find_instrument"]
+__all__ = ["INSTRUMENTS", "TELLURIC", "Instrument", "find_instrument", "find_windows"]
 
 #: Windows (vacuum Å) of the Earth's absorption between 7100 and 8850 Å, by name. They hold what a telluric
 #: correction leaves behind in spectra of moderate resolution: the water band about 7200 Å, the A band of
@@ -24,27 +24,28 @@ TELLURIC = {"H2O 7250": (7162.0, 7344.0), "O2 A": (7592.1, 7704.1), "H2O 8230": 
 
 @dataclass(frozen=True)
 class Instrument:
-    """A spectrograph in one mode, as its public spectra come.
+    """A spectrograph in one mode, described by the properties of the spectra that it publishes.
 
     Parameters
     ----------
     name : str
+        Name of spectrograph and mode, by which `find_instrument` finds presets.
     windows : tuple of (float, float)
-        Wavelengths in vacuum Å within which it sees: arms, with the gaps between them.
+        Ranges in vacuum Å that it records, one for each arm; between them are gaps.
     pixel : float
-        Width of its native pixels, those whose noise is independent.
+        Width of its native pixels, whose noise is independent from one to the next, in `pixel_unit`.
     pixel_unit : {"angstrom", "km/s", "fwhm"}
         Unit of `pixel`: Å, km/s, or a fraction of the FWHM of the line spread function.
     resolving_power : float or tuple of (float, float), optional
-        R = λ/FWHM: one number, or a curve of (λ, R) points, linear between, constant beyond.
+        R = λ/FWHM: one number, or a curve of (λ, R) points, linear between them and constant beyond.
     fwhm : float or tuple of (float, float), optional
-        Instead of `resolving_power`: the FWHM in Å, or a curve of (λ, FWHM).
+        To be given instead of `resolving_power`: the FWHM in Å, or a curve of (λ, FWHM) points.
     medium : {"air", "vacuum"}
-        Of the wavelengths in its files.
+        Medium of the wavelengths in its files.
     ground_based : bool
         Whether the Earth's atmosphere is in its spectra.
     source : str
-        Where the numbers are from.
+        Publication or page that the numbers are taken from.
 
     Raises
     ------
@@ -54,7 +55,8 @@ class Instrument:
 
     See Also
     --------
-    find_instrument : a preset by name.
+    find_instrument : A preset by its name.
+    specvit.survey.AnyInstrument : Instruments drawn at random, for training.
 
     Examples
     --------
@@ -99,18 +101,18 @@ class Instrument:
             )
 
     def fwhm_at(self, wave):
-        """FWHM in Å of the line spread function at wavelengths in vacuum Å, ndarray of their shape."""
+        """FWHM in Å of the line spread function at `wave` (vacuum Å), an ndarray of its shape."""
         wave = np.asarray(wave, np.float64)
         if self.fwhm is not None:
             return np.interp(wave, *_curve(self.fwhm))
         return wave / np.interp(wave, *_curve(self.resolving_power))
 
     def lsf_sigma(self, wave):
-        """Standard deviation in Å of the line spread function, pixel included, ndarray of `wave`'s shape."""
+        """Standard deviation in Å of the line spread function at `wave` (vacuum Å), pixel included."""
         return self.fwhm_at(wave) / FWHM_PER_SIGMA
 
     def pixel_width(self, wave):
-        """Width in Å of the native pixels at `wave`, ndarray of its shape."""
+        """Width in Å of the native pixels at `wave` (vacuum Å), an ndarray of its shape."""
         wave = np.asarray(wave, np.float64)
         if self.pixel_unit == "angstrom":
             return np.full(wave.shape, float(self.pixel))
@@ -119,12 +121,12 @@ class Instrument:
         return self.pixel * self.fwhm_at(wave)
 
     def sees(self, wave):
-        """True where `wave` lies in one of the windows."""
+        """True where `wave` (vacuum Å) lies in one of the windows, an ndarray of bool of its shape."""
         wave = np.asarray(wave, np.float64)
         return np.any([(wave >= low) & (wave <= high) for low, high in self.windows], axis=0)
 
     def coverage(self, grid):
-        """Share of the pixels of a `PixelGrid` in vacuum that the instrument sees, 0 to 1."""
+        """Share, 0 to 1, of the pixels of `grid` (a `PixelGrid` in vacuum) that the instrument records."""
         return float(self.sees(grid.wave).mean())
 
 
@@ -251,11 +253,12 @@ INSTRUMENTS = {
 
 
 def find_instrument(name):
-    """The preset called `name`; capitals, spaces and signs do not matter, and a beginning is enough.
+    """The preset of a name.
 
     Parameters
     ----------
     name : str or Instrument
+        Name of one of `INSTRUMENTS`, or the beginning of only one; capitals, spaces and signs do not matter.
         An `Instrument` is returned as it is.
 
     Returns
@@ -278,6 +281,51 @@ def find_instrument(name):
         hint = f" (did you mean {known[near[0]]!r}?)" if near else ""
         raise ValueError(f"instrument must be one of {sorted(INSTRUMENTS)}, got {name!r}{hint}")
     return found[0]
+
+
+def find_windows(mask):
+    """Windows of wavelengths by name or by their ends.
+
+    Parameters
+    ----------
+    mask : str, (float, float), sequence of these, or None
+        ``"telluric"``, all of `TELLURIC`; the name of one of them; two wavelengths in vacuum Å, the lower
+        first; or several. None, ``"none"`` and an empty sequence are no window.
+
+    Returns
+    -------
+    ndarray of float64, shape (k, 2)
+        Lowest and highest wavelength of each window, vacuum Å.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or two numbers are no window.
+
+    Examples
+    --------
+    >>> from specvit.grid import find_windows
+    >>> find_windows(["O2 A", (8400, 8500)]).tolist()
+    [[7592.1, 7704.1], [8400.0, 8500.0]]
+    """
+    if mask is None:
+        return np.zeros((0, 2))
+    if isinstance(mask, str):
+        named = {_plain(name): [window] for name, window in TELLURIC.items()}
+        named |= {"telluric": list(TELLURIC.values()), "none": []}
+        if _plain(mask) not in named:
+            names = ["telluric", "none", *TELLURIC]
+            raise ValueError(f"mask must be one of {names} or windows (low, high) in Å, got {mask!r}")
+        return np.asarray(named[_plain(mask)], np.float64).reshape(-1, 2)
+    mask = list(mask)
+    if len(mask) == 2 and all(np.isscalar(end) and not isinstance(end, str) for end in mask):
+        low, high = map(float, mask)
+        if not 0 < low < high < np.inf:
+            raise ValueError(f"mask must have windows (low, high) in Å, 0 < low < high, got {(low, high)}")
+        return np.array([[low, high]])
+    if any(np.isscalar(one) and not isinstance(one, str) for one in mask):
+        raise ValueError(f"mask must have windows (low, high) of two wavelengths in Å, got {mask!r}")
+    return np.concatenate([np.zeros((0, 2)), *map(find_windows, mask)])
 
 
 def _plain(name):

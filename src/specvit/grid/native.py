@@ -9,11 +9,11 @@ instruments to its own (`specvit.survey.nativepixels`):
    flux is conserved, nothing is interpolated.
 3. Lost native pixels are left out and the other weights renormalised; where less than `MIN_WEIGHT` of the
    weight is left, the grid pixel is lost.
-4. Variances go with the squares of the weights. The covariance between neighbouring grid pixels that share
-   a native pixel is in the noise but not in the inverse variance: the network is told of it by the native
-   sampling.
+4. The variance of a grid pixel is the sum of those of its native pixels times the squares of the weights.
+   Neighbouring grid pixels that share a native pixel have correlated noise. The inverse variance cannot
+   express this; the network learns of it from the sampling by native pixels.
 
-What the network is told of an instrument is `relative_lsf` and `relative_sampling`.
+Two numbers per pixel describe an instrument to the network: `relative_lsf` and `relative_sampling`.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ __all__ = [
     "relative_sampling",
 ]
 
-#: Least share of a grid pixel's weight on native pixels that are not lost: no pixel is lost to a single bad
-#: one in well sampled spectra, and none is the flux of one flank of a line.
+#: Least share of a grid pixel's weight that must lie on native pixels that are not lost. With this value a
+#: single bad native pixel costs no grid pixel in well sampled spectra, and no grid pixel holds the flux of
+#: one flank of a line only.
 MIN_WEIGHT = 0.8
 #: Units of the width of native pixels: constant in wavelength, in velocity, or a fraction of the FWHM.
 PIXEL_UNITS = ("angstrom", "km/s", "fwhm")
-#: log2 of the finest native pixels, in grid pixels, that are told apart: noise of finer ones is averaged
-#: within a grid pixel, or smoothed to the grid's line spread function.
+#: log2 of the width, in grid pixels, of the finest native pixels that are told apart. Of finer ones the noise
+#: is averaged within a grid pixel or smoothed to the grid's line spread function, so that their width does
+#: not matter.
 FINEST_SAMPLING = -1.0
 
 
@@ -48,11 +50,11 @@ def native_edges(low, high, width, unit="angstrom"):
     Parameters
     ----------
     low, high : float
-        Å; the first edge is `low`, the last at or just beyond `high`.
+        Range in Å: the first edge is `low`, the last is at `high` or less than a pixel beyond.
     width : float
-        Of a pixel.
+        Width of a pixel, in `unit`.
     unit : {"angstrom", "km/s"}
-        Of `width`: equal steps in wavelength or in ln λ.
+        Unit of `width`: "angstrom" gives equal steps in wavelength, "km/s" in ln λ.
 
     Returns
     -------
@@ -73,15 +75,17 @@ def native_edges(low, high, width, unit="angstrom"):
 
 
 def relative_lsf(sigma, grid):
-    """log2 of a line spread function's σ over that of the grid, 0 where it is sharper.
+    """log2 of the ratio of a line spread function's σ to that of the grid, 0 where it is sharper.
 
-    Sharper spectra are smoothed to the grid's, so that 0 is what the network sees of them.
+    Sharper spectra are smoothed to the line spread function of the grid, so that 0 describes what the network
+    is given.
 
     Parameters
     ----------
     sigma : float or ndarray, shape (..., n_pixels)
         Standard deviation in Å of unresolved lines as recorded, native pixel included.
     grid : PixelGrid
+        Grid of n_pixels that the spectrum is brought to.
 
     Returns
     -------
@@ -91,13 +95,14 @@ def relative_lsf(sigma, grid):
 
 
 def relative_sampling(width, grid):
-    """log2 of the width of native pixels over that of the grid's, `FINEST_SAMPLING` where they are finer.
+    """log2 of the ratio of the width of native pixels to that of the grid's, at least `FINEST_SAMPLING`.
 
     Parameters
     ----------
     width : float or ndarray, shape (..., n_pixels)
         Width in Å of the native pixels at the pixels of the grid.
     grid : PixelGrid
+        Grid of n_pixels that the spectrum is brought to.
 
     Returns
     -------

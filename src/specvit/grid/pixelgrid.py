@@ -1,4 +1,4 @@
-"""Where the pixels of an instrument are, and how sharp they see."""
+"""`PixelGrid`: where the pixels of an instrument are, and its line spread function."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PixelGrid:
     medium : {"vacuum", "air"}
         Medium in which the wavelengths are given.
     name : str
-        Short name, for messages and records.
+        Short name, used in messages and records only.
 
     Raises
     ------
@@ -41,7 +41,8 @@ class PixelGrid:
 
     Notes
     -----
-    The arrays are copied and made read-only: a grid is a value, not a workspace.
+    The arrays are copied and made read-only, so that a grid never changes. Two grids are equal if their
+    edges, line spread functions and media are; the name does not matter.
 
     Examples
     --------
@@ -78,9 +79,65 @@ class PixelGrid:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def linear(cls, start, stop, n, lsf_sigma, **kwargs):
-        """Grid of `n` equal pixels between the edges `start` and `stop` (Å)."""
-        return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, **kwargs)
+    def linear(cls, start, stop, n, lsf_sigma, *, medium="vacuum", name="unnamed"):
+        """Grid of pixels of equal width.
+
+        Parameters
+        ----------
+        start, stop : float
+            Lower edge of the first pixel and upper edge of the last, in Å.
+        n : int
+            Number of pixels.
+        lsf_sigma : float or array-like of float, shape (n,)
+            As for `PixelGrid`.
+        medium, name : str
+            As for `PixelGrid`.
+
+        Returns
+        -------
+        PixelGrid
+        """
+        return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, medium, name)
+
+    @classmethod
+    def from_resolving_power(cls, low, high, resolving_power, *, pixels_per_fwhm=2.5, **kwargs):
+        """Grid of constant resolving power: pixels equal in ln λ, a FWHM in proportion to λ.
+
+        Parameters
+        ----------
+        low, high : float
+            First and last edge, Å.
+        resolving_power : float
+            R = λ/FWHM of unresolved lines as recorded, pixel included.
+        pixels_per_fwhm : float
+            Pixels per FWHM, at least; the width is diminished so that a whole number fits.
+        **kwargs : object
+            `medium` and `name`.
+
+        Returns
+        -------
+        PixelGrid
+
+        Raises
+        ------
+        ValueError
+            If `low` is not below `high`, or a number is not positive and finite.
+
+        Examples
+        --------
+        >>> grid = PixelGrid.from_resolving_power(7100, 8850, 2500, name="R 2500")
+        >>> len(grid), round(float(grid.resolving_power.min())), round(float(grid.resolving_power.max()))
+        (1378, 2500, 2500)
+        """
+        numbers = {"low": low, "high": high, "resolving_power": resolving_power}
+        for name, value in (numbers | {"pixels_per_fwhm": pixels_per_fwhm}).items():
+            if not (value > 0 and np.isfinite(value)):
+                raise ValueError(f"{name} must be positive and finite, got {value!r}")
+        if not low < high:
+            raise ValueError(f"low must be below high, got {low!r} and {high!r}")
+        n = int(np.ceil(np.log(high / low) * resolving_power * pixels_per_fwhm - 1e-9))
+        edges = np.geomspace(low, high, max(n, 1) + 1)
+        return cls(edges, 0.5 * (edges[1:] + edges[:-1]) / resolving_power / FWHM_PER_SIGMA, **kwargs)
 
     def __len__(self):
         return self.edges.size - 1

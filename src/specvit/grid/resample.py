@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from specvit.grid.edges import boundaries
+from specvit.grid.native import MIN_WEIGHT
 from specvit.grid.pixelgrid import PixelGrid
 
 __all__ = ["Resampled", "Resampler", "matching_sigma"]
@@ -42,7 +43,7 @@ def matching_sigma(grid, input_sigma):
 
 @dataclass
 class Resampled:
-    """Spectra on the output grid; the leading dimensions are those of the input.
+    """Resampled spectra on the output grid; the leading dimensions are those of the input.
 
     Attributes
     ----------
@@ -57,6 +58,20 @@ class Resampled:
         Share of the pixel's weight that lies on valid input, 0 to 1. Read-only.
     mask : numpy.ndarray of bool, shape (..., n_out)
         True where `coverage` is below the resampler's ``min_coverage``.
+
+    See Also
+    --------
+    Resampler : Makes them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from specvit.grid import PixelGrid, Resampler
+    >>> resampler = Resampler(np.linspace(5000, 5010, 101), PixelGrid.linear(5001, 5009, 8, 0.5))
+    >>> bad = np.arange(100) < 15  # half of the native pixels under the first pixel of the grid
+    >>> result = resampler(np.ones(100), np.full(100, 0.01), mask=bad)
+    >>> float(result.coverage[0]), bool(result.mask[0]), float(result.ivar[0])
+    (0.5, True, 0.0)
     """
 
     flux: np.ndarray
@@ -135,7 +150,7 @@ class Resampler:
     0.001
     """
 
-    def __init__(self, edges_in, grid, kernel_sigma=None, *, min_coverage=0.8):
+    def __init__(self, edges_in, grid, kernel_sigma=None, *, min_coverage=MIN_WEIGHT):
         if not isinstance(grid, PixelGrid):
             raise TypeError(f"grid must be a PixelGrid, got {type(grid).__name__}")
         if not 0 < min_coverage <= 1:

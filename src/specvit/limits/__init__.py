@@ -1,5 +1,6 @@
 """What spectra allow: Fisher information, Cramér–Rao and van Trees bounds, posteriors, the Bayes limit."""
 
+from specvit.limits.bayeslimit import BayesLimit, bayes_limit
 from specvit.limits.fisher import (
     Fisher,
     fisher_information,
@@ -8,7 +9,7 @@ from specvit.limits.fisher import (
     van_trees_survey,
 )
 from specvit.limits.pixels import pixel_information
-from specvit.limits.posterior import BayesLimit, Posterior, bayes_limit, posterior
+from specvit.limits.posterior import Posterior, posterior
 from specvit.stars.starlight import jacobian
 
 __all__ = [

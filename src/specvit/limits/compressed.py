@@ -36,8 +36,9 @@ class CompressedSpectra:
     tolerance : float
         χ² left out by the compression, mean over the prior.
     device : str or torch.device
+        Where coefficients are computed.
     seed : int
-        Of the spectra.
+        Seed of the spectra.
 
     Raises
     ------
@@ -51,10 +52,11 @@ class CompressedSpectra:
     prior
         The survey's.
     label_names : tuple of str
+        Names of the labels, in the order of their columns.
 
     See Also
     --------
-    ForwardModel : the same spectra pixel by pixel, exactly.
+    ForwardModel : The same spectra pixel by pixel, exactly.
     """
 
     def __init__(self, survey, magnitude=None, *, snr=None, n=1500, tolerance=1e-4, device="cpu", seed=0):
@@ -75,7 +77,7 @@ class CompressedSpectra:
             # The curves' amplitudes follow from the continuum at a few pixels.
             pixels = torch.linspace(0, n_pixels - 1, 64).long()
             solve = torch.linalg.pinv(curves[:, pixels])
-            lines = torch.cat([emulator._mean[None], emulator._components])
+            lines = torch.cat([emulator.pixel_mean[None], emulator.pixel_components])
             products = (curves[:, None] * lines[None]).flatten(0, 1)  # (J (1 + k), n_pixels)
             amplitude = continuum[:, pixels] @ solve
             spectra = _outer(amplitude, c) @ products
@@ -90,7 +92,10 @@ class CompressedSpectra:
             self.basis = (vectors / root_weight).to(self.device)
             self._transform = (products * root_weight) @ vectors.T
             self._norm = (self.basis @ fnu.to(self.device) / n_pixels).double()
-            self._continuum = (emulator._continuum_mean[pixels], emulator._continuum_components[:, pixels])
+            self._continuum = (
+                emulator.pixel_continuum_mean[pixels],
+                emulator.pixel_continuum_components[:, pixels],
+            )
         self._solve = solve
         self._emulator = copy.deepcopy(survey.emulator).to(self.device)
         for name in ("_transform", "_solve", "_level"):

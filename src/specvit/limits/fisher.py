@@ -36,9 +36,9 @@ def fisher_information(
         ∂flux/∂label; from `~specvit.limits.jacobian`, resampled by the same matrix as the flux if `bands`
         are given.
     variance : tensor or ndarray, shape (n_pixels,) or (n, n_pixels)
-        Of the noise; infinite masks a pixel.
+        Variance of the noise; an infinite one masks a pixel.
     names : sequence of str
-        The d labels.
+        Names of the d labels.
     bands : ndarray, shape (b, n_pixels) or (b, n, n_pixels), optional
         Covariance with the next 1 … b pixels, as `Resampled.covariance`: element j of row k − 1 is that
         of pixels j and j + k.
@@ -52,9 +52,9 @@ def fisher_information(
         Order of a Chebyshev polynomial that multiplies the flux; 0 is the amplitude. Parameters
         ``continuum0``, ….
     velocity : bool
-        A radial velocity in km/s, parameter ``velocity``.
+        Whether there is a radial velocity in km/s, parameter ``velocity``.
     wave : ndarray, shape (n_pixels,), optional
-        In Å; needed by `velocity`. The polynomial runs over pixels.
+        Wavelengths in Å; needed by `velocity`.
 
     Returns
     -------
@@ -119,15 +119,16 @@ def survey_fisher(
     Parameters
     ----------
     survey : Survey
-        Without imperfections and radial velocities; its noise of any kind.
+        A survey without imperfections and radial velocities; its noise may be of any kind.
     labels : tensor or ndarray, shape (n, 5)
         Teff [K], log g, [M/H], [alpha/M], [C/M].
     magnitude, snr : float or ndarray, shape (n,), optional
-        Brightness of the stars, as for `Survey.observe`: magnitudes or, for noise of a stated S/N, that.
+        Brightness of the stars, as for `Survey.observe`: magnitudes, or S/N for noise of a stated S/N.
     continuum, velocity
-        As for `fisher_information`. By default the amplitude is unknown, as to any estimator that
-        sees scaled spectra; None: it is known.
+        As for `fisher_information`. By default the amplitude is unknown, as it is for an estimator that
+        scales each spectrum; with ``continuum=None`` it is known.
     device : str or torch.device
+        Where the work is done.
     batch_size : int
         Stars worked on at once.
 
@@ -144,7 +145,15 @@ def survey_fisher(
 
     See Also
     --------
-    pixel_information : where in the spectrum the information sits.
+    pixel_information : The information of single pixels, which tells the lines that matter.
+    van_trees_survey : A bound that holds for biased estimators.
+    bayes_limit : The accuracy that the best estimator reaches.
+
+    Notes
+    -----
+    Advantages: `Fisher.crlb`, the Cramér–Rao bound, is computed in milliseconds for each star, needs no
+    prior, and gives covariances. Disadvantages: it holds for unbiased estimators only. A network knows the
+    prior, is biased towards it for faint stars, and has smaller squared errors there than this bound.
 
     Examples
     --------
@@ -189,7 +198,8 @@ def van_trees(fisher, information):
     Parameters
     ----------
     fisher : Fisher
-        At labels drawn from the prior; nuisance parameters included, with no prior information.
+        Information at labels drawn from the prior. It may include nuisance parameters without prior
+        information.
     information : array-like, shape (p,) or (p, p)
         Fisher information of the prior; 1/σ² for a Gaussian.
 
@@ -227,28 +237,38 @@ def van_trees_survey(
     Parameters
     ----------
     survey : Survey
-        Without imperfections and radial velocities, its prior a `LabelPrior`; its noise of any kind.
+        A survey without imperfections and radial velocities, with a `LabelPrior`; its noise may be of any
+        kind.
     magnitude, snr : float or ndarray, shape (n_stars,), optional
         Brightness of the stars, as for `Survey.observe`.
     n_stars : int
         Stars that the expectations are taken over.
     seed : int
-        Of these stars.
+        Seed of these stars.
     exponents : sequence of float, optional
-        Values of s.
+        Values of s that are tried; by default six above the least.
     device, batch_size
         As for `survey_fisher`.
 
     Returns
     -------
     ndarray, shape (5,)
-        Lower bounds on E[(estimate − label)²]; R² ≤ 1 − bound / Var(label). Looser than the Bayes
-        limit where posteriors are cut by the ends of the prior or far from Gaussian.
+        Lower bounds on E[(estimate − label)²]; R² ≤ 1 − bound / Var(label).
 
     Raises
     ------
     ValueError
         If the prior is no `LabelPrior`, an exponent is too small, or `survey_fisher` refuses the survey.
+
+    See Also
+    --------
+    bayes_limit : The accuracy that the best estimator reaches.
+
+    Notes
+    -----
+    Advantages: it holds for all estimators, biased or not, and takes one Fisher matrix for each star.
+    Disadvantages: it is looser than the Bayes limit where posteriors are cut by the ends of the prior or far
+    from Gaussian, and only for a `LabelPrior`.
     """
     prior = survey.prior
     if not isinstance(prior, LabelPrior):

@@ -1,4 +1,4 @@
-"""Information matrices with named parameters: fixing, marginalising, priors, and honest inverses."""
+"""`Fisher`: information matrices with named parameters, which can be fixed, marginalised and inverted."""
 
 from __future__ import annotations
 
@@ -18,9 +18,22 @@ class Fisher:
     Parameters
     ----------
     matrix : ndarray of float64, shape (n, p, p)
-        Symmetric, positive semi-definite.
+        The matrices, symmetric and positive semi-definite.
     names : tuple of str
-        Of the p parameters; the information is per unit of each, squared.
+        Names of the p parameters. The information is in inverse units of two parameters.
+
+    See Also
+    --------
+    survey_fisher : The information of stars as a survey observes them.
+    fisher_information : The information from derivatives and variances.
+
+    Examples
+    --------
+    Two parameters, the errors of which are correlated:
+
+    >>> fisher = Fisher(np.array([[[2.0, 1.0], [1.0, 2.0]]]), ("logg", "mh"))
+    >>> float(fisher.crlb("logg")[0]), float(fisher.fix("mh").crlb("logg")[0])
+    (0.6666666666666666, 0.5)
     """
 
     matrix: np.ndarray
@@ -40,15 +53,15 @@ class Fisher:
         return len(self.matrix)
 
     def fix(self, *names):
-        """The information when the parameters `names` are known: their rows and columns leave."""
+        """The information when the parameters `names` are known, without their rows and columns."""
         keep = self._others(names)
         return Fisher(self.matrix[:, keep][:, :, keep], tuple(self.names[i] for i in keep))
 
     def marginalise(self, *names):
         """The information when `names` are unknown: the Schur complement F_aa − F_ab F_bb⁺ F_ba.
 
-        A direction of `names` that the spectrum does not depend on carries nothing and is left out
-        (the pseudo-inverse), which is exact.
+        A direction of `names` that the spectrum does not depend on contributes nothing. The pseudo-inverse
+        leaves it out, which is exact.
         """
         if not names:
             return self
@@ -65,7 +78,7 @@ class Fisher:
         return Fisher(reduced.matrix[:, order][:, :, order], names)
 
     def with_priors(self, **sigma):
-        """Add Gaussian priors: 1/σ² on the diagonal, σ in the parameter's unit, e.g. ``teff=100``."""
+        """The information with Gaussian priors of standard deviations `sigma`, as in ``teff=100`` (K)."""
         matrix = self.matrix.copy()
         for i, value in zip(self._index(sigma), sigma.values(), strict=True):
             if not value > 0:
@@ -75,7 +88,7 @@ class Fisher:
 
     @property
     def rank(self):
-        """Rank of each matrix, (n,): below p some combination of parameters is not measured at all."""
+        """Rank of each matrix, (n,). If it is below p, some combination of parameters is not measured."""
         return _spectrum(self.matrix)[3].sum(1)
 
     @property
@@ -104,9 +117,9 @@ class Fisher:
         return inverse
 
     def crlb(self, name=None):
-        """Cramér–Rao bound on the variance of unbiased estimators, (n, p), or (n,) for one parameter.
+        """Cramér–Rao bound on the variance of unbiased estimators, (n, p), or (n,) for the parameter `name`.
 
-        Infinite for a parameter with a part along a direction that is not measured; never cut off.
+        It is infinite for a parameter with a component along a direction that is not measured.
         """
         inverse, degenerate = _invert(self.matrix)
         bound = np.where(degenerate, np.inf, np.diagonal(inverse, axis1=1, axis2=2))

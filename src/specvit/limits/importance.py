@@ -29,9 +29,11 @@ def refine(spectra, start, linear, quadratic, amplitude, n_draws, n_rounds, targ
     amplitude : float or None
         None: free, and marginalised.
     n_draws, n_rounds : int
+        Draws for each spectrum in a round, and largest number of rounds.
     target_ess : float
         A spectrum takes part in further rounds until it has this effective sample size.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------

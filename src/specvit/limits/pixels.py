@@ -21,9 +21,9 @@ def pixel_information(survey, labels, magnitude=None, *, snr=None, label="logg",
     Parameters
     ----------
     survey : Survey
-        Without imperfections and radial velocities, with noise.
+        A survey without imperfections and radial velocities and with noise.
     labels : array-like, shape (5,)
-        Of the star.
+        Labels of the star.
     magnitude, snr : float, optional
         Brightness of the star, as for `Survey.observe`.
     label : str

@@ -1,4 +1,4 @@
-"""The posterior of the labels given a spectrum, and the accuracy that no estimator can exceed."""
+"""The posterior of the labels given a spectrum."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ import numpy as np
 import torch
 from scipy.special import ndtr
 
-from specvit.limits.compressed import CompressedSpectra
 from specvit.limits.importance import refine
-from specvit.limits.scope import require_plain
-from specvit.survey.streams import LIMITS
 
-__all__ = ["BayesLimit", "Posterior", "bayes_limit", "posterior", "variance_of_prior"]
+__all__ = ["Posterior", "posterior"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +20,7 @@ class Posterior:
     Attributes
     ----------
     label_names : tuple of str
+        Names of the labels, in the order of the columns.
     mean, sigma : ndarray, shape (n, n_labels)
         Posterior mean and standard deviation.
     median, low, high : ndarray, shape (n, n_labels)
@@ -33,6 +31,22 @@ class Posterior:
         Effective sample size (Σw)²/Σw² of the weighted draws.
     flagged : ndarray of bool, shape (n,)
         True where `ess` is below the size asked for: these summaries are not to be trusted.
+
+    See Also
+    --------
+    posterior : Computes it from spectra.
+
+    Examples
+    --------
+    Two pixels whose flux is log g times (1, 2), with a prior that is uniform from 0 to 5:
+
+    >>> from types import SimpleNamespace
+    >>> line = {"coefficients": torch.as_tensor, "basis": torch.tensor([[1.0, 2.0]]).double()}
+    >>> prior = SimpleNamespace(from_unit=lambda u: 5 * u)
+    >>> line = SimpleNamespace(**line, prior=prior, label_names=("logg",), device="cpu")
+    >>> found = posterior(torch.tensor([[2.0, 4.0]]), torch.full((1, 2), 0.05), line, amplitude=1.0)
+    >>> print(f"{found.mean[0, 0]:.2f} ± {found.sigma[0, 0]:.2f}")
+    2.00 ± 0.10
     """
 
     label_names: tuple
@@ -47,61 +61,6 @@ class Posterior:
 
     def __len__(self):
         return len(self.mean)
-
-
-@dataclass(frozen=True)
-class BayesLimit:
-    """What no estimator can beat on a survey; ndarrays of shape (n_labels,) unless said otherwise.
-
-    Attributes
-    ----------
-    magnitude, snr : float or None
-        The one brightness of all stars; None: the survey's own.
-    label_names : tuple of str
-    r2, r2_err : ndarray
-        1 − E[Var(label | spectrum)]/Var(label), and its Monte-Carlo standard error over the stars.
-    mae, mae_err : ndarray
-        Expected absolute error of the posterior median, in the label's unit.
-    rmse, rmse_err : ndarray
-        Root of E[Var(label | spectrum)].
-    coverage : ndarray
-        Fraction of stars whose true label lies in the central 68.27 % interval: near 0.683 if prior,
-        likelihood and sampling are right.
-    r2_achieved : ndarray
-        R² of the posterior means against the true labels of these stars: agrees with `r2` within the
-        scatter of the sample.
-    posterior : Posterior
-    truth : ndarray, shape (n_stars, n_labels)
-    """
-
-    magnitude: float | None
-    snr: float | None
-    label_names: tuple
-    r2: np.ndarray
-    r2_err: np.ndarray
-    mae: np.ndarray
-    mae_err: np.ndarray
-    rmse: np.ndarray
-    rmse_err: np.ndarray
-    coverage: np.ndarray
-    r2_achieved: np.ndarray
-    posterior: Posterior
-    truth: np.ndarray
-
-    def rows(self):
-        """One dict of plain numbers for each label, for a table."""
-        names = ("r2", "r2_err", "mae", "mae_err", "rmse", "rmse_err", "coverage", "r2_achieved")
-        common = {
-            "magnitude": self.magnitude,
-            "snr": self.snr,
-            "n_stars": len(self.truth),
-            "ess_median": float(np.median(self.posterior.ess)),
-            "flagged": float(self.posterior.flagged.mean()),
-        }
-        return [
-            {"label": label} | {name: float(getattr(self, name)[k]) for name in names} | common
-            for k, label in enumerate(self.label_names)
-        ]
 
 
 def posterior(
@@ -142,6 +101,7 @@ def posterior(
     batch_size : int
         Spectra worked on at once.
     seed : int
+        Seed of the draws.
 
     Returns
     -------
@@ -193,121 +153,3 @@ def posterior(
     columns = [torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)]
     ess = columns[-1]
     return Posterior(tuple(spectra.label_names), *columns, ess < min_ess)
-
-
-def bayes_limit(
-    survey,
-    magnitude=None,
-    n_stars=1000,
-    *,
-    snr=None,
-    spectra=None,
-    stream=LIMITS,
-    batch=None,
-    device="cpu",
-    **options,
-):
-    """The Bayes limit of a survey: R², MAE and RMSE that no estimator can beat, with their errors.
-
-    Of all functions of the spectrum the posterior mean has the least squared error, hence
-
-    .. math:: R^2 \\le R^2_{\\rm Bayes} =
-              1 - \\frac{E[{\\rm Var}(\\ell \\mid {\\rm spectrum})]}{{\\rm Var}(\\ell)} .
-
-    Unlike the Cramér–Rao bound (`~specvit.limits.survey_fisher`) it holds for biased estimators and averages
-    over the prior, as R² does. The observer here knows the prior and the noise variance exactly, and
-    nothing of the brightness beyond the spectrum. The variance is used as a weight only: what it would tell
-    of the labels, were it known without error, is left out (through the star's own photon noise or, where the
-    S/N is stated, through the level of its spectrum).
-
-    Parameters
-    ----------
-    survey : Survey
-        Without imperfections and radial velocities, its prior with ``from_unit``; its noise of any kind.
-        Anything with ``draw(n, stream=, device=, magnitude=)`` will do if `spectra` is given.
-    magnitude, snr : float, optional
-        One brightness for all: the magnitude or, for noise of a stated S/N, that. By default the survey's
-        distribution.
-    n_stars : int
-        Stars that the expectations are taken over.
-    spectra : optional
-        Model of the spectra (see `posterior`); by default the survey's own, compressed.
-    stream : int
-        Stream of the survey that the stars come from.
-    batch : SurveyBatch, optional
-        Spectra of the survey instead of `n_stars` drawn here: anything with ``flux``, ``ivar``,
-        ``noiseless_sigma`` and ``labels``.
-    device : str or torch.device
-        Where the work is done, if `spectra` does not say.
-    **options
-        Those of `posterior`.
-
-    Returns
-    -------
-    BayesLimit
-
-    Raises
-    ------
-    ValueError
-        If the survey has imperfections or velocities, which the likelihood would have to describe, no noise,
-        or a prior that cannot be searched; if the brightness is not the one that the noise asks for; or
-        `n_stars` is below 2.
-
-    Notes
-    -----
-    The amplitude is free by default, as to estimators that scale each spectrum. Simulated spectra of unit
-    mean f_ν (`SNRNoise`) have the known amplitude 1, which an estimator that does not scale may learn:
-    ``amplitude=1.0`` is the limit for it.
-
-    Examples
-    --------
-    >>> from specvit.limits import bayes_limit
-    >>> from specvit.survey import SNRNoise, Survey
-    >>> survey = Survey("own", prior=Survey("paper").prior, noise=SNRNoise((10, 40)))
-    >>> limit = bayes_limit(survey, snr=20, n_stars=8, n_prior=2048, target_ess=200)
-    >>> bool(0.9 < limit.r2[limit.label_names.index("logg")] < 1)
-    True
-    """
-    n_stars = n_stars if batch is None else len(batch.flux)
-    if n_stars < 2:
-        raise ValueError(f"n_stars must be at least 2, got {n_stars!r}")
-    given = {name: x for name, x in (("magnitude", magnitude), ("snr", snr)) if x is not None}
-    if spectra is None:
-        require_plain(survey)
-        spectra = CompressedSpectra(survey, device=device, **(given or _brightest(survey)))
-    if batch is None:
-        batch = survey.draw(n_stars, stream=stream, device=spectra.device, **given)
-    variance = torch.where(batch.ivar > 0, batch.noiseless_sigma**2, torch.inf)
-    result = posterior(batch.flux, variance, spectra, **options)
-    truth = batch.labels.double().cpu().numpy()
-    prior_variance = variance_of_prior(spectra.prior, truth.shape[1])
-    variance, root_n = result.sigma**2, np.sqrt(n_stars)
-    rmse = np.sqrt(variance.mean(0))
-    spread = variance.std(0, ddof=1) / root_n
-    error = np.square(truth - result.mean).sum(0) / np.square(truth - truth.mean(0)).sum(0)
-    return BayesLimit(
-        magnitude=None if magnitude is None else float(magnitude),
-        snr=None if snr is None else float(snr),
-        label_names=result.label_names,
-        r2=1 - variance.mean(0) / prior_variance,
-        r2_err=spread / prior_variance,
-        mae=result.deviation.mean(0),
-        mae_err=result.deviation.std(0, ddof=1) / root_n,
-        rmse=rmse,
-        rmse_err=spread / (2 * rmse),
-        coverage=((truth >= result.low) & (truth <= result.high)).mean(0),
-        r2_achieved=1 - error,
-        posterior=result,
-        truth=truth,
-    )
-
-
-def _brightest(survey):
-    """The brightness of the best spectra, as keywords of `Survey.observe`."""
-    kind, (low, high) = survey.noise.brightness, survey.brightness_limits
-    return {kind: low if kind == "magnitude" else high}
-
-
-def variance_of_prior(prior, n_labels):
-    """Variance of each label under a prior, ndarray (n_labels,), to about 0.2 %."""
-    return prior.from_unit(np.random.default_rng(1).random((400_000, n_labels))).var(0)

@@ -6,11 +6,12 @@ __all__ = ["require_plain", "require_prior"]
 
 
 def require_plain(survey):
-    """Check that a likelihood here describes the survey's spectra.
+    """Check that the likelihood of this room describes the survey's spectra.
 
     Parameters
     ----------
     survey : Survey
+        The survey to be checked.
 
     Raises
     ------
@@ -36,11 +37,12 @@ def require_plain(survey):
 
 
 def require_prior(survey):
-    """Check that the survey's prior can be searched, as a posterior must be.
+    """Check that the survey's prior maps the unit cube to labels, which the search of posteriors needs.
 
     Parameters
     ----------
     survey : Survey
+        The survey to be checked.
 
     Raises
     ------

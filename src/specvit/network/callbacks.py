@@ -1,4 +1,4 @@
-"""What happens around the steps: averaging, records, the best weights, checkpoints, progress."""
+"""Callbacks of training: averaging, records, the best weights, checkpoints, progress."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ class Checkpoints(Checkpoint):
 
 
 class TimeLimit(Callback):
-    """Time limit of one call of `train`: a resumed run has its full time again.
+    """Time limit of one call of `train`; a resumed run has the full time again.
 
     Of several processes the first one's clock decides for all, at the steps of the records only: for
     its answer the others would have to wait at every step.

@@ -1,4 +1,4 @@
-"""Honest errors for any instrument: σ scaled over line spread function × coverage × S/N, and correlations."""
+"""Calibration of the errors for any instrument, in cells of line spread function, coverage and S/N."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ def calibrate_cells(regressor, batches, *, rounds=2):
     Parameters
     ----------
     regressor : LabelRegressor
-        With the encoding ``instrument``.
+        A network with the encoding ``instrument``.
     batches : iterable of (flux, ivar, labels, lsf, sampling)
         Labels in physical units, NaN where unknown.
     rounds : int
+        Number of rounds.
     """
     axes = {name: np.asarray(nodes, np.float64) for name, nodes in AXES.items()}
     shape = tuple(len(nodes) for nodes in axes.values())
@@ -84,6 +85,7 @@ def shrink_correlations(error, correlation):
     error : ndarray, shape (n, k)
         Errors over their σ.
     correlation : ndarray, shape (n, k, k)
+        Predicted correlations of the errors.
 
     Returns
     -------

@@ -10,11 +10,12 @@ __all__ = ["describe", "interpolate_cells"]
 
 
 def describe(flux, ivar, lsf=None):
-    """What the accuracy of a spectrum's labels depends on, each of shape (n,).
+    """S/N, relative line spread function and coverage of spectra, each of shape (n,).
 
     Parameters
     ----------
     flux, ivar : Tensor, shape (n, n_pixels)
+        Flux and its inverse variance, 0 where masked.
     lsf : Tensor, shape (n,) or (n, n_pixels), optional
         Relative line spread function; 0 without it.
 
@@ -39,9 +40,11 @@ def interpolate_cells(points, axes, table):
     Parameters
     ----------
     points : sequence of d Tensors, shape (n,)
+        Coordinates at which the table is wanted, one tensor for each axis.
     axes : sequence of d Tensors, shape (k_d,)
         Strictly increasing.
     table : Tensor, shape (k_1, ..., k_d, m)
+        Values at the nodes.
 
     Returns
     -------

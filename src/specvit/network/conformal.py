@@ -1,7 +1,7 @@
-"""Errors made honest by held-out spectra: 68 % intervals hold 68 % of the truth, at every S/N.
+"""Calibration of errors on held-out spectra, so that 68 % intervals hold 68 % of the truth at every S/N.
 
-This is split conformal prediction (Papadopoulos et al. 2002; Lei et al. 2018). It asks nothing of the
-predictor or of the distribution of its errors, only that the held-out spectra are drawn like those to come.
+This is split conformal prediction (Papadopoulos et al. 2002; Lei et al. 2018). It assumes nothing of
+the predictor or of the distribution of its errors, only that held-out and later spectra are drawn alike.
 Coverage is right on average over stars of one S/N; for one kind of star among them it may be too high or low.
 """
 
@@ -44,12 +44,13 @@ def calibrate(regressor, batches, *, min_count=400, max_points=12):
     Parameters
     ----------
     regressor : LabelRegressor
+        The trained network, which is changed.
     batches : iterable of (flux, ivar, labels)
         Labels in physical units, NaN where unknown.
     min_count : int
         Fewest stars in a bin; with fewer than twice that there is one bin.
     max_points : int
-        Most bins.
+        Largest number of bins.
     """
     one = torch.ones(1)
     regressor.set_calibration(one, one.expand(1, regressor.n_labels))
@@ -75,7 +76,7 @@ def binned_quantiles(size, snr, *, min_count, max_points):
     min_count : int
         Fewest rows in a bin; with fewer than twice that there is one bin.
     max_points : int
-        Most bins.
+        Largest number of bins.
 
     Returns
     -------

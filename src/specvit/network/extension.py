@@ -9,7 +9,7 @@ __all__ = ["extend_regressor"]
 
 
 def extend_regressor(other, *, encoding=None, covariance=None):
-    """A regressor that says of the same spectra what `other` says, and has more inputs or outputs.
+    """A regressor that predicts the same as `other`, and has more inputs or outputs.
 
     New channels enter with weights of zero, and correlations begin at zero: training goes on where that
     of `other` ended. Its calibration is left behind.
@@ -17,11 +17,11 @@ def extend_regressor(other, *, encoding=None, covariance=None):
     Parameters
     ----------
     other : LabelRegressor
-        With the tokenizer ``local``, whose weights have the channels one after the other.
+        A trained network with the tokenizer ``local``, whose weights have the channels one after the other.
     encoding : {"weighted", "instrument"}, optional
-        By default the other's.
+        Encoding of the new regressor; by default that of `other`.
     covariance : bool, optional
-        By default the other's.
+        Whether the new one predicts correlations; by default as `other`.
 
     Returns
     -------

@@ -16,9 +16,10 @@ def share(source, rank, world_size):
     Parameters
     ----------
     source : iterable of batches
-        With a method ``part(rank, world_size)`` where there are several processes. The parts must be
+        Batches with a method ``part(rank, world_size)`` where there are several processes. The parts must be
         disjoint, make up the whole in every round, and have equally many batches.
     rank, world_size : int
+        Number of this process, and number of processes.
 
     Raises
     ------
@@ -104,9 +105,9 @@ class ShuffledArrays:
     Parameters
     ----------
     *tensors : Tensor
-        Of one length.
+        Tensors of one length.
     batch_size : int
-        At most so many in a batch (of one process).
+        Largest number of rows in a batch of one process.
     seed : int
         The order of a round is a function of seed and round, so `set_step` resumes exactly.
     rank, world_size : int
@@ -142,7 +143,7 @@ class ShuffledArrays:
         self.step = step
 
     def part(self, rank, world_size):
-        """What the process `rank` of `world_size` reads, from the beginning."""
+        """The part, from the beginning, that the process `rank` of `world_size` reads."""
         return type(self)(
             *self.tensors, batch_size=self.batch_size, seed=self.seed, rank=rank, world_size=world_size
         )

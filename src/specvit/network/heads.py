@@ -1,4 +1,4 @@
-"""What the outputs of the network mean: labels, their errors, and how these are correlated."""
+"""The outputs of the network: labels, their errors, and the correlations of these."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ OFF_DIAGONAL_RANGE = (-10.0, 10.0)
 
 
 class Heads(NamedTuple):
-    """What the network says of standardised labels.
+    """Predictions of the network for standardised labels.
 
     Attributes
     ----------
     mean : Tensor, shape (n, n_labels)
+        Means of the standardised labels.
     log_sigma : Tensor, shape (n, n_labels), or None
         ln σ of each label by itself.
     factor : Tensor, shape (n, n_labels, n_labels), or None

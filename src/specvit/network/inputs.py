@@ -1,7 +1,7 @@
-"""What the network sees of a spectrum: functions of the noisy flux and its inverse variance alone.
+"""Encodings: the forms in which the network gets a spectrum, made of its flux and inverse variance alone.
 
-Every encoding is scale-free (except ``none``), treats each spectrum by itself, and lets nothing of a
-masked pixel through: a pixel counts only where its inverse variance is positive and its flux finite.
+Every encoding except ``none`` is independent of the scale of the flux. Each treats every spectrum by itself
+and ignores masked pixels: a pixel counts only where its inverse variance is positive and its flux finite.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = [
 SNR_DEFINITION = "median over valid pixels of flux * sqrt(ivar)"
 #: Fractional size of the spectral features: noise beyond it is shrunk away (Wiener filter).
 FEATURE_SIZE = 0.2
-#: Range of S/N per pixel, as log10, that is told apart. Above 30 a spectrum differs from its model by more
-#: than the noise, and the photon noise of the star's own lines would show in the error array: a pattern
-#: that no instrument reports alike.
+#: Range of log10(S/N per pixel) within which the network is told the S/N. Above 30 a spectrum differs from
+#: its model by more than the noise. Moreover, the photon noise of the star's lines would show in the error
+#: array, and instruments differ in how they report it.
 INFORMATION_RANGE = (-2.0, 1.5)
 #: Largest departure from the median, in medians, that is let through.
 CLIP = 2.0
@@ -46,6 +46,7 @@ def masked_median(values, mask):
     values : Tensor, shape (n, n_pixels)
         Finite where `mask` is True.
     mask : Tensor of bool, shape (n, n_pixels)
+        True for the pixels that count.
 
     Returns
     -------
@@ -66,6 +67,7 @@ def median_snr(flux, ivar):
     Parameters
     ----------
     flux, ivar : Tensor, shape (n, n_pixels)
+        Flux and its inverse variance, 0 where masked.
 
     Returns
     -------
@@ -102,7 +104,7 @@ def _weighted(flux, ivar):
 
 
 def _instrument(flux, ivar, lsf, sampling):
-    """Four channels: those of ``weighted``, then what the instrument is, 0 where a pixel is masked."""
+    """Four channels: those of ``weighted``, then `lsf` and `sampling`, 0 where a pixel is masked."""
     x, valid = _weighted(flux, ivar)
     mask = usable(flux, ivar)
     told = [torch.zeros_like(flux) if one is None else per_pixel(one, flux) for one in (lsf, sampling)]
@@ -110,7 +112,7 @@ def _instrument(flux, ivar, lsf, sampling):
 
 
 def per_pixel(values, like):
-    """Values of each spectrum (n,) or of each pixel, as the latter: (n, n_pixels), of the type of `like`."""
+    """`values` of each spectrum (n,) or pixel as those of each pixel (n, n_pixels), of `like`'s type."""
     values = values.to(like.dtype)
     return (values[:, None] if values.ndim == 1 else values).expand_as(like)
 
@@ -138,13 +140,13 @@ ENCODINGS = {
 
 
 def n_channels(encoding):
-    """Channels that an encoding gives."""
+    """Number of channels of an `encoding`."""
     check_choice("encoding", encoding, ENCODINGS)
     return ENCODINGS[encoding][1]
 
 
 def encode(flux, ivar, encoding="weighted", lsf=None, sampling=None):
-    """Network input from flux, inverse variance and, for ``instrument``, what saw them.
+    """Network input from flux, inverse variance and, for ``instrument``, resolution and sampling.
 
     Parameters
     ----------
@@ -157,13 +159,13 @@ def encode(flux, ivar, encoding="weighted", lsf=None, sampling=None):
         ``instrument``: four channels, these two, `lsf` and `sampling`.
         ``median``: one channel, flux of median 0.5. ``none``: one channel, values unchanged.
     lsf, sampling : Tensor, shape (n,) or (n, n_pixels), optional
-        log2 of the line spread function's σ and of the native pixels' width, each over the grid's; 0, the
-        grid's own, without them. Other encodings do not look at them.
+        log2 of the ratio of the line spread function's σ, and of the native pixels' width, to those of the
+        grid. By default 0, those of the grid. Other encodings ignore them.
 
     Returns
     -------
     x : Tensor, shape (n, channels, n_pixels)
-        Finite everywhere; rows that are not valid hold the encoding of an empty spectrum's scale.
+        Finite everywhere, also in rows that are not valid, which must not be used.
     valid : Tensor of bool, shape (n,)
         False where the median flux over usable pixels is undefined or not positive (``none``: where
         no value is usable): such a row has no scale, and nothing can be said of it.
@@ -175,8 +177,27 @@ def encode(flux, ivar, encoding="weighted", lsf=None, sampling=None):
 
     Notes
     -----
+    ``weighted``. Advantages: the network knows the noise of every pixel, so that its σ follows it, and noise
+    beyond the size of spectral features is shrunk away. Disadvantages: it needs errors that can be trusted;
+    twice the input.
+
+    ``instrument``. Advantage: one network for all spectrographs. Disadvantages: resolution and
+    sampling of each spectrum must be stated, and training needs spectra of many instruments.
+
+    ``median``. Advantages: the normalisation of the reference, which needs no errors. Disadvantages: bad
+    pixels and gaps look like continuum, and the network must guess the noise from the flux.
+
+    ``none``. Advantage: takes any features. Disadvantage: they must be scaled to order one beforehand, and
+    the brightness of a star stays in them.
+
     In float32 the inverse variance overflows beyond 3e38 (an error of 5e-20): spectra in cgs units are
     to be scaled to order one in float64 first. An infinite inverse variance counts as a masked pixel.
+
+    Examples
+    --------
+    >>> flux, ivar = torch.tensor([[2.0, 1.0, 3.0]]), torch.tensor([[1.0, 0.0, 1.0]])
+    >>> encode(flux, ivar, "median")[0].tolist()  # the second pixel is masked
+    [[[0.4, 0.5, 0.6]]]
     """
     check_choice("encoding", encoding, ENCODINGS)
     if flux.ndim != 2 or flux.shape != ivar.shape:

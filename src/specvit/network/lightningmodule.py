@@ -36,7 +36,9 @@ class LabelModule(pl.LightningModule):
     Parameters
     ----------
     regressor : LabelRegressor
+        The network to be trained.
     config : TrainingConfig
+        Loss and schedule.
     stream : BatchStream or None
         Told the step when a checkpoint is resumed.
     """

@@ -1,4 +1,20 @@
-"""Losses of one standardised label: each maps (mean, log σ, target) to a value per spectrum and label."""
+"""Losses of standardised labels, each a function of (mean, log σ, target) for every spectrum and label.
+
+``gaussian_nll``. Advantage: it learns a σ for each label and spectrum. Disadvantages: it minimises R² only
+indirectly, and single outliers count much; β = 0.5 (`gaussian_nll`) keeps it from neglecting uncertain
+spectra.
+
+``mse``. Advantages: its minimum is the posterior mean, which has the best R²; simple. Disadvantages: no σ but
+one for all stars of an S/N, and outliers count most.
+
+``l1``. Advantages: its minimum is the posterior median, which has the best mean absolute error; outliers
+count little. Disadvantages: no σ of each star; its gradient does not vanish at the minimum, so that the end
+of training is noisy.
+
+``huber``. Advantages: quadratic for errors below one standard deviation of the label, linear beyond, so that
+it combines the smooth minimum of ``mse`` with the robustness of ``l1``. Disadvantages: no σ of each star; its
+minimum is neither mean nor median.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +35,15 @@ def gaussian_nll(mean, log_sigma, target, beta=0.0):
     """Negative log likelihood of a Gaussian, with the β weighting of Seitzer et al. (2022).
 
     L = ⌊σ^{2β}⌋ · [ (y − μ)²/(2σ²) + ln σ + ½ ln 2π ], where ⌊·⌋ stops the gradient. β = 0 is the
-    likelihood itself, a proper score; β = 1 gives the mean the gradient of the squared error. In
-    between, spectra that the model calls uncertain are not given up so early (arXiv:2203.09168).
+    likelihood itself, a proper score; β = 1 gives the mean the gradient of the squared error. With values
+    in between, spectra that the model calls uncertain still contribute to the mean (arXiv:2203.09168).
 
     Parameters
     ----------
-    mean, log_sigma, target : Tensor, one shape
+    mean, log_sigma, target : Tensor, all of one shape
+        Prediction μ, ln σ, and true value y, in units of the label scale.
     beta : float
-        Between 0 and 1.
+        Exponent β of the weight, between 0 and 1.
 
     Returns
     -------
@@ -37,20 +54,21 @@ def gaussian_nll(mean, log_sigma, target, beta=0.0):
 
 
 def correlation_nll(mean, log_sigma, factor, target, beta=0.0):
-    """What the correlations of the errors add to the sum of `gaussian_nll` over labels.
+    """The term that the correlations of the errors add to the sum of `gaussian_nll` over labels.
 
     With e = (y − μ)/σ and K the Cholesky factor of the correlations, K z = e, the term of label i is
     ½ z_i² − ½ e_i² + ln K_ii; summed over labels, and added to that of `gaussian_nll`, it is the negative log
     likelihood of a Gaussian of covariance σ K Kᵀ σ. The gradient stops at e: correlations are learned from
-    the errors that are there, and mean and σ are those that they would be without.
+    the errors, and do not influence what mean and σ learn.
 
     Parameters
     ----------
     mean, log_sigma, target : Tensor, shape (n, k)
+        As for `gaussian_nll`.
     factor : Tensor, shape (n, k, k)
         K, lower triangular, its rows of unit length.
     beta : float
-        Weights a spectrum by the geometric mean of its σ^{2β}, as `gaussian_nll` its labels.
+        Exponent β: a spectrum is weighted by the geometric mean over its labels of σ^{2β}.
 
     Returns
     -------
@@ -64,7 +82,7 @@ def correlation_nll(mean, log_sigma, factor, target, beta=0.0):
 
 
 def pointwise_loss(name, mean, log_sigma, target, beta=0.0):
-    """The loss called `name`, elementwise; point losses take ``log_sigma=None`` and nothing else."""
+    """The loss called `name`, elementwise; all but ``gaussian_nll`` must be given ``log_sigma=None``."""
     check_choice("loss", name, LOSSES)
     if (log_sigma is None) == (name == "gaussian_nll"):
         need = "needs a heteroscedastic regressor" if log_sigma is None else "would leave σ untrained"

@@ -1,4 +1,4 @@
-"""Where a token is: position encodings by index or by wavelength.
+"""Position encodings, which tell the network where a token is, by index or by wavelength.
 
 Each encoding is a module with two methods: `forward` adds a position vector to the tokens, and
 `rotation` gives the angles by which attention turns queries and keys (rotary encoding only).
@@ -25,7 +25,11 @@ __all__ = [
 
 
 class NoPosition(nn.Module):
-    """No position: the network sees a bag of windows. A control, not a recommendation."""
+    """No position: the order of the windows is unknown to the network.
+
+    Advantage: shows in comparison how much positions help. Disadvantage: the network can tell windows apart
+    by their content only, unless a `LocalTokenizer` treats each of them differently.
+    """
 
     def __init__(self, config, wavelength=None):
         super().__init__()
@@ -40,7 +44,11 @@ class NoPosition(nn.Module):
 
 
 class LearnedPosition(NoPosition):
-    """One free vector per token, the class token included: the reference's choice."""
+    """One free vector for each token, the class token included: the reference's choice.
+
+    Advantage: any relation between windows can be learned. Disadvantages: its parameters need many spectra,
+    and the vectors belong to one grid and patch size.
+    """
 
     def __init__(self, config, wavelength=None):
         super().__init__(config)
@@ -51,7 +59,11 @@ class LearnedPosition(NoPosition):
 
 
 class SinusoidalPosition(NoPosition):
-    """Fixed sines and cosines of the index (Vaswani et al. 2017, arXiv:1706.03762): no parameters."""
+    """Fixed sines and cosines of the index (Vaswani et al. 2017, arXiv:1706.03762).
+
+    Advantage: no parameters, so that it suits few training spectra. Disadvantage: it states the order of
+    tokens, not their wavelengths, and belongs to one grid and patch size.
+    """
 
     def __init__(self, config, wavelength=None):
         super().__init__(config)
@@ -72,6 +84,7 @@ def rotate(x, rotation):
     Parameters
     ----------
     x : Tensor, shape (n, heads, tokens, head width)
+        Queries or keys.
     rotation : (Tensor, Tensor)
         Cosines and sines, shape (tokens, head width / 2).
 
@@ -87,6 +100,9 @@ def rotate(x, rotation):
 
 class RotaryPosition(NoPosition):
     """Rotary encoding (Su et al. 2021, arXiv:2104.09864): attention depends on index differences only.
+
+    Advantages: no parameters; two lines at a given distance are related alike everywhere. Disadvantages: a
+    little slower, as every layer turns its vectors; the absolute wavelength of a token is not stated.
 
     The class token has no place in the spectrum and is not turned.
     """
@@ -106,7 +122,7 @@ class RotaryPosition(NoPosition):
 
 
 def token_wavelengths(wavelength, config):
-    """Mean wavelength of the pixels that each token sees (padding left out), shape (n_tokens,)."""
+    """Mean `wavelength` of the pixels of each token, without padding, shape (n_tokens,), for a `config`."""
     wavelength = torch.as_tensor(wavelength, dtype=torch.float64)
     if wavelength.shape != (config.n_pixels,):
         raise ValueError(f"wavelength must have shape ({config.n_pixels},), got {tuple(wavelength.shape)}")
@@ -119,12 +135,17 @@ def token_wavelengths(wavelength, config):
 class WavelengthPosition(NoPosition):
     """Physics-informed position: a learned linear map of Fourier features of ln λ.
 
-    sin and cos of 2π k ln(λ / 5000 Å) for k from 1 to 512 in geometric steps, so a Doppler shift moves
-    every token alike and the same line has the same position on any grid. The class token gets none.
+    The features are sin and cos of 2π k ln(λ / 5000 Å) for k from 1 to 512 in geometric steps. The class
+    token gets no position.
+
+    Advantages: a line has the same position on any grid and with any patch size; a Doppler shift moves all
+    tokens alike; few parameters. Disadvantages: the network must be given the wavelengths of its pixels; the
+    map is less free than `LearnedPosition`.
 
     Parameters
     ----------
     config : ViTConfig
+        Shape of the network.
     wavelength : array-like of float, shape (n_pixels,)
         Wavelengths of the pixels, in Å.
     """

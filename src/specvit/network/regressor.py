@@ -1,4 +1,4 @@
-"""A network that speaks of labels: flux and inverse variance in, labels and their errors out."""
+"""`LabelRegressor`: a network that takes flux and inverse variance and returns labels and their errors."""
 
 from __future__ import annotations
 
@@ -9,20 +9,10 @@ from specvit.checks import check_choice
 from specvit.network.cells import describe, interpolate_cells
 from specvit.network.heads import n_outputs_of, split_heads
 from specvit.network.inputs import encode, median_snr, n_channels
+from specvit.network.labelscaling import LABEL_SCALINGS, centre_and_scale
 from specvit.network.vit import SpectrumViT, ViTConfig
 
 __all__ = ["LabelRegressor"]
-
-LABEL_SCALINGS = ("minmax", "none", "standard")
-
-
-def interpolate(x, xp, fp):
-    """Piecewise-linear interpolation, constant beyond the ends: (n,), (k,), (k, m) -> (n, m)."""
-    if len(xp) == 1:
-        return fp.expand(len(x), -1)  # (1, m) -> (n, m)
-    right = torch.searchsorted(xp, x.contiguous()).clamp(1, len(xp) - 1)  # (n,)
-    fraction = ((x - xp[right - 1]) / (xp[right] - xp[right - 1])).clamp(0, 1)[:, None]  # (n, 1)
-    return fp[right - 1] + fraction * (fp[right] - fp[right - 1])
 
 
 class LabelRegressor(nn.Module):
@@ -35,14 +25,17 @@ class LabelRegressor(nn.Module):
         labels, 2 k where heteroscedastic, k (k + 3)/2 with their correlations; `LabelRegressor.build` sets
         both.
     label_names : sequence of str
+        Names of the labels, in the order of the outputs.
     encoding : {"weighted", "instrument", "median", "none"}
-        What the network sees, see `specvit.network.encode`.
+        Form in which the network gets spectra, see `specvit.network.encode`.
     label_scaling : {"standard", "minmax", "none"}
-        How `fit_label_scaling` sets centre and scale.
+        How `fit_label_scaling` sets centre and scale. "standard" gives all labels the same weight in the loss
+        and one outlier changes it little; "minmax" keeps targets in [0, 1], but one outlier squeezes the
+        rest; "none" suits labels of order one only: Teff in K would outweigh the others.
     heteroscedastic : bool
-        Predict a σ for each label and spectrum besides the mean.
+        Whether to predict a σ for each label and spectrum besides the mean.
     covariance : bool
-        Predict how the errors of the labels are correlated, too.
+        Whether to predict the correlations of the errors of the labels, too.
     wavelength : array-like of float, shape (n_pixels,), optional
         Wavelengths of the pixels in Å, for ``position="pipe"``.
 
@@ -51,16 +44,17 @@ class LabelRegressor(nn.Module):
     label_centre, label_scale : Tensor, shape (n_labels,)
         label = label_centre + label_scale · z; 0 and 1 until set.
     calibration_snr : Tensor, shape (k,)
+        Signal-to-noise ratios of the calibration.
     calibration_factor : Tensor, shape (k, n_labels)
-        Factors on σ at these signal-to-noise ratios: linear in log10(S/N) between, constant beyond. For the
-        encoding ``instrument`` of shape (a, b, k, n_labels), at the relative line spread functions
-        `calibration_lsf` (a,) and coverages `calibration_coverage` (b,), too.
+        Factors on σ at these signal-to-noise ratios; linear in log10(S/N) between them, constant beyond. For
+        the encoding ``instrument`` of shape (a, b, k, n_labels), also at relative line spread functions
+        `calibration_lsf` (a,) and coverages `calibration_coverage` (b,).
     correlation_shrinkage : Tensor, shape ()
         Share of the predicted correlations that calibration has taken away; with `covariance` only.
 
     See Also
     --------
-    specvit.LoggEstimator : The same with spectra in and tables out.
+    specvit.LoggEstimator : Such a network for users, which takes spectra and returns tables.
 
     Examples
     --------
@@ -119,17 +113,38 @@ class LabelRegressor(nn.Module):
 
     @classmethod
     def build(
-        cls, config, label_names, *, encoding="weighted", heteroscedastic=True, covariance=False, **kwargs
+        cls,
+        config,
+        label_names,
+        *,
+        encoding="weighted",
+        label_scaling="standard",
+        heteroscedastic=True,
+        covariance=False,
+        wavelength=None,
     ):
-        """A regressor whose configuration's channels and outputs are set to fit the rest."""
+        """A regressor whose configuration's channels and outputs are set to fit the other arguments.
+
+        Parameters
+        ----------
+        config, label_names, encoding, label_scaling, heteroscedastic, covariance, wavelength
+            As for `LabelRegressor`; `in_channels` and `n_outputs` of `config` do not matter.
+        """
         label_names = (label_names,) if isinstance(label_names, str) else tuple(label_names)
         fitted = {
             "in_channels": n_channels(encoding),
             "n_outputs": n_outputs_of(len(label_names), heteroscedastic, covariance),
         }
         config = ViTConfig.from_dict({**config.to_dict(), **fitted})
-        kwargs |= {"heteroscedastic": heteroscedastic, "covariance": covariance}
-        return cls(config, label_names, encoding=encoding, **kwargs)
+        return cls(
+            config,
+            label_names,
+            encoding=encoding,
+            label_scaling=label_scaling,
+            heteroscedastic=heteroscedastic,
+            covariance=covariance,
+            wavelength=wavelength,
+        )
 
     @property
     def n_labels(self):
@@ -137,12 +152,12 @@ class LabelRegressor(nn.Module):
         return len(self.label_names)
 
     def encode(self, flux, ivar, lsf=None, sampling=None):
-        """Network input (n, channels, n_pixels) in the weights' precision, and validity (n,)."""
+        """Network input (n, channels, n_pixels) and validity (n,) of `flux`, `ivar`, `lsf`, `sampling`."""
         x, valid = encode(flux, ivar, self.encoding, lsf, sampling)
         return x.to(self.label_scale.dtype), valid
 
     def heads(self, x):
-        """`Heads` of an encoded input (n, channels, n_pixels)."""
+        """`Heads` of an encoded input `x` (n, channels, n_pixels)."""
         return split_heads(self.network(x), self.n_labels, self.heteroscedastic, self.covariance)
 
     def forward(self, flux, ivar, lsf=None, sampling=None):
@@ -150,9 +165,8 @@ class LabelRegressor(nn.Module):
 
         Parameters
         ----------
-        flux, ivar : Tensor, shape (n, n_pixels)
-        lsf, sampling : Tensor, shape (n,) or (n, n_pixels), optional
-            For the encoding ``instrument``, see `specvit.network.encode`.
+        flux, ivar, lsf, sampling
+            As for `specvit.network.encode`; the last two for the encoding ``instrument``.
 
         Returns
         -------
@@ -173,15 +187,14 @@ class LabelRegressor(nn.Module):
 
         Parameters
         ----------
-        flux, ivar : Tensor, shape (n, n_pixels)
-        lsf, sampling : Tensor, shape (n,) or (n, n_pixels), optional
-            For the encoding ``instrument``, see `specvit.network.encode`.
+        flux, ivar, lsf, sampling
+            As for `specvit.network.encode`; the last two for the encoding ``instrument``.
 
         Returns
         -------
         mean, sigma : Tensor, shape (n, n_labels)
             NaN in rows that cannot be used. Without a predicted σ, `sigma` is the label scale times
-            the calibration factor: NaN until `set_calibration`.
+            the calibration factor, which is NaN until `set_calibration`.
         """
         return self._predict(flux, ivar, lsf, sampling)[:2]
 
@@ -228,7 +241,7 @@ class LabelRegressor(nn.Module):
         return mean.masked_fill(invalid, torch.nan), sigma.masked_fill(invalid, torch.nan), factor
 
     def calibration_axes(self, flux, ivar, lsf=None):
-        """What the calibration is a function of: S/N (n,), for ``instrument`` then lsf and coverage (n,)."""
+        """Arguments of `calibration` for `flux`, `ivar`, `lsf`: S/N, for ``instrument`` lsf and coverage."""
         if self.encoding != "instrument":
             return (median_snr(flux, ivar),)
         return describe(flux, ivar, lsf)
@@ -236,14 +249,14 @@ class LabelRegressor(nn.Module):
     def calibration(self, snr, lsf=None, coverage=None):
         """Factor on σ at the signal-to-noise ratios `snr`, (n,) -> (n, n_labels).
 
-        For the encoding ``instrument`` also at the relative line spread functions `lsf` and coverages, (n,).
+        For the encoding ``instrument`` also at the relative line spread functions `lsf` and `coverage`, (n,).
         """
         dtype = self.calibration_snr.dtype
         # A ratio that is not positive is beyond the low end.
         log_snr = torch.log10(snr.to(dtype).nan_to_num(0.0).clamp_min(torch.finfo(dtype).tiny))
         axis = torch.log10(self.calibration_snr)
         if self.encoding != "instrument":
-            return interpolate(log_snr, axis, self.calibration_factor)
+            return interpolate_cells((log_snr,), (axis,), self.calibration_factor)
         axes = (self.calibration_lsf, self.calibration_coverage.log(), axis)
         points = (lsf.to(dtype).nan_to_num(0.0), coverage.to(dtype).clamp_min(1e-4).log(), log_snr)
         return interpolate_cells(points, axes, self.calibration_factor)
@@ -287,7 +300,7 @@ class LabelRegressor(nn.Module):
             self.calibration_lsf, self.calibration_coverage = lsf.clone(), coverage.clone()
 
     def set_label_scaling(self, centre, scale):
-        """Set label = centre + scale·z; both array-like of shape (n_labels,), scale positive."""
+        """Set label = `centre` + `scale`·z; both array-like of shape (n_labels,), `scale` positive."""
         like = {"dtype": self.label_scale.dtype, "device": self.label_scale.device}
         centre, scale = torch.as_tensor(centre, **like), torch.as_tensor(scale, **like)
         for name, value in (("centre", centre), ("scale", scale)):
@@ -300,26 +313,8 @@ class LabelRegressor(nn.Module):
         self.label_centre, self.label_scale = centre.clone(), scale.clone()
 
     def fit_label_scaling(self, labels):
-        """Set centre and scale from training labels of shape (n, n_labels), by the rule `label_scaling`.
-
-        ``standard``: mean and standard deviation. ``minmax``: the range is mapped to [0, 1].
-        NaN labels are left out; a label that never varies is given scale 1.
-        """
-        labels = torch.as_tensor(labels, dtype=torch.float64)
-        if labels.ndim != 2 or labels.shape[1] != self.n_labels or len(labels) == 0:
-            raise ValueError(f"labels must have shape (n, {self.n_labels}), got {tuple(labels.shape)}")
-        known = labels.isfinite()
-        if self.label_scaling == "standard":
-            centre = labels.nanmean(dim=0)
-            scale = (labels - centre).square().nanmean(dim=0).sqrt()
-        elif self.label_scaling == "minmax":
-            centre = labels.where(known, torch.inf).amin(dim=0)
-            scale = labels.where(known, -torch.inf).amax(dim=0) - centre
-        else:
-            centre, scale = torch.zeros(self.n_labels), torch.ones(self.n_labels)
-        # Constant up to rounding counts as constant.
-        constant = ~(scale > 1e-12 * centre.abs())
-        self.set_label_scaling(centre, torch.where(constant, torch.ones_like(scale), scale))
+        """Set centre and scale from training `labels` of shape (n, n_labels), see `centre_and_scale`."""
+        self.set_label_scaling(*centre_and_scale(labels, self.n_labels, self.label_scaling))
 
     def to_dict(self):
         """Plain-Python description; `from_dict` and the state dict together rebuild the regressor."""
@@ -335,7 +330,7 @@ class LabelRegressor(nn.Module):
 
     @classmethod
     def from_dict(cls, description):
-        """An untrained regressor of the shape that `to_dict` described."""
+        """An untrained regressor of the shape that `description`, from `to_dict`, states."""
         description = dict(description)
         return cls(
             ViTConfig.from_dict(description.pop("config")), description.pop("label_names"), **description

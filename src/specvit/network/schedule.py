@@ -13,7 +13,9 @@ def learning_rate(step, config):
     Parameters
     ----------
     step : int
+        Number of steps done.
     config : TrainingConfig
+        Steps and rates of the schedule.
 
     Returns
     -------

@@ -3,7 +3,11 @@
 Two tokenizers compute the same map. `Conv1dTokenizer` is the reference's strided convolution;
 `SlidingWindowTokenizer` cuts the windows and multiplies by one matrix. Built from the same seed they
 hold the same numbers (see `SpectrumViT`) and agree to rounding, for any stride up to the patch size.
-`LocalTokenizer` gives every window a matrix of its own.
+`LocalTokenizer` has a matrix for every window.
+
+One shared matrix has few parameters, which is better for few training spectra, and what it learns in one
+window holds in all, so that spectra may move over the pixels. A matrix for every window learns far faster
+from many spectra on one grid.
 """
 
 from __future__ import annotations
@@ -23,12 +27,12 @@ __all__ = [
 
 
 def token_count(n_pixels, patch_size, stride):
-    """Windows needed to see every pixel; the last may hang over the end and is padded with zeros."""
+    """Windows of `patch_size` pixels, one every `stride`, that cover `n_pixels`; the last is zero-padded."""
     return 1 + max(0, -(-(n_pixels - patch_size) // stride))
 
 
 def normalise_chunks(windows, eps=1e-5):
-    """Each window to zero mean and unit variance, so that a token sees lines and not the continuum.
+    """Normalise each window to zero mean and unit variance, so that a token holds lines and no continuum.
 
     Advantage: insensitive to flux calibration. Disadvantage: the depth of the deepest feature of a
     window is lost, and pure noise is stretched to the size of a signal.
@@ -36,6 +40,7 @@ def normalise_chunks(windows, eps=1e-5):
     Parameters
     ----------
     windows : Tensor, shape (..., patch_size)
+        Pixels of each window.
 
     Returns
     -------
@@ -46,7 +51,7 @@ def normalise_chunks(windows, eps=1e-5):
 
 
 class _Tokenizer(nn.Module):
-    """What the tokenizers share: padding to whole windows, cutting, optional chunk normalisation."""
+    """Base of the tokenizers: padding to whole windows, cutting, optional normalisation of windows."""
 
     def __init__(self, config):
         super().__init__()
@@ -61,13 +66,18 @@ class _Tokenizer(nn.Module):
 
 
 class Conv1dTokenizer(_Tokenizer):
-    """A strided convolution: (n, channels, n_pixels) -> (n, tokens, width)."""
+    """A strided convolution: (n, channels, n_pixels) -> (n, tokens, width).
+
+    Advantages: few parameters; the form of the reference. Disadvantage: the encoder must learn what each
+    window holds, which takes far more steps than with `LocalTokenizer`.
+    """
 
     def __init__(self, config):
         super().__init__(config)
         self.linear = nn.Conv1d(config.in_channels, config.width, config.patch_size, stride=config.step)
 
     def forward(self, x):
+        """Tokens, (n, n_tokens, width), of encoded spectra `x`, (n, channels, n_pixels)."""
         if not self.chunk_norm:
             return self.linear(F.pad(x, (0, self.padding))).transpose(
                 1, 2
@@ -79,25 +89,30 @@ class Conv1dTokenizer(_Tokenizer):
 
 
 class SlidingWindowTokenizer(_Tokenizer):
-    """Unfold, then one matrix product: (n, channels, n_pixels) -> (n, tokens, width)."""
+    """Unfold, then one matrix product: (n, channels, n_pixels) -> (n, tokens, width).
+
+    Advantages and disadvantages are those of `Conv1dTokenizer`, of which it is another way of computing; here
+    the windows exist as an array, which is easier to read and to change.
+    """
 
     def __init__(self, config):
         super().__init__(config)
         self.linear = nn.Linear(config.in_channels * config.patch_size, config.width)
 
     def forward(self, x):
+        """Tokens, (n, n_tokens, width), of encoded spectra `x`, (n, channels, n_pixels)."""
         x = self.windows(x).transpose(1, 2)  # (n, channels, tokens, patch) -> (n, tokens, channels, patch)
         return self.linear(x.flatten(2))  # (n, tokens, channels·patch) -> (n, tokens, width)
 
 
 class LocalTokenizer(_Tokenizer):
-    """A matrix of its own for every window: (n, channels, n_pixels) -> (n, tokens, width).
+    """A matrix for every window: (n, channels, n_pixels) -> (n, tokens, width).
 
-    Images look alike everywhere, spectra do not: each window holds its own lines. With its own matrix
-    a token projects the spectrum on templates for these lines at once, which a shared matrix must
-    leave to the encoder. Advantage: learns far faster. Disadvantages: tokens times more parameters, and
-    nothing learned in one window helps in another, so spectra must come on one fixed grid, in the
-    rest frame to about a pixel.
+    All parts of an image look alike; the windows of a spectrum do not, for each holds other lines. With a
+    matrix for each window, tokens are projections of the spectrum on templates for these lines. With a
+    shared matrix the encoder has to find the lines. Advantage: it learns far faster. Disadvantages: as many
+    times more parameters as there are tokens; what is learned in one window does not help in another, so
+    spectra must come on one fixed grid, in the rest frame to about a pixel.
     """
 
     def __init__(self, config):
@@ -108,6 +123,7 @@ class LocalTokenizer(_Tokenizer):
         self.bias = nn.Parameter(torch.zeros(config.n_tokens, 1, config.width))
 
     def forward(self, x):
+        """Tokens, (n, n_tokens, width), of encoded spectra `x`, (n, channels, n_pixels)."""
         x = (
             self.windows(x).permute(2, 0, 1, 3).flatten(2)
         )  # (n, channels, tokens, patch) -> (tokens, n, channels·patch)

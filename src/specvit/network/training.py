@@ -27,7 +27,8 @@ class TrainingConfig:
     Parameters
     ----------
     loss : {"gaussian_nll", "l1", "mse", "huber"}
-        ``gaussian_nll`` needs a heteroscedastic regressor, the others one that is not.
+        ``gaussian_nll`` needs a heteroscedastic regressor, the others one that is not. Their advantages and
+        disadvantages stand in `specvit.network.losses`.
     beta : float
         β of the weighted likelihood (see `specvit.network.losses.gaussian_nll`), 0 to 1.
     max_steps : int
@@ -37,9 +38,9 @@ class TrainingConfig:
     warmup_steps : int
         Steps of linear rise; fewer than `max_steps`.
     weight_decay : float
-        Of matrices only: biases, norms, class token and positions do not decay.
+        Weight decay of AdamW, of matrices only: biases, norms, class token and positions do not decay.
     betas : (float, float)
-        Of AdamW.
+        Decay rates of the moments in AdamW.
     gradient_clip : float or None
         Largest norm of the gradient.
     precision : {"auto", "32-true", "64-true", "bf16-mixed", "16-mixed"}
@@ -55,7 +56,7 @@ class TrainingConfig:
     compile : bool
         Compile the network with `torch.compile`.
     seed : int
-        Of dropout, and of anything in the batches that draws from torch's global generator.
+        Seed of torch's global generator, which dropout and some batches draw from.
 
     See Also
     --------
@@ -117,12 +118,12 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, description):
-        """Rebuild a configuration; an unknown key is answered with the nearest known one."""
+        """The configuration of a `description`; an unknown key raises, and the nearest known one is named."""
         return from_known_fields(cls, description)
 
 
 def resolve_precision(precision, parameter):
-    """Lightning's name of the precision, from ``auto`` and where and in what the weights are."""
+    """Lightning's name of a `precision`; ``auto`` depends on device and type of the weights `parameter`."""
     if precision == "16-mixed" and parameter.device.type == "cpu":
         raise ValueError("precision='16-mixed' needs a GPU; on the CPU use '32-true' or 'bf16-mixed'")
     if precision != "auto":
@@ -212,14 +213,16 @@ def train(
         Its label scaling must have been set.
     train_batches : iterable of (flux, ivar, labels)
         Tensors of shapes (n, n_pixels), (n, n_pixels), (n, n_labels), on any device; labels in
-        physical units, NaN where unknown. A finite iterable is gone round; see
-        `specvit.network.feed.BatchStream` for what makes a stream resumable.
+        physical units, NaN where unknown. A finite iterable is repeated;
+        `specvit.network.feed.BatchStream` says what makes a stream resumable.
     config : TrainingConfig
+        Loss, schedule and the other settings.
     val_batches : re-iterable of batches, optional
-        Validated every `val_every_steps` and at the end, with the averaged weights if there are such.
+        Batches for validation, every `val_every_steps` and at the end; averaged weights are used if
+        `ema_decay` is set.
     checkpoint_dir : path, optional
-        Where ``last.ckpt`` (after every validation and at the end) and ``best.ckpt`` go. Without it
-        nothing is written.
+        Folder of ``last.ckpt``, written after every validation and at the end, and of ``best.ckpt``. Without
+        it nothing is written.
     resume : None, "last" or path
         Checkpoint to continue from: same schedule, step count, optimiser, averages and random state.
         "last" starts anew where there is none.
@@ -229,7 +232,7 @@ def train(
         Processes that train together, each on a device of its own, as torchrun has started them (see
         Notes).
     progress : bool
-        Show a progress bar.
+        Whether to show a progress bar.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The Vision Transformer for spectra: the whole network in one file.
+"""The Vision Transformer for spectra.
 
 Windows of pixels become tokens (`tokenizers`), tokens learn where they are (`positions`), pre-norm
 encoder layers mix them, and one vector (the class token, or the mean) is mapped to the outputs.
@@ -23,34 +23,36 @@ __all__ = ["SpectrumViT", "ViTConfig"]
 class ViTConfig:
     """Shape of a `SpectrumViT`; by default that of the bundled weights.
 
-    These take flux and information and give five labels with σ. They have no dropout, because simulated
-    spectra and noise never repeat; no class token and wider heads, because they are faster and no worse; and
-    a local tokenizer: after 800 steps of 1024 `paper` spectra it had R² 0.852 in log g, against 0.721 for a
-    shared matrix at patch 16 (local at patch 16: 0.845). A shared matrix has fewer parameters to learn, which
-    counts where training spectra are few.
+    The bundled weights take flux and information and give five labels with σ. They have no dropout, because
+    simulated spectra and noise never repeat, and the mean of the tokens and wide heads, because these are
+    faster and no less accurate. Their tokenizer is local: after 800 steps of 1024 `paper` spectra it had R²
+    0.852 in log g, against 0.721 for a shared matrix at patch 16 (local at patch 16: 0.845). A shared matrix
+    has fewer parameters, which is better where training spectra are few.
 
     Parameters
     ----------
     n_pixels, in_channels, n_outputs : int
-        Input shape (channels, pixels) and number of outputs.
+        Pixels and channels of the input, and number of outputs.
     patch_size : int
         Pixels per token.
     stride : int or None
         Pixels between the starts of neighbouring tokens, at most `patch_size`; None means `patch_size`.
     tokenizer : {"conv1d", "sliding_window", "local"}
-        The same linear map for every window, as a convolution or as one matrix product; or a map of
-        its own for each.
+        "conv1d" and "sliding_window" apply one linear map to all windows, as a convolution or as one matrix
+        product; "local" has a map for each window. See `specvit.network.tokenizers`.
     chunk_norm : bool
-        Normalise each window to zero mean and unit variance first.
+        Whether each window is first normalised to zero mean and unit variance, see
+        `specvit.network.tokenizers.normalise_chunks`.
     position : {"learned", "sinusoidal", "rope", "pipe", "none"}
-        Position encoding; "pipe" is a function of wavelength, which the network must be given.
+        Position encoding, see `specvit.network.positions`; "pipe" needs the wavelengths of the pixels.
     width, depth, heads, mlp : int
         Token width, encoder layers, attention heads, width of the feed-forward layer.
     dropout, attention_dropout : float
         Probability of dropping hidden values, and attention weights.
     pooling : {"cls", "mean"}
-        What the outputs are read from: a class token, or the mean of the tokens. At 256 tokens the
-        mean is faster, because 257 is an awkward length for the hardware.
+        The vector that the outputs are read from: a class token, or the mean of the tokens. A class token can
+        weigh the tokens, as in the reference; the mean is faster at 256 tokens, because 257 is an
+        unfavourable length for GPUs.
 
     Raises
     ------
@@ -149,7 +151,7 @@ class ViTConfig:
 
     @classmethod
     def from_dict(cls, description):
-        """Rebuild a configuration; an unknown key is answered with the nearest known one."""
+        """The configuration of a `description`; an unknown key raises, and the nearest known one is named."""
         return from_known_fields(cls, description)
 
 
@@ -196,12 +198,13 @@ class SpectrumViT(nn.Module):
     Parameters
     ----------
     config : ViTConfig
+        Shape of the network.
     wavelength : array-like of float, shape (n_pixels,), optional
         Wavelengths of the pixels in Å; needed by ``position="pipe"`` and otherwise unused.
 
     See Also
     --------
-    LabelRegressor : A network with what is needed to make labels of its outputs.
+    LabelRegressor : Such a network with encoding, label scaling and calibration.
 
     Notes
     -----
@@ -249,6 +252,7 @@ class SpectrumViT(nn.Module):
         Parameters
         ----------
         x : Tensor, shape (n, in_channels, n_pixels)
+            Encoded spectra, see `specvit.network.encode`.
         """
         expected = (self.config.in_channels, self.config.n_pixels)
         if x.ndim != 3 or x.shape[1:] != expected:

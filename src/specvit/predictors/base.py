@@ -1,8 +1,6 @@
-"""`Predictor`: what everyone who predicts has in common, from what is accepted to the table with flags."""
+"""`Predictor`, the base of all predictors: which spectra they accept, and what they return for them."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -10,34 +8,44 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import validate_data
 
 from specvit.labels import label_tuple
-from specvit.predictors.honesty import alarm, at_rest, findings_of, honesty_columns, removable_velocity
-from specvit.predictors.predictions import Predictions
-from specvit.spectra import Flag, adapt
+from specvit.predictors.honesty import examined, honesty_columns
+from specvit.predictors.plainfeatures import plain_features
+from specvit.predictors.predictions import Predictions, flag_labels
+from specvit.spectra import adapt
 from specvit.spectra.kinds import Kind, kind_of
-from specvit.spectra.rules import raise_rejected
+from specvit.spectra.rules import ONE_INSTRUMENT, raise_rejected
 from specvit.spectra.units import real_array
 
 __all__ = ["Predictor"]
 
-#: A prediction this close to the end of the training range, as a share of it, is flagged.
-_EDGE = 0.01
-#: Median S/N per pixel below which labels rest on the prior more than on the spectrum.
-_LOWEST_SNR = 1.0
-#: Predictions with ``velocity="fit"``: as given, at the velocity measured with their labels, and once more.
-_PASSES = 3
-
 
 class Predictor(RegressorMixin, BaseEstimator):
-    """Base of `~specvit.LoggEstimator`, Ridge, LightGBM and the χ² fit: they differ in how they know labels.
+    """Base of `~specvit.LoggEstimator`, Ridge, LightGBM and the χ² fit.
 
-    A subclass has ``fit``, the parameter `labels`, `label_names`, and three methods: ``_own_grid()``, the
-    `~specvit.PixelGrid` of its spectra, or None where it was fitted on plain features;
-    ``_infer(flux, ivar)``, mean and σ (n, n_labels) of usable spectra on that grid; and, if it knows,
-    ``_label_range()``, the lowest and highest value of each label that it has learned from.
+    It accepts spectra, returns labels with units, and flags; the subclasses differ in how they find the
+    labels. A subclass has ``fit``, the parameter `labels`, `label_names`, and four methods. ``_own_grid()``
+    returns the `~specvit.PixelGrid` of its spectra, or None where it was fitted on plain features.
+    ``_infer(flux, ivar)`` returns mean and σ (n, n_labels) of usable spectra on that grid. ``_label_range()``
+    is optional and returns the lowest and highest value of each label that it has learned from.
+    ``_instrument_rules()`` is optional and returns the lowest resolution and coverage answered by default.
 
     See Also
     --------
-    specvit.predictors.LabelPredictor : The protocol by which predictors of other makes join in.
+    specvit.predictors.LabelPredictor : The protocol for predictors that have another base.
+
+    Examples
+    --------
+    A predictor that gives all stars the same log g:
+
+    >>> from specvit import PFS_MR, example_spectrum
+    >>> class Constant(Predictor):
+    ...     labels, label_names = None, ("logg",)
+    ...     def _own_grid(self):
+    ...         return PFS_MR
+    ...     def _infer(self, flux, ivar):
+    ...         return np.full((len(flux), 1), 2.5), np.full((len(flux), 1), 1.0)
+    >>> Constant().predict(example_spectrum())
+    <Dex 2.5 dex(cm / s2)>
     """
 
     #: Names of the columns of a two-dimensional `y` of ``fit``, else None.
@@ -45,7 +53,7 @@ class Predictor(RegressorMixin, BaseEstimator):
 
     @property
     def label_names(self):
-        """Labels that are known: those of `predict_labels` and `predict_table`, a tuple of str.
+        """Labels that the predictor knows, which `predict_labels` and `predict_table` give: a tuple of str.
 
         Raises
         ------
@@ -58,8 +66,8 @@ class Predictor(RegressorMixin, BaseEstimator):
     def output_names(self):
         """Labels that `predict` gives, a tuple of str.
 
-        Those of the parameter `labels`; else the columns of a two-dimensional `y` of ``fit``; else log g, or
-        all there are where log g is not among them.
+        They are those of the parameter `labels`; if that is None, the columns of a two-dimensional `y` of
+        ``fit``; without such a `y`, log g; and if log g is not among `label_names`, all of these.
 
         Raises
         ------
@@ -81,8 +89,11 @@ class Predictor(RegressorMixin, BaseEstimator):
         ivar=None,
         medium=None,
         resolution=None,
+        instrument=None,
+        mask=None,
         on_error="raise",
-        lower_resolution="raise",
+        lower_resolution=None,
+        min_coverage=None,
         velocity=None,
     ):
         """Surface gravity, or the labels that the parameter `labels` asks for (see `output_names`).
@@ -95,30 +106,43 @@ class Predictor(RegressorMixin, BaseEstimator):
         return_std : bool
             Also return the standard error.
         ivar : array-like, shape of `X`, optional
-            Inverse variance, for arrays; 0 masks a pixel. Without it the noise is estimated from the
+            Inverse variance, for arrays only; 0 masks a pixel. Without it the noise is estimated from the
             pixel-to-pixel scatter.
         medium : {"air", "vacuum"}, optional
-            Medium of the wavelengths, where the spectrum does not say; vacuum if nobody does.
+            Medium of the wavelengths of all spectra. By default the one that a spectrum states, and vacuum
+            for one that states none, which is flagged.
         resolution : float or array-like, optional
-            Resolving power λ/FWHM of the spectra, where they do not say.
+            Resolving power λ/FWHM of all spectra. By default the one that a spectrum states, and that of the
+            grid for one that states none, which is flagged.
+        instrument : str or Instrument, optional
+            What took the spectra, a preset by name (`specvit.grid.INSTRUMENTS`) or one's own: gives medium,
+            resolution and native pixels that they do not state, and masks telluric bands if on the ground.
+        mask : str, (float, float) or sequence of these, optional
+            Wavelengths not to be used, as observed: ``"telluric"``, ``"none"``, or windows in vacuum Å.
         on_error : {"raise", "nan"}
-            What a spectrum without an answer gives.
-        lower_resolution : {"raise", "flag"}
-            What to do with spectra of lower resolution than the grid.
+            What happens to a spectrum without an answer. "raise" stops with the reason, so that no fault
+            stays unnoticed; "nan" returns NaN for it and goes on, so that one fault does not cost the others.
+        lower_resolution : {"raise", "flag"} or float, optional
+            What to do with spectra of lower resolution than the grid's: refuse them, flag them, or flag them
+            down to a resolving power. By default networks that are told of the instrument (encoding
+            ``instrument``) flag down to R = 1350; all others refuse.
+        min_coverage : float, optional
+            Least share of the grid's pixels with information. By default 0.05 for networks that are told of
+            the instrument, 0.5 for all others.
         velocity : {"fit"}, optional
-            Measure the radial velocity of each spectrum, up to ± 600 km/s, remove it and predict again: for
-            spectra that were not brought to rest. By default they are taken to be within ± 20 km/s, and
+            Measure the radial velocity of each spectrum, up to ±600 km/s, remove it and predict again: for
+            spectra that were not brought to rest. By default spectra are taken to be at rest to ±20 km/s, and
             others are flagged.
 
         Returns
         -------
         mean : Quantity, dict of str to Quantity, or ndarray
             For spectra a quantity of their shape (a scalar for one), log g as `~astropy.units.Dex` in
-            dex(cm/s²); a dict of them by name where several labels are asked for. For arrays plain floats in
-            the labels' units, shape (n,), or () for one spectrum; with a last axis of labels where several
-            are asked for, or where the `y` of ``fit`` had one.
+            dex(cm/s²); for several labels a dict of such quantities by name. For arrays plain floats in the
+            labels' units, of shape (n,), or () for one spectrum; for several labels, or if the `y` of ``fit``
+            had two dimensions, with a last axis of labels.
         sigma : Quantity, dict of str to Quantity, or ndarray
-            Standard error, if `return_std`; of log g in dex.
+            Standard error in the form of `mean`, if `return_std`; that of log g is in dex.
 
         Raises
         ------
@@ -129,9 +153,11 @@ class Predictor(RegressorMixin, BaseEstimator):
         TypeError, ValueError
             If `X` is not on the grid, or an argument does not go with it.
         """
-        options = {"on_error": on_error, "lower_resolution": lower_resolution, "velocity": velocity}
         names = self.output_names
-        found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution, **options)
+        given = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
+        given |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        given |= {"velocity": velocity}
+        found = self.predict_labels(X, on_error=on_error, **given)
         plain = kind_of(X) is Kind.ARRAY or found.batch is None
         axis = len(names) > 1 or (plain and self.columns_ is not None)
         answer = (found.numbers if plain else found.quantities)(names, axis=axis)
@@ -144,58 +170,49 @@ class Predictor(RegressorMixin, BaseEstimator):
         ivar=None,
         medium=None,
         resolution=None,
+        instrument=None,
+        mask=None,
         on_error="raise",
-        lower_resolution="raise",
+        lower_resolution=None,
+        min_coverage=None,
         velocity=None,
     ):
-        """All labels as plain numbers: what `predict`, `predict_table` and `specvit.assess` are made of.
+        """All labels as plain numbers, from which `predict`, `predict_table` and `specvit.assess` start.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, on_error, lower_resolution, velocity
+        X, ivar, medium, resolution, instrument, mask, on_error, lower_resolution, min_coverage, velocity
             As for `predict`.
 
         Returns
         -------
         Predictions
-            With ``names``, ``mean`` and ``sigma`` (n, n_labels), and the ``batch`` they come from.
+            Its ``names``, ``mean`` and ``sigma`` (n, n_labels), and the ``batch`` of spectra on the grid.
 
         Raises
         ------
         SpectrumError, sklearn.exceptions.NotFittedError, TypeError, ValueError
             As `predict` does.
         """
-        names, grid = self.label_names, self._own_grid()
         if velocity not in (None, "fit"):
             raise ValueError(f"velocity must be None or 'fit', got {velocity!r}")
+        names, grid = self.label_names, self._own_grid()
         if grid is None:
-            features, shape = self._features(X, ivar, medium, resolution)
+            if not (instrument is None and mask is None and velocity is None):
+                raise ValueError("instrument, mask and velocity are for spectra, not for plain features")
+            features, shape = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
             features = validate_data(self, features, **options)
             mean, sigma = self._infer(features, np.isfinite(features).astype(np.float64))
             return Predictions(names, mean, sigma, (len(mean),) if shape is None else shape)
-        batch = adapt(
-            X,
-            ivar=ivar,
-            grid=grid,
-            medium=medium,
-            resolution=resolution,
-            on_error=on_error,
-            lower_resolution=lower_resolution,
-        )
-        given, removed = batch, np.zeros(len(batch))
-        for left in range(_PASSES if velocity == "fit" else 1)[::-1]:
-            if velocity == "fit":
-                batch, removed = at_rest(given, removed)
-            mean, sigma, details = self._predict_batch(batch)
-            findings = findings_of(batch, names, mean, sigma)
-            known = replace(findings, velocity=findings.velocity + removed)
-            removed = removed + (removable_velocity(findings) if left else 0)
+        chosen = {"lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        rules = self._instrument_rules() | {name: x for name, x in chosen.items() if x is not None}
+        stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
+        batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
+        batch, (mean, sigma, details), findings = examined(self._predict_batch, batch, names, velocity == "fit")
         if on_error == "raise":
             raise_rejected(batch)  # those that the predictor found no answer for
-        self._flag(batch, names, mean)
-        alarm(batch, findings)  # of the velocity, what is left of it
-        findings = known
+        flag_labels(batch, names, mean, self._label_range())
         return Predictions(names, mean, sigma, batch.shape, batch, details, findings)
 
     def predict_table(
@@ -205,15 +222,18 @@ class Predictor(RegressorMixin, BaseEstimator):
         ivar=None,
         medium=None,
         resolution=None,
+        instrument=None,
+        mask=None,
         on_error="nan",
-        lower_resolution="raise",
+        lower_resolution=None,
+        min_coverage=None,
         velocity=None,
     ):
-        """All labels with their errors, and what is to be known of each spectrum.
+        """A table of all labels with their errors, and of the quality of each spectrum.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, lower_resolution, velocity
+        X, ivar, medium, resolution, instrument, mask, lower_resolution, min_coverage, velocity
             As for `predict`.
         on_error : {"nan", "raise"}
             By default a spectrum without an answer gives a row of NaN with its flag and the reason.
@@ -222,12 +242,13 @@ class Predictor(RegressorMixin, BaseEstimator):
         -------
         `~astropy.table.QTable`
             Each label with ``<label>_err``; ``snr``, the median signal-to-noise ratio per pixel;
-            ``coverage``, the share of the grid's pixels with information; what the spectrum itself says
-            (`specvit.predictors.honestyfit.examine`; NaN without all five labels): ``velocity``,
-            ``broadening``, the σ of a Gaussian beyond the line spread function, ``dilution``, the share of
-            light without lines, each with ``_err``, and ``chi2``, reduced, against the synthetic spectrum of
-            the labels; ``flags``, a sum of `~specvit.spectra.Flag`, of which those of ``Flag.ALARMS`` say
-            that the answer is not to be trusted; ``error``, why there is no answer.
+            ``coverage``, the share of the grid's pixels with information; ``resolution``, the resolving power
+            that was stated or assumed; what the spectrum itself says (`specvit.predictors.examine`; NaN
+            without all five labels): ``velocity``, ``broadening``, the σ of a Gaussian beyond the line spread
+            function, ``dilution``, the share of light without lines, each with ``_err``, and ``chi2``,
+            reduced, against the synthetic spectrum of the labels; ``flags``, a sum of
+            `~specvit.spectra.Flag`, of which those of ``Flag.ALARMS`` say that the answer is not to be
+            trusted; ``error``, why there is no answer.
 
         Raises
         ------
@@ -236,8 +257,18 @@ class Predictor(RegressorMixin, BaseEstimator):
         """
         if self._own_grid() is None:
             raise ValueError("predict_table needs spectra: this estimator takes plain features")
-        options = {"on_error": on_error, "lower_resolution": lower_resolution, "velocity": velocity}
-        found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution, **options)
+        found = self.predict_labels(
+            X,
+            ivar=ivar,
+            medium=medium,
+            resolution=resolution,
+            instrument=instrument,
+            mask=mask,
+            on_error=on_error,
+            lower_resolution=lower_resolution,
+            min_coverage=min_coverage,
+            velocity=velocity,
+        )
         return found.table(**self._more_columns(found))
 
     def score(self, X, y, sample_weight=None, *, ivar=None, medium=None, resolution=None):
@@ -261,7 +292,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         prediction = found.columns(self.output_names)[0]
         return r2_score(truth.reshape(len(prediction), -1), prediction, sample_weight=sample_weight)
 
-    # -- what a subclass says, or changes ------------------------------------------------------------
+    # -- for subclasses to define or replace ---------------------------------------------------------
 
     def _own_grid(self):
         raise NotImplementedError
@@ -272,35 +303,31 @@ class Predictor(RegressorMixin, BaseEstimator):
     def _label_range(self):
         return {}
 
+    def _instrument_rules(self):
+        return ONE_INSTRUMENT
+
+    def _infer_batch(self, batch, rows):
+        """What ``_infer`` says of the `rows` of a batch, a mask."""
+        return self._infer(batch.flux[rows], batch.ivar[rows])
+
     def _predict_batch(self, batch):
         """Mean and σ (n, n_labels), NaN where unusable, and what else was found."""
         mean = np.full((len(batch), len(self.label_names)), np.nan)
         sigma, used = mean.copy(), batch.usable
         if used.any():
-            mean[used], sigma[used] = self._infer(batch.flux[used], batch.ivar[used])
+            mean[used], sigma[used] = self._infer_batch(batch, used)
         return mean, sigma, None
 
     def _more_columns(self, predictions):
-        """Columns of the table beside labels, S/N, coverage, flags and reasons."""
+        """Further columns of the table, beside labels, S/N, coverage, flags and reasons."""
         return honesty_columns(predictions.findings)
-
-    def _flag(self, batch, names, mean):
-        """Flag labels at the end of what was learned, and spectra lost in noise."""
-        ranges = self._label_range()
-        for k, name in enumerate(names):
-            if name in ranges:
-                low, high = ranges[name]
-                margin = _EDGE * (high - low)
-                outside = (mean[:, k] < low + margin) | (mean[:, k] > high - margin)
-                batch.flags[outside] |= int(Flag.OUT_OF_DOMAIN)
-        batch.flags[batch.usable & ~(batch.snr >= _LOWEST_SNR)] |= int(Flag.LOW_SNR)
 
     # -- what is accepted ----------------------------------------------------------------------------
 
-    def _training_arrays(self, X, y, grid, *, ivar, medium, resolution, on_error, lower_resolution):
+    def _training_arrays(self, X, y, grid, *, ivar, medium, resolution, on_error, **rules):
         """What ``fit`` is given in memory: flux and inverse variance (n, n_pixels), and y, float64.
 
-        `grid` None stands for plain features.
+        Then lsf and sampling of spectra. `grid` None stands for plain features.
         """
         if y is None:
             raise ValueError(
@@ -309,37 +336,16 @@ class Predictor(RegressorMixin, BaseEstimator):
             )
         y = getattr(y, "value", y)
         if grid is None:
-            features, _ = self._features(X, ivar, medium, resolution)
+            features, _ = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
             flux, y = validate_data(self, features, y, multi_output=True, y_numeric=True, **options)
             return flux, np.isfinite(flux).astype(np.float64), y
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
-        batch = adapt(X, ivar=ivar, grid=grid, medium=medium, resolution=resolution, **options)
+        stated = {"medium": medium, "resolution": resolution}
+        batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
         y = real_array(y, "y")
         if y.ndim not in (1, 2) or len(y) != len(batch):
             raise ValueError(f"y must have shape ({len(batch)},) or ({len(batch)}, n_labels), got {y.shape}")
-        return batch.flux, batch.ivar, y
-
-    def _features(self, X, ivar, medium, resolution):
-        """Plain features, NaN where masked, and the shape of a `SpectrumBatch`."""
-        if not (medium is None and resolution is None):
-            raise ValueError("medium and resolution are for spectra, not for plain features")
-        kind = kind_of(X)
-        if kind is Kind.BATCH and ivar is None:
-            return np.where(X.ivar > 0, X.flux, np.nan), X.shape
-        if kind is not Kind.ARRAY:
-            raise TypeError(
-                "X must be an array for an estimator of plain features (encoding='none'), got "
-                f"{type(X).__name__}"
-            )
-        if ivar is not None:
-            X, weight = real_array(X, "X"), real_array(ivar, "ivar")
-            if weight.shape != X.shape:
-                raise ValueError(f"ivar must have the shape of X {X.shape}, got {weight.shape}")
-            X = np.where(weight > 0, X, np.nan)
-        elif hasattr(X, "detach"):
-            X = real_array(X, "X")
-        return X, None
+        return batch.flux, batch.ivar, y, batch.lsf, batch.sampling
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -13,7 +13,7 @@ _MOST_FOR_COMPONENTS = 10_000  # spectra that the principal components are found
 
 
 class LightGBMEstimator(FeatureRegressor):
-    """Gradient-boosted regression trees (Ke et al. 2017, NIPS 30, 3146), one model for each label.
+    """Gradient-boosted regression trees (LightGBM: Ke et al. 2017, NIPS 30, 3146), one model for each label.
 
     Needs ``lightgbm``: ``pip install specvit[evaluate]``.
 
@@ -22,18 +22,19 @@ class LightGBMEstimator(FeatureRegressor):
     grid : PixelGrid, optional
         Pixels of the spectra; by default those of the survey or data set, or PFS MR.
     labels : str or sequence of str, optional
-        Labels of a survey or data set to learn, or the names of the columns of `y`, in any spelling; and what
-        `predict` gives. By default log g alone: each label takes as long as the first. None: all.
+        Labels of a survey or data set to learn, or the names of the columns of `y`, in any spelling;
+        `predict` gives the same. By default log g alone, because each label takes as long as the first. None:
+        all.
     n_components : int, optional
-        Let the trees see so many principal components of the training spectra instead of the pixels. A
-        split of a tree looks at one number: a pixel holds little of a faint spectrum, a component sums over
-        thousands. With ``encoding="weighted"``, else noise decides what is principal.
+        Number of principal components of the training spectra that are the features instead of the pixels. A
+        split of a tree looks at one number. A single pixel of a faint spectrum says little, a component sums
+        over thousands. It is to be used with ``encoding="weighted"``; else the components are those of noise.
     n_trees : int
-        The most trees; fewer if the held-out error stops falling.
+        Largest number of trees; there are fewer if the held-out error stops falling.
     learning_rate : float
         Share of each tree that is added.
     num_leaves, min_child_samples : int
-        Leaves of a tree, and the fewest spectra in one.
+        Largest number of leaves of a tree, and smallest number of spectra in a leaf.
     feature_fraction : float
         Share of the features that each tree may use.
     bagging_fraction : float
@@ -41,17 +42,18 @@ class LightGBMEstimator(FeatureRegressor):
     l2 : float
         Penalty on the values of leaves.
     max_bin : int
-        Values of a feature that are told apart.
+        Number of bins into which the values of a feature are sorted.
     patience : int
         Trees without a lower held-out error after which to stop.
     encoding : {"median", "weighted", "none"}
-        What is seen of a spectrum, see `specvit.network.encode`; ``"none"`` takes any features, in arrays.
+        How a spectrum becomes features, see `specvit.network.encode`; ``"none"`` takes any features, in
+        arrays.
     validation_fraction : float
-        Share of the spectra, at most 10,000, that stop the training and give σ. The trees never see them.
+        Share of the spectra, at most 10,000, that are held out of the training to stop it and to measure σ.
     n_jobs : int
         Threads; 0 is LightGBM's choice.
     random_state : int
-        The same seed gives the same trees.
+        Seed of the choice of held-out spectra, and of the spectra and features of each tree.
 
     Attributes
     ----------
@@ -60,11 +62,14 @@ class LightGBMEstimator(FeatureRegressor):
     output_names : tuple of str
         Labels that `predict` gives.
     boosters_ : list of lightgbm.Booster
-        The trees, one model a label.
+        The trees, one model for each label.
+    components_ : tuple of ndarray, or None
+        Mean (n_features,) and principal components (n_components, n_features) of the features that were not
+        held out; None without `n_components`.
     n_trees_ : list of int
-        Trees used, one number a label.
+        Number of trees in the model of each label.
     validation_r2_ : ndarray, shape (n_labels,)
-        On the held-out spectra; a little high, for they stopped the training.
+        R² on the held-out spectra; slightly too high, because they also decided when to stop.
     n_spectra_ : int
         Spectra used; those without a positive median flux are left out.
     grid_ : PixelGrid or None
@@ -86,16 +91,26 @@ class LightGBMEstimator(FeatureRegressor):
     See Also
     --------
     RidgeEstimator : A linear fit, in one pass over any number of spectra.
-    specvit.LoggEstimator : The network; takes and gives the same.
+    specvit.LoggEstimator : The network, which is used in the same way.
 
     Notes
     -----
-    Advantages: finds how pixels act together; hardly a parameter has to be tuned. Disadvantages: each split
-    looks at one number, so faint spectra need components; labels are learned one by one; σ is not a star's
-    own but that of held-out spectra of its S/N.
+    Advantages: pixels interact; hardly a parameter has to be tuned. Disadvantages: each split looks at one
+    number, so that faint spectra need components; labels are learned one by one; σ is that of held-out
+    spectra of the same S/N, not one of each star.
 
-    Unlike `~specvit.predictors.RidgeEstimator` it must hold all features at once, float32: 0.8 GB for 50,000
-    spectra of 4096 pixels; with `n_components`, their scores only.
+    Unlike `~specvit.predictors.RidgeEstimator` it must hold all features at once, as float32: 0.8 GB for
+    50,000 spectra of 4096 pixels; with `n_components`, only these.
+
+    Examples
+    --------
+    A product of two features, which no linear fit finds:
+
+    >>> from specvit.predictors import LightGBMEstimator
+    >>> x = np.random.default_rng(0).normal(size=(1000, 2))
+    >>> trees = LightGBMEstimator(encoding="none", feature_fraction=1.0, n_jobs=1).fit(x, x[:, 0] * x[:, 1])
+    >>> bool(trees.validation_r2_[0] > 0.8)
+    True
     """
 
     def __init__(
@@ -139,7 +154,7 @@ class LightGBMEstimator(FeatureRegressor):
         lightgbm = _lightgbm()
         if self.n_components is not None and self.n_components < 1:
             raise ValueError(f"n_components must be at least 1, got {self.n_components!r}")
-        x, labels, snr, held_out, self._components = _collect(batches, self.n_components, self.random_state)
+        x, labels, snr, held_out, self.components_ = _collect(batches, self.n_components, self.random_state)
         if not held_out.any() or held_out.all():
             raise ValueError(f"X must hold spectra of positive median flux, got {len(x)} of {batches.n}")
         options = {"free_raw_data": False, "params": self._parameters()}
@@ -163,8 +178,8 @@ class LightGBMEstimator(FeatureRegressor):
 
     def _labels(self, x):
         x = x.float().numpy()
-        if self._components is not None:
-            x = _scores(x, self._components)
+        if self.components_ is not None:
+            x = _scores(x, self.components_)
         return np.stack([b.predict(x, num_iteration=b.best_iteration) for b in self.boosters_], 1)
 
     def _parameters(self):

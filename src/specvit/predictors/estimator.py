@@ -1,4 +1,4 @@
-"""`LoggEstimator`: surface gravities from spectra, with scikit-learn's manners."""
+"""`LoggEstimator`: surface gravities from spectra, with the interface of scikit-learn."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from specvit.predictors.learning import ArraySource, DatasetSource, FitConfig, S
 from specvit.predictors.networkarrays import predict_arrays, to_device
 from specvit.predictors.networkchoices import NetworkChoices
 from specvit.predictors.trainingdata import grid_to_learn, is_source, label_columns, simulated_grid
+from specvit.spectra.rules import ANY_INSTRUMENT, ONE_INSTRUMENT
 from specvit.survey import Survey
 from specvit.weights import load_weights, save_weights
 
@@ -19,120 +20,109 @@ __all__ = ["LoggEstimator"]
 
 
 class LoggEstimator(Predictor):
-    """Surface gravity, and what comes with it, from optical spectra of cool stars.
+    """Surface gravity and other labels of cool stars from optical spectra, by a Vision Transformer.
 
-    With bundled weights it predicts at once, without `fit`; `fit` then fine-tunes them. With
-    ``weights=None`` it learns from nothing, on spectra, arrays, a simulated `~specvit.Survey` or a
+    With bundled weights it predicts without `fit`; `fit` then fine-tunes them. With ``weights=None`` `fit`
+    trains a new network on spectra, arrays, a simulated `~specvit.Survey` or a
     `~specvit.dataset.SpectrumDataset` on disk.
 
     Parameters
     ----------
     weights : str, path-like or None
-        Bundled weights (``"pfs-mr"``: robust, for real stars; ``"paper"``: for the idealised survey
-        of that name), a file from `save`, or None to start from random ones.
+        Bundled weights (``"any"``: for real stars and any spectrograph; ``"paper"``: for the idealised
+        survey of that name), a file from `save`, or None to start from random ones.
     grid : PixelGrid, optional
         Pixels of the network. By default those of the weights, of the survey or data set, or PFS MR.
     labels : str or sequence of str, optional
-        Labels that `predict` gives, and that `fit` learns of a survey or data set, or the names of the
-        columns of `y`; in any spelling, as ``"log g"``. By default `predict` gives log g, and `fit` learns
-        all that there are.
-    encoding : {"weighted", "median", "none"}, optional
-        What the network sees of a spectrum (see `specvit.network.encode`); ``"none"`` takes any features,
-        unscaled. This and the following parameters, up to `loss`, describe the network: by default they are
-        those of the weights, and without weights those of the bundled ones, named here. With weights, one
-        that contradicts them raises, in `predict` as in `fit`. By default "weighted".
-    tokenizer : {"local", "conv1d", "sliding_window"}, optional
-        How pixels become tokens; by default "local".
-    patch_size : int, optional
-        Pixels in a token; by default 32.
+        Labels that `predict` gives, that `fit` learns of a survey or data set, and names of the columns of
+        `y`; in any spelling, as ``"log g"``. By default `predict` gives log g, and `fit` learns all.
+    encoding : {"weighted", "instrument", "median", "none"}, optional
+        Form in which the network gets spectra, see `specvit.network.encode`; ``"instrument"`` tells it line
+        spread function and native pixels, too; ``"none"`` takes any features, unscaled. By default
+        "weighted". This and the following parameters, up to `loss`, describe the network: by default that of
+        the weights, and without weights the bundled one's. A value that contradicts the weights raises, in
+        `predict` as in `fit`.
+    tokenizer, patch_size : {"local", "conv1d", "sliding_window"}, int, optional
+        How windows of pixels become tokens, and pixels in a window; by default "local" and 32.
     position : str, optional
-        How the place of a token is told, see `~specvit.network.ViTConfig`; by default "learned".
-    width : int, optional
-        Numbers in a token; by default 256. The layers within are four times as wide.
-    depth : int, optional
-        Layers; by default 6.
-    heads : int, optional
-        Attention heads of a layer; by default 4.
+        How the network is told the place of a token, see `~specvit.network.ViTConfig`; by default "learned".
+    width, depth, heads : int, optional
+        Length of a token, by default 256 (layers within are four times as wide); number of layers, by
+        default 6; attention heads of a layer, by default 4.
     dropout : float, optional
-        Share of activations dropped in training; by default 0, for simulated noise never repeats.
+        Share of activations dropped in training; by default 0, because simulated noise never repeats.
     loss : {"gaussian_nll", "l1", "mse", "huber"}, optional
-        Only ``"gaussian_nll"``, the default, learns a σ for each star; the others are given one σ for all.
+        Only ``"gaussian_nll"``, the default, learns a σ for each star. With the others σ is calibrated and
+        depends on the S/N only. `specvit.network.losses` compares them.
     epochs : int
-        Times that each spectrum is seen. 100,000 spectra are an epoch of a survey without end.
+        Times that each spectrum is seen; 100,000 spectra are an epoch of an endless survey.
     batch_size : int
-        Spectra in a step, of each device.
+        Spectra in a step, for each device.
     learning_rate : float, optional
         Peak of the cosine schedule; by default 5e-4 from random weights, 5e-5 for fine-tuning.
-    weight_decay : float
-        Decay of matrices in AdamW.
-    gradient_clip : float or None
-        Largest norm of the gradient.
+    weight_decay, gradient_clip : float, float or None
+        Decay of matrices in AdamW, and largest norm of the gradient.
     ema_decay : float, optional
-        Decay of the moving average of the weights that is kept.
+        Decay of a moving average of the weights, which then is the result; by default none is taken.
     validation_fraction : float
-        Share of the spectra kept from training to calibrate σ and for early stopping; none is kept
-        of fewer than 100 spectra, and at most 20,000 of a data set. Surveys simulate others for it.
+        Share of the spectra that is held out to calibrate σ and for early stopping: none of fewer than
+        100 spectra, and at most 20,000 of a data set. For a survey others are simulated.
     patience : int, optional
-        Stop after so many epochs without a lower validation loss.
+        Epochs without a lower validation loss after which to stop; by default all `epochs` are run.
     precision : {"auto", "32-true", "64-true", "bf16-mixed", "16-mixed"}
-        Of the arithmetic in training; see `specvit.network.TrainingConfig`.
+        Arithmetic of the training, see `specvit.network.TrainingConfig`.
     device : str
         Where to train and predict; "auto" is a GPU where there is one.
     devices : int
-        Processes that fit together, each on its own device; for more than one the script is to be started
-        with ``torchrun --standalone --nproc-per-node=N``. All end with the same network. Then
-        `random_state` must be an integer.
+        Processes that fit together, each on its own device, started with ``torchrun --standalone
+        --nproc-per-node=N``; all end with the same network. `random_state` must then be an integer.
     random_state : int, RandomState or None
-        Of `fit`: first weights, order of the spectra, what is held out. With an integer a fit can be
-        repeated. None, the default, draws a seed from NumPy's global generator for each fit, so that two fits
-        differ; ``record_["seed"]`` keeps it. `predict` draws nothing.
+        Seed of `fit`: first weights, order of the spectra, choice of held-out spectra. With an integer a fit
+        can be repeated. None, the default, draws a seed from NumPy's global generator for each fit, so that
+        two fits differ; ``record_["seed"]`` holds it. `predict` draws nothing.
     progress : bool
-        Show a progress bar while training.
+        Whether to show a progress bar while training.
     checkpoint_dir : path-like, optional
-        Where training leaves its checkpoints; a fit with the same folder takes up the last one.
+        Folder for checkpoints; a fit with the same folder continues from the last one.
 
     Attributes
     ----------
-    regressor_ : LabelRegressor
-        The fitted network; like all that end with an underscore, set by `fit` and `load`.
+    regressor_, grid_ : LabelRegressor, PixelGrid or None
+        The fitted network and its pixels (None for plain features). `fit` and `load` set these two and all
+        others that end in an underscore; with `weights`, `predict` works without them.
     history_ : dict of str to list
         Losses and metrics by step; empty after `load`.
-    grid_ : PixelGrid or None
-        Its pixels; None for plain features.
     record_ : dict
-        How it came about: ``survey`` or ``dataset``, ``fine_tuned_from``, ``loss``, ``seed``, versions, and
-        ``label_range``, beyond which a label is flagged. `save` writes it into the file.
+        How the network was made: ``survey`` or ``dataset``, ``fine_tuned_from``, ``loss``, ``seed``,
+        versions, and ``label_range``, beyond which labels are flagged. `save` writes it into the file.
     columns_ : tuple of str or None
         Names of the columns of a two-dimensional `y`; None otherwise.
-    n_features_in_ : int
-        Pixels of the spectra.
-    feature_names_in_ : ndarray of str
-        Names of the columns, of plain features in a data frame with names only.
-    label_names : tuple of str
-        Labels of the network, those of `predict_table`; with weights also before `fit`.
-    output_names : tuple of str
-        Labels that `predict` gives.
+    n_features_in_, feature_names_in_ : int, ndarray of str
+        Number of pixels; names of the columns of plain features, if they came in a data frame.
+    label_names, output_names : tuple of str
+        Labels of the network, as in `predict_table`, and those that `predict` gives.
 
     See Also
     --------
-    RidgeEstimator : Linear in the pixels, learned in seconds.
-    LightGBMEstimator : Boosted trees.
-    TemplateFit : Least χ² against synthetic spectra, without training.
+    RidgeEstimator, LightGBMEstimator, TemplateFit : A linear fit, boosted trees, and least χ².
     specvit.assess.evaluate : How good they are, on the same spectra.
 
     Notes
     -----
-    What comes in decides what goes out. Spectra (a `~specutils.Spectrum`, a list, a `~specutils.SpectrumList`
-    or `~specutils.SpectrumCollection`, a cube, an array of objects, a `~specvit.SpectrumBatch`) give
-    quantities of their shape, log g as `~astropy.units.Dex`; arrays (n, n_pixels), of NumPy or torch, give
-    floats, shape (n,). Several `labels` give a dict of quantities, or floats with a last axis of labels.
-    `predict_table` gives a `~astropy.table.QTable` of all labels for either; its column ``flags`` is a sum of
-    `~specvit.spectra.Flag`, in words by ``Flag.describe``: what was assumed of a spectrum, what it lacks,
-    whether it or its labels lie outside of what was learned (32), or cannot be used at all (64, NaN).
+    `predict` returns what fits its input. For spectra (`~specutils.Spectrum`, list,
+    `~specutils.SpectrumList`, `~specutils.SpectrumCollection`, cube, array of objects,
+    `~specvit.SpectrumBatch`) it returns quantities of their shape, log g as `~astropy.units.Dex`; for arrays
+    (n, n_pixels) of NumPy or torch, floats (n,). Several `labels` give a dict of quantities, or floats with a
+    last axis of labels. `predict_table` returns a `~astropy.table.QTable` of all labels for either. Its
+    ``flags`` are sums of these (`~specvit.spectra.Flag`; ``Flag.describe`` names them): NO_UNCERTAINTY 1,
+    errors estimated from scatter; PARTIAL_COVERAGE 2, fewer than 90 % of the pixels; RESOLUTION_ASSUMED 4,
+    that of the grid; LOWER_RESOLUTION 8; MEDIUM_ASSUMED 16, vacuum; OUT_OF_DOMAIN 32, a label at the end of
+    what was learned, or χ² too large; UNUSABLE 64, all NaN, ``error`` says why; LOW_SNR 128, S/N below 1, so
+    that the prior decides.
 
-    Advantages: the most exact of the four where stars are like those learned from; each star its own,
-    calibrated σ. Disadvantages: training takes a GPU; answers for faint stars lean towards the middle of what
-    was learned.
+    Advantages: the most accurate of the four for stars like those it learned from; a calibrated σ for each
+    star. Disadvantages: training takes a GPU; labels of faint stars are biased towards the middle of the
+    training range.
 
     Examples
     --------
@@ -144,7 +134,7 @@ class LoggEstimator(Predictor):
 
     def __init__(
         self,
-        weights="pfs-mr",
+        weights="any",
         *,
         grid=None,
         labels=None,
@@ -210,17 +200,17 @@ class LoggEstimator(Predictor):
         medium=None,
         resolution=None,
         on_error="raise",
-        lower_resolution="raise",
+        lower_resolution=None,
         validation=None,
     ):
-        """Learn labels from spectra; with `weights`, fine-tune these.
+        """Learn labels from spectra; with `weights`, fine-tune them.
 
         Parameters
         ----------
         X : spectra, array-like of shape (n, n_pixels), Survey or SpectrumDataset
-            Whatever `predict` takes; or a simulated survey, of which every batch is made anew; or a data
-            set on disk, which is read in pieces and shuffled, in constant memory, with new noise for each
-            spectrum each time.
+            Anything that `predict` takes; or a survey, which is simulated batch by batch; or a data set on
+            disk, which is read in pieces and shuffled, in constant memory, with new noise for each spectrum
+            each time.
         y : array-like or Quantity, shape (n,) or (n, n_labels)
             log g in dex(cm/s²), or the columns `labels`, NaN where unknown. None for a survey or data set.
         ivar : array-like, shape (n, n_pixels), optional
@@ -230,7 +220,7 @@ class LoggEstimator(Predictor):
         on_error : {"raise", "nan"}
             Whether a spectrum that cannot be used raises, or is left out.
         validation : SpectrumDataset, optional
-            For early stopping and σ, with frozen noise, instead of a part of the data set `X`.
+            Held-out spectra for early stopping and σ; by default a part of the data set `X`.
 
         Returns
         -------
@@ -239,8 +229,8 @@ class LoggEstimator(Predictor):
         Raises
         ------
         ValueError
-            If a spectrum cannot be used, `y`, `labels` or `grid` does not match, a parameter contradicts the
-            weights, or the files of a data set do not tell its grid.
+            If a spectrum cannot be used (its resolution is lower than the grid's), `y`, `labels` or `grid`
+            does not match, a parameter contradicts the weights, or a data set does not tell its grid.
         TypeError
             If `validation` is given for anything but a data set.
         """
@@ -261,11 +251,14 @@ class LoggEstimator(Predictor):
         else:
             grid = grid_to_learn(grid, plain)
             given = {"ivar": ivar, "medium": medium, "resolution": resolution}
-            given |= {"on_error": on_error, "lower_resolution": lower_resolution}
-            flux, weight, y = self._training_arrays(X, y, grid, **given)
+            told = (choices if base is None else base).encoding == "instrument"
+            given |= {"on_error": on_error, **(ANY_INSTRUMENT if told else ONE_INSTRUMENT)}
+            given |= {} if lower_resolution is None else {"lower_resolution": lower_resolution}
+            flux, weight, y, *instrument = self._training_arrays(X, y, grid, **given)
             names, values = label_columns(y, self.labels, known)
             columns = names if y.ndim == 2 else None
-            source = ArraySource(flux, weight, names, values, known=known, grid=grid)
+            told = instrument if told else ()
+            source = ArraySource(flux, weight, names, values, *told, known=known, grid=grid)
         outcome = fit_network(source, config, choices, base=base, earlier=record)
         self.regressor_, self.history_, self.record_ = outcome.regressor, outcome.history, outcome.record
         self.grid_, self.columns_, self.n_features_in_ = grid, columns, source.n_pixels
@@ -296,8 +289,14 @@ class LoggEstimator(Predictor):
     def _label_range(self):
         return self._ready()[2].get("label_range", {})
 
-    def _infer(self, flux, ivar):
-        return predict_arrays(to_device(self._ready()[0], self.device), flux, ivar)
+    def _instrument_rules(self):
+        return ANY_INSTRUMENT if self._ready()[0].encoding == "instrument" else ONE_INSTRUMENT
+
+    def _infer(self, *arrays):
+        return predict_arrays(to_device(self._ready()[0], self.device), *arrays)
+
+    def _infer_batch(self, batch, rows):
+        return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])
 
     def _ready(self):
         """Network, grid and record: the fitted ones, or those of the weights."""
@@ -314,7 +313,7 @@ class LoggEstimator(Predictor):
         return self._loaded[1:]
 
     def save(self, path):
-        """Write the network to a safetensors file that `load`, or `weights`, takes.
+        """Write the network to a safetensors file, which `load` and the parameter `weights` read.
 
         Parameters
         ----------
@@ -333,7 +332,7 @@ class LoggEstimator(Predictor):
         path : path-like
             The file.
         **params : object
-            As for the constructor.
+            Parameters, as for the constructor.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""`FeatureRegressor`: what regressors on features of pixels share, from the spectra they learn from to σ."""
+"""`FeatureRegressor`, the base of regressors on features: their training spectra, predictions and σ."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _BATCH = 1000
 
 
 class FeatureRegressor(Predictor):
-    """Base of Ridge and LightGBM: predictions from features, and σ from held-out residuals.
+    """Base of Ridge and LightGBM, which predict from features and measure σ on held-out spectra.
 
-    A subclass has the parameters `grid`, `labels`, `encoding`, `validation_fraction` and `random_state`;
-    ``_learn(batches)``, from ``FeatureBatches`` to predictions and truth (n, n_labels) and S/N (n,) of those
-    held out, and the number of spectra used; and ``_labels(features)``, from a tensor (m, p) to an ndarray
-    (m, n_labels).
+    A subclass has the parameters `grid`, `labels`, `encoding`, `validation_fraction` and `random_state`, and
+    two methods. ``_learn(batches)`` takes ``FeatureBatches`` and returns predictions and truth (n, n_labels)
+    and S/N (n,) of the held-out spectra, and the number of spectra used. ``_labels(features)`` takes a tensor
+    (m, p) to an ndarray (m, n_labels).
     """
 
     #: Where surveys are simulated and features made for learning.
@@ -58,8 +58,8 @@ class FeatureRegressor(Predictor):
         Parameters
         ----------
         X : spectra, SpectrumBatch, array-like of shape (n, n_pixels), Survey or SpectrumDataset
-            Whatever `predict` takes; or a survey, which must have `n`, or a data set, which is seen once,
-            with noise of the seed.
+            Anything that `predict` takes; or a survey, which must have `n`, or a data set. The spectra of a
+            data set are read once, with noise drawn from `random_state`.
         y : array-like or Quantity, shape (n,) or (n, n_labels)
             log g in dex(cm/s²), or the columns `labels`; finite. None for a survey or data set.
         ivar : array-like, shape (n, n_pixels), optional
@@ -94,7 +94,7 @@ class FeatureRegressor(Predictor):
             grid = grid_to_learn(self.grid, plain)
             options = {"medium": medium, "resolution": resolution}
             options |= {"on_error": on_error, "lower_resolution": lower_resolution}
-            flux, weight, y = self._training_arrays(X, y, grid, ivar=ivar, **options)
+            flux, weight, y, *_ = self._training_arrays(X, y, grid, ivar=ivar, **options)
             if not np.isfinite(y).all():
                 raise ValueError(f"y must be finite, got {int((~np.isfinite(y)).sum())} values that are not")
             names, values = label_columns(y, self.labels)

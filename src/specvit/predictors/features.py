@@ -47,7 +47,7 @@ class FeatureBatches:
     validation_fraction : float
         Share held out, at most 10,000 spectra.
     seed : int
-        Of the choice of these.
+        Seed of this choice.
 
     Raises
     ------

@@ -17,6 +17,10 @@ class Findings:
     ----------
     velocity, velocity_err : ndarray
         Radial velocity in km/s.
+    learned_velocity : ndarray
+        Largest |v| in km/s that the network has learned to live with.
+    lsf : ndarray
+        σ in km/s of the line spread function in the middle of the grid.
     broadening, broadening_err : ndarray
         Variance of the lines beyond the line spread function, over that of the latter; negative where lines
         are sharper.
@@ -37,6 +41,8 @@ class Findings:
 
     velocity: np.ndarray
     velocity_err: np.ndarray
+    learned_velocity: np.ndarray
+    lsf: np.ndarray
     broadening: np.ndarray
     broadening_err: np.ndarray
     dilution: np.ndarray

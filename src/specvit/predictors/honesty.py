@@ -22,15 +22,22 @@ __all__ = [
     "HonestyLimits",
     "alarm",
     "at_rest",
+    "examined",
     "findings_of",
     "honesty_columns",
-    "removable_velocity",
 ]
 
 #: Tests of `Findings` that have a limit which goes with S/N.
 LIMITED = ("velocity_test", "broadening_test", "dilution_test", "labels_test", "misfit")
-#: |v| in km/s that the network has learned to live with, and the σ beyond it that an alarm asks for.
-_LEARNED_VELOCITY, _VELOCITY_SIGMAS = 20.0, 3.0
+#: Standard errors of a velocity beyond those that the network has learned to live with, for an alarm.
+_VELOCITY_SIGMAS = 3.0
+#: Standard error in km/s up to which a velocity is removed.
+_LARGEST_ERR = 20.0
+#: Velocity in km/s that wavelengths in air show when they are taken to be in vacuum, (1/n − 1) c: 82.7 at
+#: 7100 Å, 82.3 at 8850 Å.
+_AIR_VELOCITY = -82.5
+#: Predictions with ``velocity="fit"``: as given, at the velocity measured with their labels, and once more.
+_PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,47 @@ def _limits():
     return HonestyLimits.load()
 
 
+def examined(predict, batch, names, velocity_fit=False):
+    """Predict spectra, look what they say of it themselves, and flag those that disagree.
+
+    Parameters
+    ----------
+    predict : callable
+        Gives mean, σ, both (n, n_labels), and details of a batch.
+    batch : SpectrumBatch
+        Spectra as they were given.
+    names : tuple of str
+        Labels that are predicted.
+    velocity_fit : bool
+        Whether velocities are measured and removed. If not, spectra whose medium nobody stated are taken to
+        be in air where their velocity shows it.
+
+    Returns
+    -------
+    batch : SpectrumBatch
+        Spectra at rest, flagged.
+    answer : tuple
+        What `predict` gave for them.
+    findings : Findings
+        What they say; the velocity is that of the spectra as given.
+    """
+    given, removed = batch, np.zeros(len(batch))
+    passes = _PASSES if velocity_fit else 2
+    for left in reversed(range(passes)):
+        answer = predict(batch)
+        findings = findings_of(batch, names, *answer[:2])
+        if not left:
+            break
+        step = removable_velocity(findings) if velocity_fit else air_velocity(batch, findings)
+        if not step.any():
+            break
+        batch, removed = at_rest(given, removed + step)
+    if not velocity_fit:
+        batch.flags[removed != 0] |= int(Flag.AIR_FOUND)
+    alarm(batch, findings)  # of the velocity, what is left of it
+    return batch, answer, replace(findings, velocity=findings.velocity + np.where(velocity_fit, removed, 0))
+
+
 def findings_of(batch, names, mean, sigma, device="cpu"):
     """`Findings` of the usable spectra of a batch against their predicted labels.
 
@@ -99,8 +147,7 @@ def findings_of(batch, names, mean, sigma, device="cpu"):
         return Findings.nothing(len(batch))
     order = [names.index(name) for name in LABELS]
     ivar = np.where(batch.usable[:, None], batch.ivar, 0.0)
-    lsf = getattr(batch, "lsf", None)
-    return examine(model, batch.flux, ivar, mean[:, order], sigma[:, order], lsf)
+    return examine(model, batch.flux, ivar, mean[:, order], sigma[:, order], batch.lsf, batch.sampling)
 
 
 def alarm(batch, findings):
@@ -114,7 +161,7 @@ def alarm(batch, findings):
     """
     limits, f, snr = _limits(), findings, np.nan_to_num(batch.snr, nan=1.0)
     above = {name: getattr(f, name) > limits.at(name, snr) for name in LIMITED}
-    moved = np.abs(f.velocity) > _LEARNED_VELOCITY + _VELOCITY_SIGMAS * f.velocity_err
+    moved = np.abs(f.velocity) > f.learned_velocity + _VELOCITY_SIGMAS * f.velocity_err
     lined = f.lines_test >= limits.lines
     # Without lines nothing else can be said of them.
     for flag, raised in (
@@ -130,8 +177,18 @@ def alarm(batch, findings):
 def removable_velocity(findings):
     """Velocities in km/s that are known well enough to be removed, ndarray (n,); 0 for the others."""
     f = findings
-    known = (f.lines_test >= _limits().lines) & (f.velocity_err < _LEARNED_VELOCITY)
+    known = (f.lines_test >= _limits().lines) & (f.velocity_err < _LARGEST_ERR)
     return np.where(known & np.isfinite(f.velocity), f.velocity, 0.0)
+
+
+def air_velocity(batch, findings):
+    """`_AIR_VELOCITY` for spectra of no stated medium that show it, else 0: ndarray (n,)."""
+    f, unknown = findings, (batch.flags & Flag.MEDIUM_ASSUMED) > 0
+    margin = f.learned_velocity + _VELOCITY_SIGMAS * f.velocity_err
+    shown = np.abs(f.velocity - _AIR_VELOCITY) < np.minimum(margin, -_AIR_VELOCITY / 2)
+    moved = f.velocity_test > _limits().at("velocity_test", np.nan_to_num(batch.snr, nan=1.0))
+    lined = f.lines_test >= _limits().lines
+    return np.where(unknown & shown & moved & lined, _AIR_VELOCITY, 0.0)
 
 
 def at_rest(batch, velocity):
@@ -161,9 +218,8 @@ def honesty_columns(findings):
     from astropy import units as u
 
     f, unit = findings, u.km / u.s
-    own = SPEED_OF_LIGHT * _model("cpu").unit ** 0.5
     width, low, high = (
-        own * np.sqrt(np.maximum(f.broadening + sign * f.broadening_err, 0)) for sign in (0, -1, 1)
+        f.lsf * np.sqrt(np.maximum(f.broadening + sign * f.broadening_err, 0)) for sign in (0, -1, 1)
     )
     return {
         "velocity": f.velocity * unit,

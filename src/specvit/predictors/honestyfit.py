@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 import torch
 
-from specvit.constants import SIGMA_PER_MAD, SPEED_OF_LIGHT
+from specvit.constants import FWHM_PER_SIGMA, SIGMA_PER_MAD, SPEED_OF_LIGHT
 from specvit.labels import LABELS
 from specvit.pixelscatter import scatter_of_differences, windows
 from specvit.predictors.findings import Findings
@@ -19,10 +19,12 @@ __all__ = ["LARGEST_VELOCITY", "examine"]
 LARGEST_VELOCITY = 600.0
 #: Relative error of line depths that library, network and instrument have, pixel by pixel.
 _DEPTH_ERR = 0.20
-#: Standard deviations of what the network has learned to live with: velocity (km/s, ± 20), variance
-#: of the line spread function over its own (widths 0.9 to 1.1), strength of all lines.
-_KNOWN = (11.5, 0.12, 0.03)
-_LEARNED_VELOCITY = 20.0
+#: Largest |v| in km/s that networks have learned to live with, and by how much more of the FWHM by which
+#: a line spread function exceeds the grid's (`~specvit.survey.AnyInstrument`: `max_velocity`, `zero_point`).
+_LEARNED_VELOCITY, _LEARNED_ZERO_POINT = 20.0, 0.45
+#: Standard deviations of the variance of lines, over that of the line spread function, and of the strength of
+#: all lines that they have learned: its error of 10 %, slow rotation and macroturbulence.
+_KNOWN_WIDTH, _KNOWN_STRENGTH = 0.25, 0.03
 _WORTH_A_JUMP = 12.0  # Δχ²: of a hundred independent velocities one is ahead so far in 1 of 10 noise spectra
 #: The same of what trouble may do.
 _UNKNOWN = (300.0, 6.0, 0.5)
@@ -35,7 +37,7 @@ _BIN = 4  # pixels that a line spread function covers
 
 
 @torch.no_grad()
-def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, batch_size=64):
+def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, sampling=None, batch_size=64):
     """Fit spectra with the model of their predicted labels, and with that of any star in trouble.
 
     Parameters
@@ -47,6 +49,9 @@ def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, batch_size=64
         Predicted, in the order of `~specvit.labels.LABELS`; rows with NaN labels are left out.
     lsf : ndarray, shape (n, n_pixels), optional
         log2 of the line spread function's σ over the grid's.
+    sampling : ndarray, shape (n, n_pixels), optional
+        log2 of the width of native pixels over the grid's. Pixels of the grid that share a native one share
+        its noise: the weight of each is divided by their number.
     batch_size : int
         Spectra at once.
 
@@ -58,25 +63,32 @@ def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, batch_size=64
     rows = np.flatnonzero(np.isfinite(labels).all(1) & ((ivar > 0).sum(1) > 8 * CONTINUUM_TERMS))
     for some in np.array_split(rows, max(1, -(-len(rows) // batch_size))):
         if len(some):
-            extra = None if lsf is None else model.tensor(lsf[some])
-            found.put(some, _Fit(model, flux[some], ivar[some], labels[some], sigma[some], extra).findings())
+            told = (None if x is None else x[some] for x in (lsf, sampling))
+            found.put(some, _Fit(model, flux[some], ivar[some], labels[some], sigma[some], *told).findings())
     return found
 
 
 class _Fit:
     """Fits of b spectra; all tensors (b, …)."""
 
-    def __init__(self, model, flux, ivar, labels, sigma, lsf):
-        self.model, self.lsf = model, lsf
-        good = ivar > 0
+    def __init__(self, model, flux, ivar, labels, sigma, lsf, sampling):
+        self.model, good = model, ivar > 0
+        self.lsf = model.tensor(np.zeros_like(flux) if lsf is None else lsf)
+        self.shared = model.tensor(np.ones_like(flux) if sampling is None else 2.0 ** np.maximum(sampling, 0))
         scale = np.array([np.median(f[g]) for f, g in zip(flux, good, strict=True)])[:, None]
         self.good = model.tensor(good) > 0
         self.flux = model.tensor(np.where(good, flux / scale, 0))
-        self.ivar = model.tensor(ivar * scale**2)
+        self.ivar = model.tensor(ivar * scale**2) / self.shared
         self.labels = model.clamp(model.tensor(labels))
         sigma = model.tensor(np.nan_to_num(sigma))
         self.sigma = torch.maximum(sigma, model.tensor(_LABEL_FLOOR))
-        self.units = model.tensor([1 / SPEED_OF_LIGHT, model.unit, 1.0, *model.label_steps.tolist()])
+        #: σ in ln λ of each line spread function in the middle of the grid, over the grid's own, squared.
+        self.wider = 4.0 ** self.lsf.median(1).values
+        units = model.tensor([1 / SPEED_OF_LIGHT, model.unit, 1.0, *model.label_steps.tolist()])
+        self.units = units.repeat(len(self.flux), 1)
+        self.units[:, _WIDTH] *= self.wider
+        excess = FWHM_PER_SIGMA * SPEED_OF_LIGHT * (model.unit * (self.wider - 1)).sqrt()
+        self.learned = _LEARNED_VELOCITY + _LEARNED_ZERO_POINT * excess  # (b,), km/s
         self._flatten()
         self._weigh()
 
@@ -111,9 +123,11 @@ class _Fit:
 
     def _scatter(self, residual):
         """Scale of the noise per pixel as it acts on lines, over the σ given, (b,)."""
-        return torch.maximum(
-            _line_scatter(residual, self.good, 3), _line_scatter(residual, self.good, _BIN, bins=True)
-        )
+        shared = self.shared.median(1).values
+        reach = int(np.ceil(float(shared.max())))
+        pixels = _line_scatter(residual, self.good, max(3, reach)) * shared.sqrt()
+        binned = _line_scatter(*_bins(residual, self.good), -(-reach // _BIN))
+        return torch.maximum(pixels, binned * (shared / shared.clamp_max(_BIN)).sqrt())
 
     # -- velocity ------------------------------------------------------------------------------------
 
@@ -141,7 +155,8 @@ class _Fit:
         for k in range(4):
             spread.index_add_(2, m.index[k], rows * m.weights[k])
         data = torch.fft.rfft(spread)
-        kernel = torch.exp(-0.5 * m.to_grid.mean() * m.frequency**2)
+        base = (m.to_grid + m.own * (self.wider[:, None] - 1)).mean(1, keepdim=True)
+        kernel = torch.exp(-0.5 * base * m.frequency**2)
         template = self.transform * kernel
         square = torch.fft.rfft(torch.fft.irfft(template, m.n_fft).square())
         both = torch.stack([data[:, 0] * template.conj(), data[:, 1] * square.conj()], 1)
@@ -157,9 +172,9 @@ class _Fit:
         top = curves[:, 0] - (cross * solved[..., -1:]).sum(1)
         below = (curves[:, 1] - (cross * solved[..., :-1]).sum(1)).clamp_min(1e-9)
         gain = torch.where(top > 0, top.square() / below, 0.0)
-        rest = int(np.ceil(_LEARNED_VELOCITY / SPEED_OF_LIGHT / m.step))
-        inner = torch.zeros_like(gain, dtype=torch.bool)
-        inner[:, reach - rest : reach + rest + 1] = True
+        rest = (self.learned / SPEED_OF_LIGHT / m.step).ceil()
+        steps = torch.arange(-reach, reach + 1, device=gain.device)
+        inner = steps.abs() <= rest[:, None]
         far, near = gain, torch.where(inner, gain, -1.0)
         ahead = far.max(1).values - near.max(1).values
         gain = torch.where((ahead > _WORTH_A_JUMP)[:, None], far, near)
@@ -192,20 +207,20 @@ class _Fit:
 
     def _bounded(self, x):
         shift = x[:, :1].clamp(-1.1 * LARGEST_VELOCITY, 1.1 * LARGEST_VELOCITY)
-        labels = self.model.clamp(x[:, 3:] * self.units[3:]) / self.units[3:]
+        labels = self.model.clamp(x[:, 3:] * self.units[:, 3:]) / self.units[:, 3:]
         return torch.cat([shift, x[:, 1:2].clamp(-0.27, 60), x[:, 2:3].clamp(0.02, 3), labels], 1)
 
     def _label_slopes(self, x):
         """Derivatives of the depths by the scaled labels, (b, 5, n_pixels)."""
-        transforms = self.model.depth_slopes(x[:, 3:] * self.units[3:]) * self.units[3:, None]
-        shift, width = x[:, 0] * self.units[0], x[:, 1] * self.units[1]
+        transforms = self.model.depth_slopes(x[:, 3:] * self.units[:, 3:]) * self.units[:, 3:, None]
+        shift, width = x[:, 0] * self.units[:, 0], x[:, 1] * self.units[:, 1]
         return self.model.observe_many(transforms, shift, width, self.lsf)
 
     def _system(self, x, prior, slopes):
         """χ² with priors, the step to its minimum, covariance and whitened residuals at x."""
         m = self.model
-        transform = m.depths(x[:, 3:] * self.units[3:])
-        shift, width, strength = x[:, 0] * self.units[0], x[:, 1] * self.units[1], x[:, 2:3]
+        transform = m.depths(x[:, 3:] * self.units[:, 3:])
+        shift, width, strength = x[:, 0] * self.units[:, 0], x[:, 1] * self.units[:, 1], x[:, 2:3]
         depth, by_shift, by_width = m.observe(transform, shift, width, self.lsf)
         lines = 1 + strength * depth
         columns = (lines * self.root)[:, None] * m.polynomials
@@ -214,8 +229,8 @@ class _Fit:
         own = (
             torch.cat(
                 [
-                    (strength * by_shift * self.units[0])[:, None],
-                    (strength * by_width * self.units[1])[:, None],
+                    (strength * by_shift * self.units[:, :1])[:, None],
+                    (strength * by_width * self.units[:, 1:2])[:, None],
                     depth[:, None],
                     strength[:, None] * slopes,
                 ],
@@ -245,14 +260,16 @@ class _Fit:
         """`Findings` of these spectra."""
         b = len(self.flux)
         zero, one = self.flux.new_zeros(b, 2), self.flux.new_ones(b, 1)
-        self.null = torch.cat([zero, one, self.labels / self.units[3:]], 1)
-        units = self.units[3:]
-        tight = torch.cat([self.model.tensor(_KNOWN).expand(b, 3), self.sigma / units], 1)
+        units = self.units[:, 3:]
+        self.null = torch.cat([zero, one, self.labels / units], 1)
+        uniform = 3**-0.5 * self.learned[:, None]
+        known = uniform, _KNOWN_WIDTH * one, _KNOWN_STRENGTH * one, self.sigma / units
+        tight = torch.cat(known, 1)
         spread = self.model.tensor(_LABEL_SPREAD) / units
-        loose = torch.cat([self.model.tensor(_UNKNOWN), spread]).expand(b, _N)
+        loose = torch.cat([self.model.tensor(_UNKNOWN).expand(b, 3), spread], 1)
         shift, ahead = self._search()
-        shift = (shift / self.units[0])[:, None]
-        known = shift.clamp(-_LEARNED_VELOCITY, _LEARNED_VELOCITY)
+        shift = (shift / self.units[:, 0])[:, None]
+        known = torch.clamp(shift, -self.learned[:, None], self.learned[:, None])
         near = self._fit(torch.cat([known, self.null[:, 1:]], 1), tight, 2)
         start = torch.where(shift == known, near[1], torch.cat([shift, self.null[:, 1:]], 1))
         far = self._fit(start, loose, 3)
@@ -266,10 +283,12 @@ class _Fit:
         plain = plain.square() / (1 / self.ivar.clamp_min(1e-30) + depth.square() + 4e-4)
         count = self.good.sum(1)
         binned, whole = _bins(far[3], self.good)
-        shift = value[:, _SHIFT] * self.units[0]
+        shift = value[:, _SHIFT] * self.units[:, 0]
         result = Findings(
             velocity=SPEED_OF_LIGHT * torch.expm1(shift),
             velocity_err=error[:, _SHIFT],
+            learned_velocity=self.learned,
+            lsf=SPEED_OF_LIGHT * (self.model.unit * self.wider).sqrt(),
             broadening=value[:, _WIDTH],
             broadening_err=error[:, _WIDTH],
             dilution=1 - value[:, _DEPTH],
@@ -313,10 +332,7 @@ def _bins(residual, good):
     return parts, good[:, :length].unflatten(1, (-1, _BIN)).all(2)
 
 
-def _line_scatter(residual, good, spacing, bins=False):
-    if bins:
-        residual, good = _bins(residual, good)
-        spacing = 1
+def _line_scatter(residual, good, spacing):
     usable = torch.stack(windows(good, spacing)).all(0)
     scatter = scatter_of_differences(residual, spacing)
     return _masked_median(scatter, usable).clamp_min(1e-3)

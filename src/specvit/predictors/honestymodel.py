@@ -28,7 +28,8 @@ class LineModel(nn.Module):
     .. math:: n(\mu, s) = 1 + F^{-1}\big[e^{-ik\mu - k^2 s/2}\, \hat d_\ell(k)\big], \qquad d = n - 1,
 
     with μ = ln(1 + v/c) and s the variance in ln λ on top of the emulator's own. That the line spread
-    function's share of s changes along the spectrum is followed to second order, ½ δs(λ) n″.
+    function's share of s changes along the spectrum is followed to second order in its departure δs(λ) from
+    the mean, ½ δs n″ + ⅛ δs² n⁗.
 
     Parameters
     ----------
@@ -126,9 +127,9 @@ class LineModel(nn.Module):
         k = self.frequency
         kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2) * transform
         kernel = kernel * torch.polar(torch.ones_like(shift[:, None] * k), -shift[:, None] * k)
-        orders = [kernel, -kernel * k**2, *([-1j * k * kernel] if derivatives else [])]
-        depth, curved, *moved = self._on_pixels(torch.stack(orders, 1)).unbind(1)
-        depth = depth + 0.5 * rest * curved
+        orders = [kernel, -kernel * k**2, kernel * k**4, *([-1j * k * kernel] if derivatives else [])]
+        depth, curved, fourth, *moved = self._on_pixels(torch.stack(orders, 1)).unbind(1)
+        depth = depth + 0.5 * rest * (curved + 0.25 * rest * fourth)
         return (depth, *moved, 0.5 * curved) if derivatives else depth
 
     def observe_many(self, transforms, shift, width, lsf=None):

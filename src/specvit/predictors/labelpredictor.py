@@ -1,4 +1,4 @@
-"""How anybody's predictor is asked: the protocol, and what makes networks and foreign regressors keep it."""
+"""`LabelPredictor`, the protocol of all predictors, and adapters for networks and for other libraries."""
 
 from __future__ import annotations
 
@@ -16,9 +16,23 @@ __all__ = ["ForeignPredictor", "LabelPredictor", "NetworkPredictor", "as_label_p
 
 @runtime_checkable
 class LabelPredictor(Protocol):
-    """Whoever can tell all labels of spectra, with σ: what `specvit.assess` asks.
+    """Protocol of objects that predict labels of spectra with σ, which `specvit.assess` evaluates.
 
     Every `Predictor` is one; so is any object with this method.
+
+    See Also
+    --------
+    Predictor : The base of the predictors of this package.
+    ForeignPredictor : Makes one of a regressor of another library.
+
+    Examples
+    --------
+    >>> class Constant:
+    ...     def predict_labels(self, X, *, ivar=None, on_error="raise"):
+    ...         mean = np.full((len(X), 1), 2.5)
+    ...         return Predictions(("logg",), mean, np.full_like(mean, 1.0), (len(X),))
+    >>> isinstance(Constant(), LabelPredictor)
+    True
     """
 
     def predict_labels(self, X, *, ivar=None, on_error="raise"):
@@ -27,38 +41,38 @@ class LabelPredictor(Protocol):
         Parameters
         ----------
         X : ndarray, shape (n, n_pixels)
-            Fluxes; the caller's copy, which may be written to.
+            Fluxes. The array is a copy, which may be written to.
         ivar : ndarray, shape (n, n_pixels)
             Inverse variance, 0 where masked.
         on_error : {"raise", "nan"}
-            What a spectrum without an answer gives; `specvit.assess` asks for NaN.
+            Whether a spectrum without an answer raises or gives NaN, for which `specvit.assess` asks.
 
         Returns
         -------
         object
-            With ``names``, a sequence of str, ``mean`` and ``sigma``, arrays (n, len(names)); ``sigma`` NaN
-            where there is none. `Predictions` is one.
+            An object with ``names``, a sequence of str, and ``mean`` and ``sigma``, arrays (n, len(names));
+            ``sigma`` is NaN where there is none. `Predictions` is one.
         """
 
 
 class ForeignPredictor:
-    """A regressor of another library, fitted on fluxes, made a `LabelPredictor`.
+    """A `LabelPredictor` made of a regressor of another library that was fitted on fluxes.
 
     Parameters
     ----------
     regressor : object
-        With ``predict(flux)``, which gives (n,) or (n, n_labels).
+        An object whose ``predict(flux)`` returns an array (n,) or (n, n_labels).
     labels : str or sequence of str, optional
-        What it predicts. By default its attribute ``label_names``, or log g.
+        Labels that it predicts. By default those of its attribute ``label_names``, or log g.
     return_std : bool
-        Call ``predict(flux, return_std=True)``, which gives a mean and a σ, as scikit-learn's
-        ``BayesianRidge`` does.
+        Whether to call ``predict(flux, return_std=True)``, which must return a mean and a σ, as
+        scikit-learn's ``BayesianRidge`` does.
     ivar : bool
-        Call ``predict(flux, ivar=ivar)``.
+        Whether to call ``predict(flux, ivar=ivar)``.
 
     See Also
     --------
-    LabelPredictor : What an object of one's own is to have instead.
+    LabelPredictor : The protocol; an object that has its method needs no adapter.
 
     Notes
     -----
@@ -83,7 +97,7 @@ class ForeignPredictor:
         self.label_names = label_tuple(labels, among=(*LABELS, *labels))
 
     def predict_labels(self, X, *, ivar=None, on_error="raise"):
-        """All labels of spectra; see `LabelPredictor`. `on_error` is not passed on.
+        """All labels of spectra; `X`, `ivar` and `on_error`, which is not passed on, as for `LabelPredictor`.
 
         Returns
         -------
@@ -114,12 +128,12 @@ class ForeignPredictor:
 
 
 class NetworkPredictor:
-    """A `~specvit.network.LabelRegressor` made a `LabelPredictor`: its answers as they are, unjudged.
+    """A `LabelPredictor` made of a `~specvit.network.LabelRegressor`; its answers are not checked or flagged.
 
     Parameters
     ----------
     regressor : LabelRegressor
-        Stays on its device.
+        The network, which stays on its device.
     """
 
     def __init__(self, regressor):
@@ -142,14 +156,14 @@ class NetworkPredictor:
 
 
 def as_label_predictor(predictor, name="predictor"):
-    """The `LabelPredictor` that is, or stands for, `predictor`.
+    """The `LabelPredictor` of an object: the object itself, or an adapter of it.
 
     Parameters
     ----------
     predictor : LabelPredictor, LabelRegressor, or object with ``predict``
-        The last is taken for a `ForeignPredictor` of ``label_names``, or of log g.
+        The object; the last kind is adapted by a `ForeignPredictor` with its defaults.
     name : str
-        What to call it in messages.
+        Its name in messages.
 
     Raises
     ------

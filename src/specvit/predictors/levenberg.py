@@ -18,14 +18,17 @@ def minimise(model, x, flux, root_weight, *, tol, max_iter):
     Parameters
     ----------
     model : TemplateModel
+        Model of the spectra.
     x : tensor, shape (b, q)
         Where to begin.
     flux, root_weight : tensors, shape (b, n_pixels)
+        Observed flux and 1/σ.
     tol : float
         A star has converged when the Gauss–Newton step of the parameters that are not at a bound is shorter
         than this in units of σ: :math:`(g^T H^{-1} g)^{1/2} <` `tol`; or when its damped steps have shrunk to
         1e-6 of the parameters' ranges without getting lower, as in a corner of the prior's support.
     max_iter : int
+        Largest number of steps.
 
     Returns
     -------
@@ -108,10 +111,13 @@ def starts(model, library, flux, root_weight, n_starts):
     Parameters
     ----------
     model : TemplateModel
+        Model of the spectra.
     library : tuple of tensor
-        From `TemplateModel.library`.
+        Templates of `TemplateModel.library`.
     flux, root_weight : tensors, shape (b, n_pixels)
+        Observed flux and 1/σ.
     n_starts : int
+        Number of templates to begin from.
 
     Returns
     -------

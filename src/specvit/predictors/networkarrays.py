@@ -17,14 +17,17 @@ def to_device(regressor, device):
     return regressor.to(device)
 
 
-def predict_arrays(regressor, flux, ivar):
+def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None):
     """Labels and errors of spectra on the network's pixels.
 
     Parameters
     ----------
     regressor : LabelRegressor
+        The network.
     flux, ivar : ndarray of float64, shape (n, n_pixels)
         Any scale. Rows without information give NaN.
+    lsf, sampling : ndarray, shape (n, n_pixels), optional
+        For the encoding ``instrument``, see `specvit.network.encode`; the grid's own without them.
 
     Returns
     -------
@@ -33,13 +36,12 @@ def predict_arrays(regressor, flux, ivar):
     parameter = regressor.label_scale
     if regressor.encoding != "none":
         flux, ivar = order_one(flux, ivar)
-    rows = []
+    told = (lsf, sampling) if regressor.encoding == "instrument" else (None, None)
+    like, rows = {"dtype": parameter.dtype, "device": parameter.device}, []
     for start in range(0, len(flux), _BATCH):
-        pair = (
-            torch.tensor(x[start : start + _BATCH], dtype=parameter.dtype, device=parameter.device)
-            for x in (flux, ivar)
-        )
-        rows.append([x.double().cpu().numpy() for x in regressor.predict(*pair)])
+        part = slice(start, start + _BATCH)
+        given = (None if x is None else torch.tensor(x[part], **like) for x in (flux, ivar, *told))
+        rows.append([x.double().cpu().numpy() for x in regressor.predict(*given)])
     mean, sigma = (np.concatenate(column) for column in zip(*rows, strict=True))
     return mean, sigma
 

@@ -1,4 +1,4 @@
-"""What a user says of a network, and whether given weights agree."""
+"""`NetworkChoices`: what a user asks of a network, and the check that given weights agree with it."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class NetworkChoices:
         Parameters
         ----------
         weights : str or path-like
-            What to call them.
+            Name of the weights, for messages.
         regressor : LabelRegressor
-            What they are.
+            The network of the weights.
         own_grid : PixelGrid or None
-            Theirs.
+            Grid of the weights.
         grid : PixelGrid or None
-            The one chosen, if any.
+            The grid that the user asks for, if any.
 
         Raises
         ------
@@ -93,13 +93,13 @@ class NetworkChoices:
         Parameters
         ----------
         names : tuple of str
-            Its labels.
+            Names of its labels.
         n_pixels : int
             Pixels, or features.
         grid : PixelGrid or None
             None for plain features.
         seed : int
-            Of its weights.
+            Seed of its first weights.
         """
         shape = ("tokenizer", "patch_size", "position", "width", "depth", "heads", "dropout")
         chosen = {name: getattr(self, name) for name in shape if getattr(self, name) is not None}

@@ -1,4 +1,4 @@
-"""`Predictions`: labels of spectra as numbers, and the answers with units that are made of them."""
+"""`Predictions`: labels of spectra as plain numbers, from which quantities and tables are made."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import numpy as np
 
 from specvit.labels import label_of
 from specvit.predictors.findings import Findings
-from specvit.spectra import SpectrumBatch
+from specvit.spectra import Flag, SpectrumBatch
 
-__all__ = ["Predictions", "label_unit"]
+__all__ = ["Predictions", "flag_labels", "label_unit"]
+
+#: A prediction this close to the end of the training range, as a share of it, is flagged.
+_EDGE = 0.01
+#: Median S/N per pixel below which labels are determined by the prior more than by the spectrum.
+_LOWEST_SNR = 1.0
 
 
 @dataclass(frozen=True)
@@ -21,19 +26,30 @@ class Predictions:
     Attributes
     ----------
     names : tuple of str
-        Labels, as in `specvit.labels`.
+        Names of the labels, as in `specvit.labels`.
     mean, sigma : ndarray of float64, shape (n, n_labels)
         Labels in their units (Teff in K, log g in dex(cm/s²), abundances in dex) and their standard errors.
         NaN where there is no answer; `sigma` also where the predictor gives none.
     shape : tuple of int
-        Shape of what was given: ``()`` for one spectrum, that of a cube's image. Rows are in C order.
+        Shape of the input: ``()`` for one spectrum, the spatial shape for a cube. Rows are in C order.
     batch : SpectrumBatch or None
-        What they were predicted from, with the predictor's flags and reasons; None for plain features.
+        The spectra on the grid, with the predictor's flags and reasons; None for plain features.
     details : object
-        What else a predictor has found; the `TemplateResult` of a `TemplateFit`.
+        Further results of some predictors: the `TemplateResult` of a `TemplateFit`, None for the others.
     findings : Findings or None
         What the spectra themselves say: velocity, width, dilution, and whether the labels fit; None for plain
         features.
+
+    See Also
+    --------
+    Predictor.predict_labels : Gives them.
+
+    Examples
+    --------
+    >>> found = Predictions(("teff", "logg"), np.array([[4700, 2.2]]), np.array([[60, 0.1]]), ())
+    >>> mean, sigma = found.quantities(["logg"], axis=False)
+    >>> mean, sigma
+    (<Dex 2.2 dex(cm / s2)>, <Quantity 0.1 dex>)
     """
 
     names: tuple[str, ...]
@@ -48,18 +64,19 @@ class Predictions:
         return len(self.mean)
 
     def columns(self, names):
-        """Mean and σ, both ndarray (n, len(names)), of the labels called `names`."""
+        """Mean and σ of the labels `names`, both ndarray (n, len(names))."""
         index = [self.names.index(name) for name in names]
         return self.mean[:, index], self.sigma[:, index]
 
     def numbers(self, names, *, axis):
-        """Mean and σ as plain arrays in the shape of what was given.
+        """Mean and σ as plain arrays in the shape of the input.
 
         Parameters
         ----------
         names : sequence of str
+            Labels that are wanted.
         axis : bool
-            Whether there is a last axis of labels; without it `names` has one.
+            Whether there is a last axis of labels; without it `names` must be of length one.
 
         Returns
         -------
@@ -69,18 +86,19 @@ class Predictions:
         return tuple(values.reshape(self.shape + ending) for values in self.columns(names))
 
     def quantities(self, names, *, axis):
-        """Mean and σ with units, in the shape of what was given.
+        """Mean and σ with units, in the shape of the input.
 
         Parameters
         ----------
         names : sequence of str
+            Labels that are wanted.
         axis : bool
-            Whether there are several labels: a dict of them, because units differ.
+            Whether to return dicts by name; without it `names` must be of length one.
 
         Returns
         -------
         mean, sigma : Quantity of shape `shape`, or dict of str to Quantity
-            log g as `~astropy.units.Dex`.
+            Means and standard errors; the mean of log g is a `~astropy.units.Dex`.
         """
         found = {name: self.numbers([name], axis=False) for name in names}
         units = {name: label_unit(name) for name in names}
@@ -88,7 +106,7 @@ class Predictions:
         return (mean, sigma) if axis else (mean[names[0]], sigma[names[0]])
 
     def table(self, **more):
-        """One row a spectrum.
+        """A table with one row for each spectrum.
 
         Parameters
         ----------
@@ -98,8 +116,8 @@ class Predictions:
         Returns
         -------
         `~astropy.table.QTable`
-            Each label with ``<label>_err``, ``snr``, ``coverage``, the further columns, ``flags`` and
-            ``error``.
+            Each label with ``<label>_err``, ``snr``, ``coverage``, ``resolution``, the further columns,
+            ``flags`` and ``error``.
         """
         from astropy.table import QTable
 
@@ -108,7 +126,8 @@ class Predictions:
             unit, error_unit = label_unit(name)
             table[name] = self.mean[:, k] * unit
             table[f"{name}_err"] = self.sigma[:, k] * error_unit
-        table["snr"], table["coverage"] = self.batch.snr, self.batch.coverage
+        for name in ("snr", "coverage", "resolution"):
+            table[name] = getattr(self.batch, name)
         for name, values in more.items():
             table[name] = values
         table["flags"] = self.batch.flags
@@ -122,3 +141,26 @@ def label_unit(name):
 
     label = label_of(name)
     return u.Unit(label.unit), u.Unit(label.error_unit)
+
+
+def flag_labels(batch, names, mean, label_range):
+    """Flag labels at the ends of the range learned from, and spectra of very low S/N.
+
+    Parameters
+    ----------
+    batch : SpectrumBatch
+        Its flags are completed.
+    names : sequence of str
+        Labels in the columns of `mean`.
+    mean : ndarray, shape (n, n_labels)
+        Predicted labels.
+    label_range : dict of str to (float, float)
+        Lowest and highest value in training; a label without one is not judged.
+    """
+    for k, name in enumerate(names):
+        if name in label_range:
+            low, high = label_range[name]
+            margin = _EDGE * (high - low)
+            outside = (mean[:, k] < low + margin) | (mean[:, k] > high - margin)
+            batch.flags[outside] |= int(Flag.OUT_OF_DOMAIN)
+    batch.flags[batch.usable & ~(batch.snr >= _LOWEST_SNR)] |= int(Flag.LOW_SNR)

@@ -1,4 +1,4 @@
-"""Ridge regression of labels on pixels, in one pass over as many spectra as there are."""
+"""Ridge regression of labels on pixels, in one pass over any number of spectra."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class RidgeEstimator(FeatureRegressor):
     grid : PixelGrid, optional
         Pixels of the spectra; by default those of the survey or data set, or PFS MR.
     labels : str or sequence of str, optional
-        Labels of a survey or data set to learn, or the names of the columns of `y`, in any spelling; and what
-        `predict` gives. By default all are learned, and `predict` gives log g.
+        Labels of a survey or data set to learn, or the names of the columns of `y`, in any spelling;
+        `predict` gives the same. By default all are learned, and `predict` gives log g.
     encoding : {"median", "weighted", "none"}
-        What is seen of a spectrum, see `specvit.network.encode`: by default flux over its median, and the
-        median where a pixel is masked. ``"none"`` takes any features, in arrays.
+        How a spectrum becomes features, see `specvit.network.encode`: by default flux over its median, and
+        the median where a pixel is masked. ``"none"`` takes any features, in arrays.
     validation_fraction : float
-        Share of the spectra, at most 10,000, that the penalty and σ come from.
+        Share of the spectra, at most 10,000, that are held out to choose the penalty and to measure σ.
     device : str or torch.device
         Where a survey is simulated and the sums are taken.
     random_state : int
@@ -55,9 +55,9 @@ class RidgeEstimator(FeatureRegressor):
     coef_ : ndarray, shape (n_labels, n_features)
         Coefficients of the features.
     intercept_ : ndarray, shape (n_labels,)
-        What is predicted at zero features.
+        Prediction where all features are zero.
     validation_r2_ : ndarray, shape (n_labels,)
-        On the held-out spectra, from coefficients that have not seen them.
+        R² on the held-out spectra, of coefficients found without them.
     n_spectra_ : int
         Spectra used; those without a positive median flux are left out.
     grid_ : PixelGrid or None
@@ -78,20 +78,25 @@ class RidgeEstimator(FeatureRegressor):
 
     See Also
     --------
-    LightGBMEstimator : Trees see how pixels act together.
-    specvit.LoggEstimator : The network; takes and gives the same.
+    LightGBMEstimator : Boosted trees, in which pixels interact.
+    specvit.LoggEstimator : The network, which is used in the same way.
 
     Notes
     -----
-    Advantages: a convex problem with one solution, no tuning. Disadvantages: no interaction of pixels,
-    so it falls behind where log g shows differently in stars of different temperature; σ is not a star's
-    own but that of held-out spectra of its S/N.
+    Advantages: a convex problem with one solution; nothing has to be tuned; one pass, in constant memory.
+    Disadvantages: pixels do not interact, so that it is less accurate where log g changes the
+    spectrum differently at different temperatures; σ is that of held-out spectra of the same S/N, not one of
+    each star.
 
     Examples
     --------
-    >>> from specvit import Survey
+    Two pixels of three tell a label:
+
     >>> from specvit.predictors import RidgeEstimator
-    >>> ridge = RidgeEstimator(labels=("logg",)).fit(Survey("paper", n=10_000))  # doctest: +SKIP
+    >>> x = np.random.default_rng(0).normal(size=(200, 3))
+    >>> ridge = RidgeEstimator(encoding="none").fit(x, 2 * x[:, 0] - x[:, 1])
+    >>> ridge.coef_.round(2).tolist()
+    [[2.0, -1.0, 0.0]]
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""χ² fits of emulated spectra: what is done without a network."""
+"""χ² fits of emulated spectra, the classical method, which needs no training."""
 
 from __future__ import annotations
 
@@ -33,27 +33,28 @@ class TemplateFit(Predictor):
     Parameters
     ----------
     emulator : Emulator, optional
-        By default that of the survey in `fit`, or the one that ships.
+        Emulator of the spectra; by default that of the survey in `fit`, or the one that ships.
     prior : LabelPrior, optional
         Labels stay within its support, or within the ``ranges`` of a prior of another kind; by default
         that of the survey in `fit`, or the emulator's range.
     gaussian : "prior" or dict of str to (float, float), optional
-        A Gaussian prior, so that the result is the maximum of the posterior: mean and σ of labels, as
-        ``{"teff": (4800, 100)}``, or those of the labels under `prior`. By default there is none.
+        A Gaussian prior, with which the result is the maximum of the posterior: mean and σ of labels, as in
+        ``{"teff": (4800, 100)}``, or "prior" for mean and σ of the labels under `prior`. By default there is
+        none.
     continuum : int
         Order of the Chebyshev polynomial that multiplies the model; 0 is the amplitude.
     max_velocity : float, optional
-        Fit a radial velocity of at most so many km/s; by default spectra are at rest.
+        Largest |v| in km/s of a radial velocity that is fitted too; by default spectra are at rest.
     labels : str or sequence of str, optional
-        What `predict` gives of the five labels, all of which are fitted, in any spelling; by default log g.
+        Labels that `predict` gives, in any spelling; by default log g. All five are fitted.
     n_templates : int
-        Size of the library.
+        Number of templates in the library.
     n_starts : int
         Fits of each spectrum from different templates, the best of which is kept.
     tol : float
-        Fits stop when the next step would be below this in units of σ.
+        Fits stop when the next step would be smaller than this, in units of σ.
     max_iter : int
-        Most steps.
+        Largest number of steps of a fit.
     batch_size : int
         Spectra fitted at once.
     device : str or torch.device
@@ -77,15 +78,15 @@ class TemplateFit(Predictor):
 
     See Also
     --------
-    specvit.LoggEstimator : The network; takes and gives the same.
+    specvit.LoggEstimator : The network, which is used in the same way.
     specvit.limits.survey_fisher : The errors that no unbiased estimator can beat.
 
     Notes
     -----
-    Advantages: no training; each star its own error, with covariances; nearly unbiased for bright stars; χ²
-    tells whether the model fits. Disadvantages: a hundred times slower than a network; only as good as the
-    emulator and the errors given; without a prior the labels of faint stars scatter more than those of any
-    estimator that knows the prior.
+    Advantages: it needs no training; each star has errors of its own, with covariances; labels of bright
+    stars are nearly unbiased; χ² tells whether the model fits. Disadvantages: it is a hundred times slower
+    than a network; it is only as good as the emulator and the errors of the flux; without a prior the labels
+    of faint stars scatter more than those of an estimator that knows the prior.
 
     Examples
     --------
@@ -146,7 +147,7 @@ class TemplateFit(Predictor):
         on_error="raise",
         lower_resolution="raise",
     ):
-        """Check the parameters and make the library of templates; nothing is learned.
+        """Check the parameters and make the library of templates; there is nothing to learn.
 
         Parameters
         ----------
@@ -197,15 +198,13 @@ class TemplateFit(Predictor):
         options |= {"on_error": on_error, "lower_resolution": lower_resolution}
         return self._predict_batch(adapt(X, ivar=ivar, grid=self._own_grid(), **options))[2]
 
-    def predict_table(
-        self, X, *, ivar=None, medium=None, resolution=None, on_error="nan", lower_resolution="raise"
-    ):
+    def predict_table(self, X, *, on_error="nan", **given):
         """All labels with their errors, and how the fits went.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, on_error, lower_resolution
-            As for `predict`.
+        X, on_error, **given
+            As of all predictors.
 
         Returns
         -------
@@ -214,8 +213,7 @@ class TemplateFit(Predictor):
             of the fit, with ``dof``; ``n_iter``; ``converged``; ``at_bound``, the labels at the end of their
             range, joined by commas.
         """
-        options = {"on_error": on_error, "lower_resolution": lower_resolution}
-        return super().predict_table(X, ivar=ivar, medium=medium, resolution=resolution, **options)
+        return super().predict_table(X, on_error=on_error, **given)
 
     def __sklearn_is_fitted__(self):
         return True

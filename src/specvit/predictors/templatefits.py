@@ -1,4 +1,4 @@
-"""Fits of many spectra by templates, batch after batch, and what is kept of each."""
+"""χ² fits of many spectra, batch after batch, and `TemplateResult`, which holds their results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ __all__ = ["TemplateResult", "fit_spectra"]
 
 @dataclass(frozen=True)
 class TemplateResult:
-    """Fits of n spectra; ndarrays. NaN, and not converged, where a spectrum could not be used.
+    """Results of the fits of n spectra, as ndarrays.
+
+    For a spectrum that could not be used, numbers are NaN and `converged` is False.
 
     Attributes
     ----------
@@ -28,7 +30,7 @@ class TemplateResult:
         Inverse of half the Gauss–Newton Hessian of χ² (and of the Gaussian prior), continuum and velocity
         marginalised. Bounds are not in it. NaN where the Hessian is singular.
     chi2 : ndarray, shape (n,)
-        Σ (f − m)²/σ² at the best labels, without the prior's part.
+        Σ (f − m)²/σ² at the best labels, without the term of the prior.
     dof : ndarray, shape (n,)
         Number of pixels less that of parameters.
     continuum : ndarray, shape (n, continuum + 1)
@@ -39,8 +41,24 @@ class TemplateResult:
     n_iter : ndarray of int, shape (n,)
         Steps of the best fit.
     converged : ndarray of bool, shape (n,)
+        True where the last step was below the tolerance.
     at_bound : ndarray of bool, shape (n, 5)
-        True where a label ended at the end of its range: `sigma` then tells little.
+        True where a label ended at the end of its range, so that `sigma` says little of its error.
+
+    See Also
+    --------
+    TemplateFit : Makes the fits; its ``predict_labels`` returns them as ``details``.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> from specvit.predictors import TemplateFit
+    >>> survey = Survey("paper", seed=1)
+    >>> bright = survey.observe([4800, 2.5, -0.5, 0.1, 0.0], magnitude=17)
+    >>> fit = TemplateFit(n_templates=256, n_starts=1).fit(survey)
+    >>> result = fit.predict_labels(bright.flux.numpy(), ivar=bright.ivar.numpy()).details
+    >>> bool(result.converged[0]), bool(0.9 < result.chi2[0] / result.dof[0] < 1.1)
+    (True, True)
     """
 
     labels: np.ndarray

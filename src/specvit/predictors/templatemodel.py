@@ -108,6 +108,7 @@ class TemplateModel:
     Parameters
     ----------
     emulator : Emulator
+        Emulator of the spectra.
     cube : LabelCube
         Where labels may be.
     continuum : int
@@ -117,6 +118,7 @@ class TemplateModel:
     gaussian : tuple of ndarray, optional
         Mean (5,) and σ (5,), infinite where unknown, of a Gaussian prior on the labels.
     device : str or torch.device
+        Where fits are made.
     """
 
     def __init__(self, emulator, cube, continuum=0, max_velocity=None, gaussian=None, device="cpu"):
@@ -164,6 +166,7 @@ class TemplateModel:
         Parameters
         ----------
         x : tensor, shape (b, q)
+            Labels in the unit cube, then the velocity if it is fitted.
         flux, root_weight : tensors, shape (b, n_pixels)
             Observed flux and 1/σ.
         """

@@ -28,6 +28,7 @@ def simulated_grid(X, grid, *, plain, **given):
     Parameters
     ----------
     X : Survey or SpectrumDataset
+        The survey or data set.
     grid : PixelGrid or None
         The one that was asked for.
     plain : bool
@@ -60,9 +61,9 @@ def labels_to_learn(labels, offered, known=None):
     Parameters
     ----------
     labels : str, sequence of str or None
-        Those asked for; None is all that can be learned.
+        Labels asked for; None is all that can be learned.
     offered : tuple of str
-        Those of the survey or data set.
+        Labels of the survey or data set.
     known : tuple of str, optional
         Labels of a network to be fine-tuned.
 

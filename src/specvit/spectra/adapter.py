@@ -1,4 +1,4 @@
-"""Every kind of spectrum that is accepted, brought to one grid: `adapt`."""
+"""`adapt`, which brings every accepted kind of spectrum to one grid."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from specvit.grid import PFS_MR, PixelGrid
+from specvit.grid import PFS_MR, PixelGrid, air_to_vacuum, find_instrument, find_windows
 from specvit.spectra.arrays import batch_from_array
 from specvit.spectra.batch import SpectrumBatch, SpectrumError
 from specvit.spectra.kinds import Kind, kind_of
-from specvit.spectra.observed import Parts, parts_of
+from specvit.spectra.observed import Parts, Stated, parts_of
 from specvit.spectra.resampling import resample_all
 from specvit.spectra.rules import judge
 from specvit.spectra.units import resolving_power
@@ -26,12 +26,14 @@ def adapt(
     grid=PFS_MR,
     medium=None,
     resolution=None,
+    instrument=None,
+    mask=None,
     on_error="raise",
     lower_resolution="raise",
     min_coverage=0.5,
     covariance=False,
 ):
-    """Bring spectra to a grid: F_λ, rest frame, the grid's medium and line spread function.
+    """Bring spectra to a grid: F_λ, rest frame, the grid's medium; sharper ones to its line spread function.
 
     Parameters
     ----------
@@ -46,27 +48,40 @@ def adapt(
     grid : PixelGrid
         The output grid.
     medium : {"air", "vacuum"}, optional
-        Medium of the wavelengths of all `spectra`. None: what each one's metadata say, else vacuum.
+        Medium of the wavelengths of all `spectra`. By default the one that the metadata of a spectrum
+        state; where they state none, that of the `instrument`, else vacuum.
     resolution : float, array-like of shape (npix,) or astropy.units.Quantity, optional
-        Resolving power R = λ/FWHM of all `spectra`, one number or one a pixel; as a length, the FWHM.
-        None: ``meta`` or ``meta["header"]`` under "resolution", "resolving_power", "R" or
-        "SPEC_RES"; else the grid's own is assumed.
+        Resolving power R = λ/FWHM of all `spectra`, one number or one for each pixel; a length is taken as
+        the FWHM. By default it is read from ``meta`` or ``meta["header"]`` under "resolution",
+        "resolving_power", "R" or "SPEC_RES"; where it is not there, that of the `instrument`, else that of
+        the grid is assumed, or two pixels per FWHM where these are wider.
+    instrument : str or Instrument, optional
+        What took all `spectra`, by the name of a preset (`specvit.grid.INSTRUMENTS`) or as an
+        `~specvit.grid.Instrument`: gives the line spread function, the native pixels and the medium that the
+        spectra do not state, and a default for `mask`.
+    mask : str, (float, float) or sequence of these, optional
+        Wavelengths not to be used, as observed, in vacuum Å: ``"telluric"``, the name of one band of
+        `specvit.grid.TELLURIC`, windows (low, high), or several (see `~specvit.grid.find_windows`). None:
+        ``"telluric"`` for a ground-based `instrument`, else nothing; ``"none"`` is nothing. In an array or a
+        `SpectrumBatch` they are wavelengths of the grid.
     on_error : {"raise", "nan"}
-        What to do with a spectrum that cannot be used: raise, or keep its row, without information
-        and flagged, with the reason in ``errors``.
-    lower_resolution : {"raise", "flag"}
-        What to do with a spectrum whose FWHM is more than 10 % above the grid's, up to where the
-        networks are trained: treat it as unusable, or flag it.
+        What happens to a spectrum that cannot be used. "raise" stops, so that no fault stays unnoticed;
+        "nan" keeps its row, without information and flagged, with the reason in ``errors``, so that one
+        fault does not cost the other spectra.
+    lower_resolution : {"raise", "flag"} or float
+        What to do with a spectrum whose FWHM is more than 10 % above the grid's, up to where networks that
+        are not told of it are trained: treat it as unusable, or flag it and leave it as it is. A number: flag
+        it down to this median resolving power, below it is unusable.
     min_coverage : float
         Least share of the grid's pixels with information, 0 to 1. The default, 0.5, is about what
-        masked chunks leave in training: below it labels rest more and more on the prior.
+        masked chunks leave in training. The less there is, the more labels depend on the prior.
     covariance : bool
         Also return the covariance of each pixel with the next two.
 
     Returns
     -------
     SpectrumBatch
-        One row a spectrum, in the order given.
+        One row for each spectrum, in the order given.
 
     Raises
     ------
@@ -81,13 +96,13 @@ def adapt(
 
     Notes
     -----
-    What each spectrum goes through, in this order: wavelengths to Å; flux and uncertainty to F_λ
-    and variance; air to vacuum (Morton 2000), as observed; redshift or radial velocity of the
-    spectral axis removed; one sparse matrix rebins and smooths (`~specvit.grid.Resampler`).
-    Masked pixels, pixels without a finite flux or a finite, positive uncertainty, and gaps hold no
-    information: output pixels with less than 80 % of their weight on the others have ``ivar`` 0.
-    Without uncertainties the noise is estimated from the scatter between pixels, and pixels of
-    flux exactly 0 are taken for lost.
+    The steps, in this order: wavelengths are converted to Å, flux and uncertainty to F_λ and
+    variance; observed wavelengths are brought from air to vacuum (Morton 2000); the redshift or
+    radial velocity of the spectral axis is removed; one sparse matrix rebins and smooths
+    (`~specvit.grid.Resampler`). Masked pixels, pixels without a finite flux or a finite, positive
+    uncertainty, and gaps hold no information: output pixels with less than 80 % of their weight on the others
+    have ``ivar`` 0. Without uncertainties the noise is estimated from the scatter between pixels, and pixels
+    of flux exactly 0 are taken for lost.
 
     See Also
     --------
@@ -104,9 +119,14 @@ def adapt(
     """
     _check_options(grid, medium, resolution, on_error, lower_resolution, min_coverage)
     kind = kind_of(spectra)
+    instrument = None if instrument is None else find_instrument(instrument)
+    if instrument is not None and kind in (Kind.ARRAY, Kind.BATCH):
+        raise ValueError(f"instrument is for Spectrum, got {instrument.name!r} with fluxes on the grid")
+    ground_based = instrument is not None and instrument.ground_based
+    windows = find_windows("telluric" if mask is None and ground_based else mask)
     if kind is Kind.ARRAY:
         batch, reasons = batch_from_array(spectra, ivar, grid, medium, resolution, covariance)
-        return judge(batch, reasons, on_error, min_coverage)
+        return judge(_masked(batch, windows), reasons, on_error, min_coverage)
     if ivar is not None:
         raise ValueError(
             f"ivar is for arrays; a {'SpectrumBatch' if kind is Kind.BATCH else 'Spectrum'} carries its own "
@@ -114,7 +134,7 @@ def adapt(
         )
     if kind is Kind.BATCH:
         batch = _copied(spectra, grid, medium, resolution, covariance)
-        return judge(batch, batch.errors, on_error, min_coverage)
+        return judge(_masked(batch, windows), batch.errors, on_error, min_coverage)
     if kind is Kind.SPECTRUM:
         index = spectra.spectral_axis_index
         shape = tuple(np.delete(spectra.data.shape, index).tolist())
@@ -135,7 +155,8 @@ def adapt(
     if not sum(n for _, n in sources):
         raise ValueError(f"spectra must not be empty, got shape {shape}")
     batch = SpectrumBatch.empty(shape, grid, covariance)
-    reasons = resample_all(sources, batch, medium, resolution, lower_resolution)
+    stated = Stated(medium, resolution, instrument, windows)
+    reasons = resample_all(sources, batch, stated, lower_resolution)
     return judge(batch, reasons, on_error, min_coverage)
 
 
@@ -145,10 +166,15 @@ def _check_options(grid, medium, resolution, on_error, lower_resolution, min_cov
     for name, value, allowed in (
         ("medium", medium, (None, "air", "vacuum")),
         ("on_error", on_error, ("raise", "nan")),
-        ("lower_resolution", lower_resolution, ("raise", "flag")),
     ):
         if not (value is None or isinstance(value, str)) or value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    number = not isinstance(lower_resolution, bool | str) and np.isscalar(lower_resolution)
+    if not (lower_resolution > 0 if number else lower_resolution in ("raise", "flag")):
+        raise ValueError(
+            "lower_resolution must be one of 'raise', 'flag' or a positive resolving power, got "
+            f"{lower_resolution!r}"
+        )
     if resolution is not None:
         size = np.size(getattr(resolution, "value", resolution))
         try:
@@ -170,8 +196,19 @@ def _copied(batch, grid, medium, resolution, covariance):
         )
     if covariance and batch.covariance is None:
         raise ValueError("covariance must be False for a SpectrumBatch that was made without it")
-    names = ("flux", "ivar", "coverage", "flags", "errors", "covariance")
+    names = ("flux", "ivar", "coverage", "flags", "errors", "covariance", "lsf", "sampling", "resolution")
     return replace(batch, **{name: copy.copy(getattr(batch, name)) for name in names})
+
+
+def _masked(batch, windows):
+    """The batch, without information in the windows (k, 2)."""
+    wave = air_to_vacuum(batch.grid.wave) if batch.grid.medium == "air" else batch.grid.wave
+    for low, high in windows:
+        inside = (wave >= low) & (wave <= high)
+        batch.flux[:, inside] = batch.ivar[:, inside] = 0
+        if batch.covariance is not None:
+            batch.covariance[:, :, inside] = 0
+    return batch
 
 
 def _collection_parts(collection):

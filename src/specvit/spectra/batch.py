@@ -1,4 +1,4 @@
-"""What the adapter returns: spectra on one grid, with what is known and what was assumed of each."""
+"""`SpectrumBatch`: spectra on one grid, with flags for what had to be assumed of each."""
 
 from __future__ import annotations
 
@@ -13,11 +13,31 @@ __all__ = ["Flag", "SpectrumBatch", "SpectrumError"]
 
 
 class SpectrumError(ValueError):
-    """A spectrum that cannot be used; the message says which one, which rule, and what was found."""
+    """Raised for a spectrum that cannot be used; the message names the spectrum, the rule and the value.
+
+    See Also
+    --------
+    Flag.UNUSABLE : The flag of such a spectrum where ``on_error="nan"`` keeps its row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from specvit.spectra import SpectrumError, adapt
+    >>> try:
+    ...     adapt(np.zeros(4096))
+    ... except SpectrumError as error:
+    ...     print(error)
+    spectrum: flux is zero in all valid pixels
+    """
 
 
 class Flag(enum.IntFlag):
-    """What a user should know of one spectrum. Flags add up.
+    """Facts about one spectrum that a user should know; the flags of a spectrum are added up.
+
+    See Also
+    --------
+    SpectrumBatch : Has the flags that were set when spectra came to the grid.
+    specvit.predictors.Predictor.predict_table : Has these and those of the predictor.
 
     Examples
     --------
@@ -34,18 +54,21 @@ class Flag(enum.IntFlag):
     NO_UNCERTAINTY = 1
     #: Fewer than 90 % of the grid's pixels hold information.
     PARTIAL_COVERAGE = 2
-    #: No resolution was stated: the spectrum is taken to have the grid's line spread function.
+    #: No resolution was stated: the FWHM is taken to be the grid's, or two native pixels where these are
+    #: more; `SpectrumBatch.resolution` says what that comes to.
     RESOLUTION_ASSUMED = 4
-    #: The resolution is lower than the grid's by more than 10 % in FWHM; let through on request.
+    #: The resolution is lower than the grid's by more than 10 % in FWHM; let through on request, or because
+    #: the network is told.
     LOWER_RESOLUTION = 8
     #: Nothing said whether wavelengths are in air or in vacuum: vacuum was assumed.
     MEDIUM_ASSUMED = 16
-    #: The spectrum or its labels lie outside what the network was trained on (set by a predictor).
+    #: A label is within 1 % of the end of the range learned from, or no synthetic spectrum fits (set by a
+    #: predictor).
     OUT_OF_DOMAIN = 32
     #: The spectrum could not be used at all; `SpectrumBatch.errors` says why.
     UNUSABLE = 64
-    #: Median S/N per pixel below 1: labels rest on the training prior more than on the spectrum (set by a
-    #: predictor).
+    #: Median S/N per pixel below 1: labels are determined by the training prior more than by the spectrum
+    #: (set by a predictor).
     LOW_SNR = 128
     #: Lines are shifted by more than the residual velocities that the network knows (set by a predictor).
     VELOCITY = 256
@@ -57,6 +80,9 @@ class Flag(enum.IntFlag):
     NO_LINES = 2048
     #: No star of the predicted labels, shifted, broadened or diluted as it may be, describes the spectrum.
     BAD_FIT = 4096
+    #: Nothing said whether wavelengths are in air or in vacuum: the velocity of the lines shows that they are
+    #: in air, and they were taken so (set by a predictor).
+    AIR_FOUND = 8192
     #: The flags that say that an answer is not to be trusted; the others inform.
     ALARMS = OUT_OF_DOMAIN | UNUSABLE | VELOCITY | BROADENED | DILUTED | NO_LINES | BAD_FIT
 
@@ -69,7 +95,7 @@ class Flag(enum.IntFlag):
 
 @dataclass
 class SpectrumBatch:
-    """Spectra on one grid, one a row.
+    """Spectra on one grid, one in each row.
 
     Attributes
     ----------
@@ -91,6 +117,15 @@ class SpectrumBatch:
         Where the pixels are.
     covariance : numpy.ndarray of float64, shape (2, n, npix), or None
         Covariance of each pixel with the next and the next but one, when asked for.
+    lsf : numpy.ndarray of float32, shape (n, npix)
+        log2 of the line spread function's σ over the grid's (`~specvit.grid.relative_lsf`); 0, the grid's
+        own, by default and where a sharper spectrum was smoothed.
+    sampling : numpy.ndarray of float32, shape (n, npix)
+        log2 of the width of the native pixels over the grid's (`~specvit.grid.relative_sampling`); 0 by
+        default.
+    resolution : numpy.ndarray of float64, shape (n,)
+        Resolving power λ/FWHM, before any smoothing, that was stated or assumed: the median over the pixels
+        between the spectrum's ends. By default the grid's; NaN for spectra rejected before it was known.
 
     See Also
     --------
@@ -117,10 +152,20 @@ class SpectrumBatch:
     shape: tuple[int, ...]
     grid: PixelGrid = field(repr=False)
     covariance: np.ndarray | None = field(default=None, repr=False)
+    lsf: np.ndarray | None = field(default=None, repr=False)
+    sampling: np.ndarray | None = field(default=None, repr=False)
+    resolution: np.ndarray | None = None
+
+    def __post_init__(self):
+        for name in ("lsf", "sampling"):
+            if getattr(self, name) is None:
+                setattr(self, name, np.zeros(self.flux.shape, np.float32))
+        if self.resolution is None:
+            self.resolution = np.full(len(self.flux), np.median(self.grid.resolving_power))
 
     @classmethod
     def empty(cls, shape, grid, covariance=False):
-        """A batch of that shape without any information."""
+        """A batch of `shape` on `grid` without any information, with zero `covariance` if that is True."""
         n, npix = int(np.prod(shape)), len(grid)
         return cls(
             flux=np.zeros((n, npix)),
@@ -137,7 +182,7 @@ class SpectrumBatch:
         return len(self.flux)
 
     def reject(self, row, reason):
-        """Take all information from a row, flag it as unusable and keep the reason."""
+        """Take all information from `row`, flag it as unusable and keep the `reason`."""
         self.errors[row] = reason
         self.flux[row] = self.ivar[row] = 0
         if self.covariance is not None:

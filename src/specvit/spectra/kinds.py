@@ -1,4 +1,4 @@
-"""What was given: a spectrum, several, a batch of them, or an array of fluxes. The one place that decides."""
+"""The one place that decides whether an input is a spectrum, several, a batch of them or an array."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Kind", "kind_of"]
 
 
 class Kind(enum.Enum):
-    """Kinds of what is accepted wherever spectra are."""
+    """Kinds of input that are accepted as spectra."""
 
     #: One `specutils.Spectrum` of any number of dimensions.
     SPECTRUM = "spectrum"
@@ -34,7 +34,7 @@ def kind_of(spectra):
     Parameters
     ----------
     spectra : object
-        Whatever a caller has given.
+        The input.
 
     Returns
     -------

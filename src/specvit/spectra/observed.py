@@ -1,13 +1,14 @@
-"""One spectrum as it was observed, made plain: ascending Å in the grid's medium, rest frame, F_λ."""
+"""Reading of one observed spectrum: ascending Å in the grid's medium, rest frame, F_λ."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from specvit.grid import air_to_vacuum, edges_from_centres, vacuum_to_air
+from specvit.grid import FWHM_PER_SIGMA, Instrument, air_to_vacuum, edges_from_centres, vacuum_to_air
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.medium import medium_of
 from specvit.spectra.units import (
@@ -18,15 +19,18 @@ from specvit.spectra.units import (
     wavelength_in_angstrom,
 )
 
-__all__ = ["Observed", "Parts", "observe", "parts_of"]
+__all__ = ["Observed", "Parts", "Stated", "observe", "parts_of"]
 
 #: Keys of ``meta`` and ``meta["header"]`` in which a resolving power is looked for.
 RESOLUTION_KEYS = ("resolution", "resolving_power", "R", "SPEC_RES")
+#: Native pixels per FWHM of a spectrum that does not say its resolution: the sharpest that pixels allow.
+_SHARPEST = 2.0
+_WIDTH_WINDOW = 17  # pixels over which the median of their widths is taken, odd
 
 
 @dataclass
 class Parts:
-    """What `observe` needs of a specutils object; fluxes of any number of dimensions share one axis."""
+    """Parts of a specutils object that `observe` needs; fluxes of any number of dimensions share one axis."""
 
     flux: np.ndarray
     unit: Any
@@ -36,6 +40,28 @@ class Parts:
     mask: Any
     meta: Any
     wcs: Any
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What the caller says of all spectra; see `specvit.spectra.adapt`.
+
+    Attributes
+    ----------
+    medium : {"air", "vacuum"} or None
+        Medium of the wavelengths; None where it is not said.
+    resolution : float, array-like, Quantity or None
+        R = λ/FWHM, or the FWHM as a length; None where it is not said.
+    instrument : Instrument or None
+        The spectrograph, which tells what is not said otherwise.
+    windows : numpy.ndarray, shape (k, 2)
+        Windows in vacuum Å, as observed, in which nothing is used.
+    """
+
+    medium: str | None = None
+    resolution: Any = None
+    instrument: Instrument | None = None
+    windows: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
 
 
 @dataclass
@@ -50,8 +76,10 @@ class Observed:
         F_λ and its variance; `variance` is None without uncertainties.
     valid : numpy.ndarray of bool, shape (n, npix)
         Pixels that hold information.
-    resolution : numpy.ndarray of shape (npix,), or None
-        λ/FWHM, None if nothing states it.
+    native : numpy.ndarray, shape (npix,)
+        Width in Å of the native pixels, those whose noise is independent.
+    resolution : numpy.ndarray, shape (npix,)
+        λ/FWHM, stated or, with the flag, assumed.
     flags : int
         `Flag` values that hold for all.
     """
@@ -60,7 +88,8 @@ class Observed:
     flux: np.ndarray
     variance: np.ndarray | None
     valid: np.ndarray
-    resolution: np.ndarray | None
+    native: np.ndarray
+    resolution: np.ndarray
     flags: int
 
 
@@ -78,19 +107,19 @@ def parts_of(spectrum):
     )
 
 
-def observe(parts, grid, medium=None, resolution=None):
+def observe(parts, grid, stated=Stated()):
     """Read one specutils object.
 
     Parameters
     ----------
     parts : Parts
-        What was given.
+        Flux, axis, uncertainty, mask and metadata of the object.
     grid : PixelGrid
         Where the spectrum is going; sets medium and the range that is kept.
-    medium : {"air", "vacuum"}, optional
-        Medium of the wavelengths; None: what the metadata say (see `medium_of`), else vacuum.
-    resolution : float, array-like or Quantity, optional
-        λ/FWHM or FWHM (see `resolving_power`); None: what the metadata say.
+    stated : Stated
+        What the caller says. Medium and resolution are those given here, else those of the metadata
+        (`medium_of`, `RESOLUTION_KEYS`), else the instrument's, else assumed: vacuum, and the grid's FWHM or
+        two native pixels, whichever is more.
 
     Returns
     -------
@@ -115,74 +144,103 @@ def observe(parts, grid, medium=None, resolution=None):
 
     flux = order(real_array(parts.flux, "flux", SpectrumError))
     flux = flux.reshape(-1, flux.shape[-1])
-    stated = wavelength_in_angstrom(parts.axis)
-    if stated.ndim != 1 or stated.size != flux.shape[1]:
-        raise SpectrumError(f"spectral_axis must have {flux.shape[1]} values, got shape {stated.shape}")
-    if stated.size < 2:
-        raise SpectrumError(f"a spectrum must have at least 2 pixels, got {stated.size}")
+    wave = wavelength_in_angstrom(parts.axis)
+    if wave.ndim != 1 or wave.size != flux.shape[1]:
+        raise SpectrumError(f"spectral_axis must have {flux.shape[1]} values, got shape {wave.shape}")
+    if wave.size < 2:
+        raise SpectrumError(f"a spectrum must have at least 2 pixels, got {wave.size}")
 
-    factor, target = flux_factor(parts.unit, stated)
+    factor, target = flux_factor(parts.unit, wave)
     variance = None
     if parts.uncertainty is not None:
-        variance = variance_from(parts.uncertainty, target, stated, order).reshape(flux.shape)
-    power, flags = None, 0
-    if resolution is not None:
-        power = resolving_power(resolution, stated)
-    else:
-        key, found = _stated_resolution(parts.meta)
-        power = None if found is None else resolving_power(found, stated, f"meta[{key!r}]")
-    flags |= Flag.RESOLUTION_ASSUMED if power is None else 0
+        variance = variance_from(parts.uncertainty, target, wave, order).reshape(flux.shape)
+    power, flags = _power(parts.meta, stated, wave), 0
+    medium = _medium(parts, stated)
+    flags |= Flag.MEDIUM_ASSUMED if medium is None else 0
 
-    if medium is None:
-        try:
-            medium = medium_of(parts)
-        except ValueError as error:
-            raise SpectrumError(str(error)) from None
-        flags |= Flag.MEDIUM_ASSUMED if medium is None else 0
-
-    bounds, direction = _rest_bounds(parts.axis, stated, medium == "air", grid.medium)
+    bounds, direction = _rest_bounds(parts.axis, wave, medium == "air", grid.medium)
     take = _near(bounds, grid)
 
     def pick(array):
         return array[..., ::direction][..., take]
 
+    vacuum = air_to_vacuum(wave) if medium == "air" else wave
     mask = _mask(parts.mask, parts.flux.shape)
     with np.errstate(all="ignore"):
-        flux = pick(flux) * pick(np.broadcast_to(factor, stated.shape))
+        flux = pick(flux) * pick(np.broadcast_to(factor, wave.shape))
     valid = np.isfinite(flux)
     if mask is not None:
-        valid &= ~pick(order(mask).reshape(-1, stated.size))
+        valid &= ~pick(order(mask).reshape(-1, wave.size))
+    for low, high in stated.windows:
+        valid &= ~pick((vacuum >= low) & (vacuum <= high))
     if variance is None:
         # A pipeline that gives no errors marks lost pixels by zeros: nothing measured is exactly 0.
         valid &= flux != 0
     else:
         variance = np.ascontiguousarray(pick(variance))
         valid &= np.isfinite(variance)
+    bounds = bounds[take]
+    native, sharpest = _line_spread(bounds, pick(vacuum), grid, stated.instrument)
+    flags |= Flag.RESOLUTION_ASSUMED if power is None and stated.instrument is None else 0
     return Observed(
-        bounds=bounds[take],
+        bounds=bounds,
         flux=np.ascontiguousarray(flux),
         variance=variance,
         valid=valid,
-        resolution=None if power is None else pick(power),
+        native=native,
+        resolution=sharpest if power is None else pick(power),
         flags=int(flags),
     )
 
 
-def _rest_bounds(axis, stated, in_air, grid_medium):
+def _power(meta, stated, wave):
+    """λ/FWHM that the caller or the metadata state, (npix,), or None."""
+    if stated.resolution is not None:
+        return resolving_power(stated.resolution, wave)
+    key, found = _stated_resolution(meta)
+    return None if found is None else resolving_power(found, wave, f"meta[{key!r}]")
+
+
+def _medium(parts, stated):
+    """Medium that caller, metadata or instrument state, in this order, or None."""
+    if stated.medium is not None:
+        return stated.medium
+    try:
+        found = medium_of(parts)
+    except ValueError as error:
+        raise SpectrumError(str(error)) from None
+    return found if found is not None or stated.instrument is None else stated.instrument.medium
+
+
+def _line_spread(bounds, vacuum, grid, instrument):
+    """Width in Å of native pixels at rest, and λ/FWHM where nothing is stated, both (npix,)."""
+    width = np.pad(np.diff(bounds, axis=1)[:, 0], _WIDTH_WINDOW // 2, mode="edge")
+    width = np.median(sliding_window_view(width, _WIDTH_WINDOW), axis=1)
+    centres = bounds.mean(axis=1)
+    if instrument is None:
+        fwhm = np.interp(centres, grid.wave, FWHM_PER_SIGMA * grid.lsf_sigma)
+        return width, centres / np.maximum(fwhm, _SHARPEST * width)
+    # Rebinned spectra have wider pixels than the instrument, which blur lines further; pixels finer than
+    # the instrument's have not each their own noise.
+    at_rest = centres / vacuum
+    own, fwhm = (at_rest * one(vacuum) for one in (instrument.pixel_width, instrument.fwhm_at))
+    added = FWHM_PER_SIGMA**2 / 12 * np.maximum(width**2 - own**2, 0)
+    return np.maximum(width, own), centres / np.sqrt(fwhm**2 + added)
+
+
+def _rest_bounds(axis, wave, in_air, grid_medium):
     """Pixel edges (npix, 2), ascending, at rest, in the grid's medium; and 1, or -1 for a descending axis."""
     redshift = float(getattr(axis, "redshift", 0.0))
     if not (np.isfinite(redshift) and redshift > -1):
         raise SpectrumError(f"redshift must be finite and above -1, got {redshift}")
-    if not np.isfinite(stated).all():
-        raise SpectrumError(
-            f"spectral_axis must be finite, got {int((~np.isfinite(stated)).sum())} bad values"
-        )
-    if stated.min() <= 0:
-        raise SpectrumError(f"spectral_axis must be positive, got a wavelength of {stated.min():.6g} Å")
-    direction = 1 if stated[-1] > stated[0] else -1
-    steps = np.diff(stated[::direction])
+    if not np.isfinite(wave).all():
+        raise SpectrumError(f"spectral_axis must be finite, got {int((~np.isfinite(wave)).sum())} bad values")
+    if wave.min() <= 0:
+        raise SpectrumError(f"spectral_axis must be positive, got a wavelength of {wave.min():.6g} Å")
+    direction = 1 if wave[-1] > wave[0] else -1
+    steps = np.diff(wave[::direction])
     if (steps == 0).any():
-        where = stated[::direction][np.flatnonzero(steps == 0)[0]]
+        where = wave[::direction][np.flatnonzero(steps == 0)[0]]
         raise SpectrumError(f"spectral_axis must not hold duplicate wavelengths, got {where:.10g} Å twice")
     if (steps < 0).any():
         raise SpectrumError(
@@ -190,18 +248,18 @@ def _rest_bounds(axis, stated, in_air, grid_medium):
             f"{min((steps < 0).sum(), (steps > 0).sum())} steps against the others"
         )
 
-    def at_rest(wave):
-        wave = (air_to_vacuum(wave) if in_air else wave) / (1 + redshift)
-        return vacuum_to_air(wave) if grid_medium == "air" else wave
+    def at_rest(observed):
+        vacuum = (air_to_vacuum(observed) if in_air else observed) / (1 + redshift)
+        return vacuum_to_air(vacuum) if grid_medium == "air" else vacuum
 
     # Edges that the caller gave are kept; bin_edges made up by specutils are not: in frequency
     # they are midpoints of frequency.
     given = getattr(axis, "__dict__", {}).get("_bin_edges")
-    if given is not None and len(given) == stated.size + 1:
+    if given is not None and len(given) == wave.size + 1:
         edges = at_rest(wavelength_in_angstrom(given)[::direction])
         if (np.diff(edges) > 0).all():
             return np.stack([edges[:-1], edges[1:]], axis=1), direction
-    return edges_from_centres(at_rest(stated[::direction])), direction
+    return edges_from_centres(at_rest(wave[::direction])), direction
 
 
 def _near(bounds, grid):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.grid import FWHM_PER_SIGMA, Resampler, matching_sigma
+from specvit.grid import FWHM_PER_SIGMA, Resampler, matching_sigma, relative_lsf, relative_sampling
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.observed import observe
 from specvit.spectra.rules import no_information
@@ -16,17 +16,20 @@ _LSF_TOLERANCE = 1.10  # the networks are trained with line spread functions up 
 _CHUNK = 512  # rows resampled at a time: temporaries stay within some hundred MB
 
 
-def resample_all(sources, batch, medium, resolution, lower_resolution):
+def resample_all(sources, batch, stated, lower_resolution):
     """Fill `batch` from `sources`, (Parts, rows) pairs; the reason against each row."""
     reasons = [None] * len(batch)
+    batch.resolution[:] = np.nan
     groups = {}
     start = 0
     for parts, n in sources:
         rows = slice(start, start + n)
         start += n
         try:
-            seen = observe(parts, batch.grid, medium, resolution)
-            sigma = _kernel(seen, batch.grid, lower_resolution)
+            seen = observe(parts, batch.grid, stated)
+            sigma, covered = _line_spread(seen, batch.grid)
+            batch.resolution[rows] = np.median((batch.grid.wave / sigma / FWHM_PER_SIGMA)[covered])
+            _check_resolution(seen, sigma, covered, batch.grid, lower_resolution)
         except SpectrumError as error:
             reasons[rows] = [str(error)] * n
             continue
@@ -36,7 +39,11 @@ def resample_all(sources, batch, medium, resolution, lower_resolution):
         batch.flags[rows] = seen.flags
         if seen.variance is None:
             batch.flags[rows] |= Flag.NO_UNCERTAINTY
-            seen.variance = _estimated_variance(seen, batch.grid)
+            seen.variance = _estimated_variance(seen)
+        batch.lsf[rows] = relative_lsf(sigma, batch.grid)
+        native = np.interp(batch.grid.wave, seen.bounds.mean(axis=1), seen.native)
+        batch.sampling[rows] = relative_sampling(native, batch.grid)
+        sigma = matching_sigma(batch.grid, sigma)
         key = (seen.bounds.tobytes(), sigma.tobytes())
         groups.setdefault(key, (seen.bounds, sigma, []))[2].append((seen, rows))
 
@@ -74,37 +81,48 @@ def _resample(resampler, flux, variance, valid, rows, batch):
             batch.covariance[k][rows] = out.covariance[k] * scale * scale
 
 
-def _kernel(seen, grid, lower_resolution):
-    """Smoothing to the grid's line spread function; flags or refuses a resolution that is too low."""
+def _line_spread(seen, grid):
+    """σ in Å of the line spread function at the grid's pixels, and which of them lie between the ends."""
     centres = seen.bounds.mean(axis=1)
     # Whatever is stated, a pixel of width w is a line spread function of at least w / sqrt(12).
-    pixel_sigma = np.median(np.diff(seen.bounds, axis=1)) / np.sqrt(12)
-    sigma = np.full(len(grid), pixel_sigma)
-    if seen.resolution is not None:
-        sigma = np.maximum(sigma, grid.wave / np.interp(grid.wave, centres, seen.resolution) / FWHM_PER_SIGMA)
+    least = np.interp(grid.wave, centres, np.diff(seen.bounds, axis=1)[:, 0]) / np.sqrt(12)
+    sigma = np.maximum(least, grid.wave / np.interp(grid.wave, centres, seen.resolution) / FWHM_PER_SIGMA)
     covered = (grid.wave >= seen.bounds[0, 0]) & (grid.wave <= seen.bounds[-1, 1])
+    if not covered.any():  # less than a pixel of the grid
+        covered[np.argmin(np.abs(grid.wave - centres.mean()))] = True
+    return sigma, covered
+
+
+def _check_resolution(seen, sigma, covered, grid, lower_resolution):
+    """Flag or refuse a resolution that is lower than the grid's."""
     ratio = np.where(covered, sigma / grid.lsf_sigma, 0)
-    if ratio.max() > _LSF_TOLERANCE:
-        if lower_resolution == "raise":
-            worst = int(np.argmax(ratio))
-            raise SpectrumError(
-                f"resolution must not be lower than the grid's by more than 10 % in FWHM: at "
-                f"{grid.wave[worst]:.0f} Å R is {grid.wave[worst] / sigma[worst] / FWHM_PER_SIGMA:.0f}, "
-                f"that of {grid.name} {grid.resolving_power[worst]:.0f} (pixels of "
-                f"{pixel_sigma * np.sqrt(12):.3g} Å); lower_resolution='flag' lets it pass"
-            )
-        seen.flags |= int(Flag.LOWER_RESOLUTION)
-    return np.zeros(len(grid)) if seen.resolution is None else matching_sigma(grid, sigma)
+    if ratio.max() <= _LSF_TOLERANCE:
+        return
+    power = grid.wave / sigma / FWHM_PER_SIGMA
+    pixels = f"pixels of {np.median(np.diff(seen.bounds, axis=1)):.3g} Å"
+    if seen.flags & Flag.RESOLUTION_ASSUMED:
+        pixels += "; nothing states the resolution, and such pixels allow no more: resolution= states it"
+    passes = "lower_resolution='flag' lets it pass"
+    if lower_resolution == "raise":
+        worst = int(np.argmax(ratio))
+        raise SpectrumError(
+            f"resolution must not be lower than the grid's by more than 10 % in FWHM: at "
+            f"{grid.wave[worst]:.0f} Å R is {power[worst]:.0f}, that of {grid.name} "
+            f"{grid.resolving_power[worst]:.0f} ({pixels}); {passes}"
+        )
+    if lower_resolution != "flag" and (median := np.median(power[covered])) < lower_resolution:
+        raise SpectrumError(
+            f"resolution must be at least R = {lower_resolution:.0f} in the median, below which nothing was "
+            f"learned, got {median:.0f} ({pixels}); {passes}"
+        )
+    seen.flags |= int(Flag.LOWER_RESOLUTION)
 
 
-def _estimated_variance(seen, grid):
+def _estimated_variance(seen):
     """Variance from the scatter of the pixels, shape (n, npix); NaN where it cannot be estimated."""
-    width = np.median(seen.bounds[:, 1] - seen.bounds[:, 0])
-    if seen.resolution is None:
-        fwhm = FWHM_PER_SIGMA * np.median(grid.lsf_sigma)
-    else:
-        fwhm = np.median(seen.bounds.mean(axis=1) / seen.resolution)
+    centres, width = seen.bounds.mean(axis=1), np.median(np.diff(seen.bounds, axis=1))
     with np.errstate(all="ignore"):
-        variance = scatter_variance(seen.flux, seen.valid, fwhm / width)
+        per_fwhm = np.median(centres / seen.resolution) / width
+        variance = scatter_variance(seen.flux, seen.valid, per_fwhm)
     seen.valid &= np.isfinite(variance)[:, None]
     return np.broadcast_to(variance[:, None], seen.flux.shape)

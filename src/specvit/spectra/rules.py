@@ -6,13 +6,19 @@ import numpy as np
 
 from specvit.spectra.batch import Flag, SpectrumError
 
-__all__ = ["judge", "no_information", "raise_rejected"]
+__all__ = ["ANY_INSTRUMENT", "ONE_INSTRUMENT", "judge", "no_information", "raise_rejected"]
+
+#: What is answered by default, as arguments of `specvit.spectra.adapt`: by a predictor that takes all spectra
+#: for those of its grid's instrument, and by one that is told of the instrument, down to what it has learned
+#: from (R of 1500, a tenth less, and 5 % of the grid).
+ONE_INSTRUMENT = {"lower_resolution": "raise", "min_coverage": 0.5}
+ANY_INSTRUMENT = {"lower_resolution": 1350.0, "min_coverage": 0.05}
 
 _PARTIAL = 0.9  # coverage below which a spectrum is flagged
 
 
 def no_information(flux, valid, masked, uncertain):
-    """Why a spectrum without any valid pixel has none, or one that is zero; None if in order."""
+    """Why a spectrum cannot be used that has no valid pixel or is zero in all; None if it is in order."""
     if valid.any():
         return "flux is zero in all valid pixels" if not flux[valid].any() else None
     finite = np.isfinite(flux)
@@ -26,14 +32,14 @@ def no_information(flux, valid, masked, uncertain):
 
 
 def judge(batch, reasons, on_error, min_coverage):
-    """Judge what has arrived on the grid; flag or raise.
+    """Check the spectra of a batch against the rules, and flag or raise.
 
     Parameters
     ----------
     batch : SpectrumBatch
-        Completed in place. A row that has an error already keeps it, and its coverage.
+        The batch, which is changed in place. A row that already has an error keeps it, and its coverage.
     reasons : list of str or None
-        What is already known against each row.
+        Why each row cannot be used, if that is already known; else None.
     on_error : {"raise", "nan"}
         Whether a rejected spectrum raises `SpectrumError`.
     min_coverage : float

@@ -1,4 +1,4 @@
-"""Units of flux, uncertainty and wavelength, made plain numbers once, here.
+"""Conversion of flux, uncertainty and wavelength with units to plain numbers.
 
 Astropy is imported by the functions that meet a unit: arrays on the grid never pay for it.
 """
@@ -25,7 +25,7 @@ def real_array(values, name, error=TypeError):
     values : array-like
         Integers or floats of any size and byte order; tensors of torch on any device.
     name : str
-        What to call them in messages.
+        Name of the values, for messages.
     error : type
         Exception to raise.
 
@@ -51,7 +51,7 @@ def wavelength_in_angstrom(axis, name="spectral_axis"):
     axis : astropy.units.Quantity
         Spectral axis; a frequency or an energy becomes the wavelength c/ν, hc/E.
     name : str
-        What to call it in messages.
+        Name of the spectrum, for messages.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def flux_factor(unit, wave, name="flux"):
     wave : numpy.ndarray, shape (npix,)
         Wavelengths in Å as the spectrum states them.
     name : str
-        What to call it in messages.
+        Name of the spectrum, for messages.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def resolving_power(stated, wave, name="resolution"):
     wave : numpy.ndarray, shape (npix,)
         Wavelengths in Å as the spectrum states them.
     name : str
-        What to call it in messages.
+        Name of the spectrum, for messages.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Spectra of stars that move fast: every star shifted and smoothed for itself, at any velocity."""
+"""Spectra of stars of any velocity, each shifted and smoothed by itself."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class DopplerSampler(nn.Module):
     Parameters
     ----------
     emulator : Emulator
-        Its wavelengths uniform in ln λ.
+        An emulator whose wavelengths are uniform in ln λ.
     low, high : float
         Limits of the velocity in km/s.
     lsf_range : tuple of float

@@ -1,24 +1,22 @@
-"""A smooth emulator of stellar spectra: labels in, flux on a pixel grid out, differentiable in torch."""
+"""A smooth emulator of stellar spectra: a torch module that turns labels into flux on a pixel grid."""
 
 from __future__ import annotations
 
 import copy
-from importlib import resources
-from itertools import pairwise
 
 import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
-from torch import nn
 
-from specvit.archive import read_archive, write_archive
 from specvit.grid import PixelGrid
 from specvit.grid.gaussian import smoothing_matrix
 from specvit.labels import LABELS
-from specvit.stars.calibration import LineCalibration
 from specvit.stars.emulatorcheck import validation_report
+from specvit.stars.emulatorfile import read_emulator_parts, write_emulator
 from specvit.stars.emulatorfit import spectral_basis, split_library, train_networks
+from specvit.stars.labelnetworks import LabelNetworks
 from specvit.stars.library import SyntheticLibrary
+from specvit.stars.linecalibration import LineCalibration
 
 __all__ = ["NATIVE_LSF_FRACTION", "Emulator"]
 
@@ -26,12 +24,8 @@ __all__ = ["NATIVE_LSF_FRACTION", "Emulator"]
 #: nominal can still be made by smoothing.
 NATIVE_LSF_FRACTION = 0.85
 
-_FORMAT = "specvit-emulator-1"
-#: Arrays of a file, in the order in which `Emulator` takes them.
-_ARRAYS = ("wave", "mean", "components", "continuum_wave", "continuum_mean", "continuum_components")
 
-
-class Emulator(nn.Module):
+class Emulator(LabelNetworks):
     """Labels → spectrum on a `PixelGrid` at its line spread function.
 
     The continuum-normalised spectrum and the logarithm of the continuum are linear in principal
@@ -60,8 +54,19 @@ class Emulator(nn.Module):
     width : int
         Width of the line networks' three hidden layers; the continuum's two have a third of it.
     members : int
-        Line networks, trained from different seeds, whose mean is taken: they err differently between
-        the library's points.
+        Number of line networks, trained from different seeds, whose mean is taken: their errors between
+        the library's points differ and average out.
+
+    Attributes
+    ----------
+    pixel_mean, pixel_components : tensor, shapes (n_pixels,) and (k, n_pixels)
+        `mean` and `components` at the grid's pixels and line spread function, for stars at rest.
+    pixel_continuum_mean, pixel_continuum_components : tensor, shapes (n_pixels,) and (m, n_pixels)
+        `continuum_mean` and `continuum_components` at the grid's pixels.
+    record : dict
+        How the emulator was fitted and what it is worth.
+    correction : LineCorrection or None
+        What `calibrated` put on its lines.
 
     See Also
     --------
@@ -87,7 +92,7 @@ class Emulator(nn.Module):
         width=192,
         members=4,
     ):
-        super().__init__()
+        super().__init__(len(components), len(continuum_components), label_range, width, members)
         self.grid = grid
         self.record = {}
         self.correction = None
@@ -96,45 +101,22 @@ class Emulator(nn.Module):
         self.continuum_wave = np.asarray(continuum_wave, np.float64)
         self.continuum_mean = np.asarray(continuum_mean, np.float32)
         self.continuum_components = np.asarray(continuum_components, np.float32)
-        self.n_components, self.n_continuum = len(self.components), len(self.continuum_components)
-        self.networks = nn.ModuleList(
-            _mlp(len(LABELS), width, width, width, self.n_components) for _ in range(members)
-        )
-        # A network of its own: sharing one costs the line spectrum half of its accuracy.
-        self.continuum_network = _mlp(len(LABELS), width // 3, width // 3, self.n_continuum)
-        label_range = torch.as_tensor(np.asarray(label_range), dtype=torch.float64)
-        self.register_buffer("label_range", label_range.float())
-        ends = self._abscissa(label_range)
-        self.register_buffer("_centre", ends.mean(0).float())
-        self.register_buffer("_half_range", ((ends[1] - ends[0]).abs() / 2).float())
-        self.register_buffer("_scale", torch.ones(self.n_components))
-        self.register_buffer("_continuum_scale", torch.ones(self.n_continuum))
         for name, value in (
-            ("_mean", self.to_grid(self.mean[None])[0]),
-            ("_components", self.to_grid(self.components)),
-            ("_continuum_mean", self._continuum_to_grid(self.continuum_mean[None])[0]),
-            ("_continuum_components", self._continuum_to_grid(self.continuum_components)),
+            ("pixel_mean", self.to_grid(self.mean[None])[0]),
+            ("pixel_components", self.to_grid(self.components)),
+            ("pixel_continuum_mean", self._continuum_to_grid(self.continuum_mean[None])[0]),
+            ("pixel_continuum_components", self._continuum_to_grid(self.continuum_components)),
         ):
             self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32), persistent=False)
 
     # -- spectra ---------------------------------------------------------------------------------
 
-    def coefficients(self, labels):
-        """Coefficients of the components, tensors of shapes (n, k) and (n, m), for labels (n, 5)."""
-        x = self.scaled(labels)
-        mean = torch.stack([network(x) for network in self.networks]).mean(0)
-        return mean * self._scale, self.continuum_network(x) * self._continuum_scale
-
-    def scaled(self, labels):
-        """The networks' input: labels mapped to [−1, 1] over the library's range, tensor (n, 5)."""
-        return (self._abscissa(labels) - self._centre) / self._half_range
-
     def normalised(self, labels):
-        """Continuum-normalised flux, tensor (n, n_pixels), for labels (n, 5)."""
+        """Continuum-normalised flux, tensor (n, n_pixels), for `labels` (n, 5)."""
         return self.correct(self.lines(self.coefficients(labels)[0]), labels)
 
     def calibrated(self, calibration=None):
-        """A copy whose lines a `~specvit.stars.LineCalibration` corrects; by default the one that ships."""
+        """A copy whose lines the `LineCalibration` `calibration` corrects; by default the one that ships."""
         calibration = LineCalibration.load() if calibration is None else calibration
         corrected = copy.deepcopy(self)
         corrected.correction = calibration.on(self.grid).to(self.label_range)
@@ -142,46 +124,29 @@ class Emulator(nn.Module):
         return corrected
 
     def correct(self, lines, labels, velocity=None):
-        """Normalised flux of stars of ``velocity`` (n,) km/s, (n, n_pixels), corrected if `calibrated`."""
+        """Normalised flux `lines` of stars of `labels` at `velocity` (n,) km/s, corrected if `calibrated`."""
         return lines if self.correction is None else self.correction(lines, labels, velocity)
 
     def continuum(self, labels):
-        """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5)."""
+        """Continuum F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for `labels` (n, 5)."""
         return torch.exp(self.log_continuum(self.coefficients(labels)[1]))
 
     def lines(self, coefficients):
-        """Continuum-normalised flux, tensor (n, n_pixels), for its coefficients (n, k)."""
-        return torch.addmm(self._mean, coefficients, self._components)
+        """Continuum-normalised flux, tensor (n, n_pixels), for its `coefficients` (n, k)."""
+        return torch.addmm(self.pixel_mean, coefficients, self.pixel_components)
 
     def log_continuum(self, coefficients):
-        """Natural logarithm of the continuum, tensor (n, n_pixels), for its coefficients (n, m)."""
-        return torch.addmm(self._continuum_mean, coefficients, self._continuum_components)
+        """Natural logarithm of the continuum, tensor (n, n_pixels), for its `coefficients` (n, m)."""
+        return torch.addmm(self.pixel_continuum_mean, coefficients, self.pixel_continuum_components)
 
     def forward(self, labels):
-        """Flux F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for labels (n, 5).
+        """Flux F_λ at the stellar surface (erg/s/cm²/Å), tensor (n, n_pixels), for `labels` (n, 5).
 
         Labels are Teff [K], log g, [M/H], [alpha/M], [C/M] (`LABELS`), a float tensor on the
-        emulator's device and of its dtype. Outside `label_range` the network extrapolates:
-        `check_labels` tells.
+        emulator's device and of its dtype. `check_labels` refuses those outside `label_range`,
+        where the network extrapolates.
         """
         return self.normalised(labels) * self.continuum(labels)
-
-    def check_labels(self, labels):
-        """Raise ValueError naming the first label outside the range of the library."""
-        values = torch.as_tensor(labels)
-        if values.ndim != 2 or values.shape[1] != len(LABELS):
-            raise ValueError(f"labels must have shape (n, {len(LABELS)}), got {tuple(values.shape)}")
-        for name, column, (low, high) in zip(LABELS, values.T, self.label_range.T.tolist(), strict=True):
-            bad = ~((column >= low) & (column <= high))
-            if bad.any():
-                raise ValueError(
-                    f"labels: {name} must lie in [{low:.4g}, {high:.4g}], got {column[bad][0].item():.4g}"
-                )
-
-    @staticmethod
-    def _abscissa(labels):
-        """Labels with Teff replaced by 5040 K/Teff, in which line strengths are closest to linear."""
-        return torch.cat([5040.0 / labels[:, :1], labels[:, 1:]], 1)
 
     # -- from the components' own sampling to the grid ---------------------------------------------
 
@@ -234,26 +199,26 @@ class Emulator(nn.Module):
         Parameters
         ----------
         library : SyntheticLibrary
-            From `~specvit.stars.read_library`. Carbon stars are left out. It must be sharper than 0.85 of
-            the grid's LSF and reach 10 σ + 1 Å further than the pixels: what a star at ±20 km/s and the
-            widest LSF need.
+            From `~specvit.stars.read_library`. Carbon stars are left out. For a star at ±20 km/s and the
+            widest LSF it must be sharper than 0.85 of the grid's LSF and reach 10 σ + 1 Å further than
+            the pixels.
         grid : PixelGrid
             Pixels and LSF of the result, in vacuum, any within the library's range.
         held_out : float
             Share of the library kept for the report.
         split_seed : int
-            Of the choice of these spectra.
+            Seed of the choice of these spectra.
         n_components, n_continuum : int
             Principal components of the normalised flux and of ln(continuum).
         width, members : int
             Width and number of the networks for the lines, see `Emulator`.
         steps, batch_size, learning_rate
-            Adam with warm-up and a cosine schedule, for each network.
+            Settings of Adam, with warm-up and a cosine schedule, for each network.
         max_velocity : float
             Velocity of stars, in km/s, that the emulator can shift to: it keeps so much more of the library
             on either side.
         seed : int
-            Of the networks' first weights and of the order of spectra: the result follows from it.
+            Seed of the networks' first weights and of the order of spectra; it determines the result.
         device : str or torch.device
             Where the networks are trained; the emulator comes back on the CPU.
         progress : callable, optional
@@ -262,8 +227,8 @@ class Emulator(nn.Module):
         Returns
         -------
         Emulator
-            Its ``record["validation"]`` is a `~specvit.stars.emulatorcheck.validation_report`, and
-            ``record["held_out"]`` lists the spectra it was made on; both are saved with it.
+            Its ``record["validation"]`` is a `~specvit.stars.emulatorcheck.validation_report` of the spectra
+            that ``record["held_out"]`` lists; both are saved with it.
 
         Raises
         ------
@@ -296,8 +261,11 @@ class Emulator(nn.Module):
                 members,
             )
             x = emulator.scaled(torch.as_tensor(stars.labels, dtype=torch.float32)).to(device)
+            emulator.set_scales(basis.coefficients.std(0), basis.continuum_coefficients.std(0))
             options = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
-            train_networks(emulator, basis, x, **options, progress=progress)
+            train_networks(
+                emulator.networks, emulator.continuum_network, basis, x, **options, progress=progress
+            )
         emulator.eval().requires_grad_(False)
         emulator.record = {
             "labels": LABELS,
@@ -315,14 +283,12 @@ class Emulator(nn.Module):
     # -- on disk -----------------------------------------------------------------------------------
 
     def save(self, path):
-        """Write the emulator to a safetensors file, its grid and record in the header."""
-        tensors = {f"module.{name}": tensor for name, tensor in self.state_dict().items()}
-        tensors |= {name: torch.as_tensor(getattr(self, name)) for name in _ARRAYS}
-        write_archive(path, _FORMAT, tensors, {"labels": LABELS, "record": self.record}, self.grid)
+        """Write the emulator to the safetensors file `path`, its grid and record in the header."""
+        write_emulator(path, self)
 
     @classmethod
     def load(cls, path=None, *, calibrated=False):
-        """Read an emulator; without `path`, the one that ships (PFS MR); `calibrated`, for real stars.
+        """Read the emulator at `path`, by default the one that ships (PFS MR); `calibrated`: for real stars.
 
         Raises
         ------
@@ -331,26 +297,18 @@ class Emulator(nn.Module):
         ValueError
             If the file is truncated, damaged or not an emulator.
         """
-        if path is None:
-            path = resources.files("specvit") / "data" / "emulator_pfs_mr.safetensors"
-        archive = read_archive(path, _FORMAT, what="emulator")
-        module = {k.removeprefix("module."): v for k, v in archive.tensors.items() if k.startswith("module.")}
+        parts = read_emulator_parts(path)
         try:
             emulator = cls(
-                archive.grid,
-                *(archive.tensors[name].numpy() for name in _ARRAYS),
-                module["label_range"].numpy(),
-                width=module["networks.0.0.weight"].shape[0],
-                members=len({name.split(".")[1] for name in module if name.startswith("networks.")}),
+                parts.grid,
+                *parts.arrays,
+                parts.state["label_range"].numpy(),
+                width=parts.state["networks.0.0.weight"].shape[0],
+                members=len({name.split(".")[1] for name in parts.state if name.startswith("networks.")}),
             )
-            emulator.load_state_dict(module)
-            emulator.record = archive.fields["record"]
+            emulator.load_state_dict(parts.state)
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"emulator: {path} lacks a part of an emulator ({error})") from error
+            raise ValueError(f"emulator: {parts.path} lacks a part of an emulator ({error})") from error
+        emulator.record = parts.record
         emulator = emulator.eval().requires_grad_(False)
         return emulator.calibrated() if calibrated else emulator
-
-
-def _mlp(*widths):
-    layers = [nn.Linear(*pair) for pair in pairwise(widths)]
-    return nn.Sequential(*(x for layer in layers[:-1] for x in (layer, nn.SiLU())), layers[-1])

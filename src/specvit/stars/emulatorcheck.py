@@ -1,4 +1,4 @@
-"""What an emulator is worth, measured on library spectra it has not seen."""
+"""Errors of an emulator, measured on library spectra that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ _STEPS = (2.0, 2e-3, 2e-3, 2e-3, 2e-3)
 def held_out_rms(emulator, library):
     """Root mean square error of the emulated normalised flux over pixels, for each library spectrum.
 
-    The truth is the library spectrum smoothed straight to the grid's LSF, not the components.
+    The truth is the library spectrum itself, smoothed to the grid's LSF, not its principal components.
 
     Parameters
     ----------
     emulator : Emulator
+        The emulator to be checked.
     library : SyntheticLibrary
         Spectra that the emulator has not been fitted on.
 
@@ -42,6 +43,7 @@ def float32_error(emulator, labels):
     Parameters
     ----------
     emulator : Emulator
+        The emulator to be checked.
     labels : array-like, shape (n, 5)
         Stars to compare at.
 
@@ -64,6 +66,7 @@ def derivative_error(emulator, labels):
     Parameters
     ----------
     emulator : Emulator
+        The emulator to be checked.
     labels : array-like, shape (n, 5)
         Stars at which to compare; the time is proportional to their number.
 
@@ -91,6 +94,7 @@ def validation_report(emulator, library, *, teff_bins=6):
     Parameters
     ----------
     emulator : Emulator
+        The emulator to be checked.
     library : SyntheticLibrary
         Spectra that the emulator has not been fitted on, smoothed to its grid for the comparison.
     teff_bins : int

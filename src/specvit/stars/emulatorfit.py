@@ -23,9 +23,11 @@ def split_library(library: SyntheticLibrary, held_out=1 / 9, seed=0):
     Parameters
     ----------
     library : SyntheticLibrary
+        The library to be split.
     held_out : float
         Share to hold out.
     seed : int
+        Seed of the choice.
 
     Returns
     -------
@@ -55,11 +57,11 @@ class SpectralBasis:
     wave : ndarray, shape (n_wave,)
         Vacuum wavelengths (Å) of the normalised flux: the library's own, as far as the pixels need them.
     mean, components, coefficients : ndarray, shapes (n_wave,), (k, n_wave) and (n, k)
-        Of the normalised flux, smoothed. Components are orthonormal.
+        Mean, orthonormal components and coefficients of the smoothed normalised flux.
     continuum_wave : ndarray, shape (n_knots,)
         Wavelengths (Å) of the continuum.
     continuum_mean, continuum_components, continuum_coefficients : ndarray
-        Of ln(continuum), shapes (n_knots,), (m, n_knots) and (n, m).
+        The same of ln(continuum), shapes (n_knots,), (m, n_knots) and (n, m).
     """
 
     wave: np.ndarray
@@ -119,7 +121,17 @@ def spectral_basis(library, grid, lsf_fraction, *, n_components=120, n_continuum
     )
 
 
-def train_networks(emulator, basis, x, *, steps=8_000, batch_size=512, learning_rate=5e-3, progress=None):
+def train_networks(
+    line_networks,
+    continuum_network,
+    basis,
+    x,
+    *,
+    steps=8_000,
+    batch_size=512,
+    learning_rate=5e-3,
+    progress=None,
+):
     """Regress coefficients of components on labels, by torch's global generator.
 
     The loss is the mean over stars of the *root* mean square flux error (not its square): a few odd cool
@@ -127,25 +139,29 @@ def train_networks(emulator, basis, x, *, steps=8_000, batch_size=512, learning_
 
     Parameters
     ----------
-    emulator : Emulator
-        Its networks and their scales, which become the standard deviations of the coefficients, are set. They
-        stay on the CPU.
+    line_networks : iterable of Module
+        Each is to give the coefficients of the normalised flux, in units of their standard deviations.
+        They stay on the CPU.
+    continuum_network : Module
+        To give those of ln(continuum), in the same units.
     basis : SpectralBasis
-        What its components are from, with the coefficients that the networks are to give.
+        The emulator's components, with the coefficients that the networks are to give.
     x : tensor, shape (n, 5)
-        What networks are given, see `Emulator.scaled`; on the device on which they are trained.
+        Input of the networks, see `Emulator.scaled`; on the device on which they are trained.
     steps, batch_size, learning_rate
-        Of each network.
+        Settings of Adam for each network.
     progress : callable, optional
         Called with (step, loss) every 500 steps of each network.
     """
-    lines = (emulator._scale, basis.coefficients, basis.wave.size)
-    continuum = (emulator._continuum_scale, basis.continuum_coefficients, basis.continuum_wave.size)
-    jobs = [(network, *lines) for network in emulator.networks] + [(emulator.continuum_network, *continuum)]
-    for network, scale, coefficients, n_samples in jobs:
-        scale.copy_(torch.as_tensor(coefficients.std(0)))
+    lines = (basis.coefficients, basis.wave.size)
+    continuum = (basis.continuum_coefficients, basis.continuum_wave.size)
+    for network, coefficients, n_samples in [
+        *((network, *lines) for network in line_networks),
+        (continuum_network, *continuum),
+    ]:
+        scale = torch.as_tensor(coefficients.std(0), dtype=torch.float32, device=x.device)
         y = torch.as_tensor(coefficients, dtype=torch.float32, device=x.device)
-        _regress(network, scale.to(x.device), x, y, n_samples, steps, batch_size, learning_rate, progress)
+        _regress(network, scale, x, y, n_samples, steps, batch_size, learning_rate, progress)
 
 
 def _principal_components(x, k):

@@ -1,4 +1,4 @@
-"""Libraries of synthetic spectra: what they hold, and what must be known of their stars and files."""
+"""Libraries of synthetic spectra, and which stars, wavelengths and files belong to them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SyntheticLibrary:
     See Also
     --------
     read_library : Reads one from files.
-    specvit.Emulator.fit : What it is for.
+    specvit.Emulator.fit : Fits an emulator to it.
 
     Examples
     --------
@@ -127,19 +127,29 @@ class SyntheticLibrary:
 
 
 def carbon_star(labels):
-    """True where C/O exceeds about 0.8, shape (n,).
+    """True for carbon stars, in which C/O exceeds about 0.8, shape (n,), for `labels` (n, 5).
 
-    Beyond it TiO vanishes and CN and C2 take over within a few hundredths of a dex. The change is
-    real but abrupt, and outside every survey here: a smooth emulator must not be asked to follow it.
+    At that ratio TiO vanishes and CN and C2 take its place within a few hundredths of a dex. The change is
+    real but too abrupt for a smooth emulator. All surveys here are without carbon stars.
     """
     return labels[:, 4] - labels[:, 3] > CARBON_LIMIT
 
 
 def needed_range(grid: PixelGrid):
-    """Vacuum wavelengths (low, high) in Å that a library must cover for an emulator on `grid`.
+    """Wavelengths that a library must cover for an emulator on a grid.
 
-    They are 12 σ of the line spread function and 3 Å more than the pixels: twice the kernels' reach,
-    a star's velocity of ±20 km/s and what lies between air and vacuum.
+    On either side of the pixels 12 σ of the line spread function and 3 Å are needed: twice the reach of the
+    kernels, the shift of a star at 20 km/s, and the difference between wavelengths in air and in vacuum.
+
+    Parameters
+    ----------
+    grid : PixelGrid
+        Pixels of the emulator.
+
+    Returns
+    -------
+    low, high : float
+        Vacuum wavelengths in Å.
     """
     margin = 12 * grid.lsf_sigma.max() + 3.0
     return float(grid.edges[0] - margin), float(grid.edges[-1] + margin)
@@ -153,12 +163,13 @@ def library_files(source, belongs):
     source : path-like or sequence of path-like
         A folder, a file or files.
     belongs : callable
-        Of a folder, and of the folders in it, those files are taken for which it returns True of the path.
+        Takes a path and returns whether the file belongs to the library. It is asked for the files of a
+        folder and of the folders in it.
 
     Returns
     -------
     list of Path
-        Those of a folder sorted, files in the order given.
+        The files of a folder in sorted order, or the files given in their order.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Spectra of any radial velocity and line width, as fast as those at rest."""
+"""Spectra of any radial velocity and line width in a range, computed as fast as those at rest."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class LsfBank(nn.Module):
     Parameters
     ----------
     emulator : Emulator
+        Emulator whose components are shifted and smoothed.
     max_velocity : float
         Largest |v| in km/s.
     lsf_range : tuple of float
@@ -52,7 +53,7 @@ class LsfBank(nn.Module):
         Parameters
         ----------
         coefficients : tensor, shape (n, k)
-            From `Emulator.coefficients`.
+            Coefficients of the lines, from `Emulator.coefficients`.
         velocity, lsf_scale : tensors, shape (n,)
             Radial velocity in km/s, LSF width relative to the grid's.
         """

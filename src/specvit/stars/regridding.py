@@ -22,9 +22,9 @@ def regrid_emulator(emulator: Emulator, grid: PixelGrid):
     Parameters
     ----------
     emulator : Emulator
-        For instance the one that ships, ``Emulator.load()``.
+        An emulator, for instance the one that ships, ``Emulator.load()``.
     grid : PixelGrid
-        Within the wavelengths of `emulator`, its LSF as wide or wider, of the same medium.
+        A grid within the wavelengths of `emulator`, of the same medium, with an LSF as wide or wider.
 
     Returns
     -------

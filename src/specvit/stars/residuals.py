@@ -1,4 +1,4 @@
-"""What many real stars of roughly known labels say of the line strengths: a linear mixed model.
+"""A linear mixed model of line strengths, fitted to many real stars of roughly known labels.
 
 A star observed at low resolution differs from its synthetic spectrum because its labels are not quite
 those of the literature, because wavelength scale, width of the line spread function and continuum are
@@ -114,10 +114,11 @@ def fit_terms(stars, line_err, term_err, instrument_err):
     Parameters
     ----------
     stars : list of StarResidual
+        Residuals of the stars.
     line_err : sequence of float, shape (4,)
         Standard deviations of ε on the scales of `scale_bases`.
     term_err : array-like of float, shape (k, 4)
-        Those of each of the b.
+        Standard deviations of each of the b.
     instrument_err : float
         Standard deviation of c in a cell.
 
@@ -179,8 +180,9 @@ def line_errors(stars, instrument, terms, start, iterations=15):
     Parameters
     ----------
     stars : list of StarResidual
+        Residuals of the stars.
     instrument, terms : lists of ndarray, shapes (c,) and (k, c)
-        What is common, for each star: from a fit that did not know the star.
+        The common parts for each star, from a fit without the star.
     start : sequence of float
         First guess of the standard deviations on the scales of `scale_bases`.
 
@@ -189,26 +191,29 @@ def line_errors(stars, instrument, terms, start, iterations=15):
     line_err, line_err_err : ndarrays, shape (scales,)
         Standard deviations of ln r, and their errors.
     noise_scale : float
-        Of the noise's standard deviation.
+        Factor on the standard deviation of the noise.
     """
     bases = scale_bases(stars[0].depth.shape[1])
     theta = np.array([*np.square(start), 1.0])
+    columns = [[_dense(star.depth @ basis) for basis in bases] for star in stars]
     for _ in range(iterations):
         fisher, gradient = np.zeros((theta.size, theta.size)), np.zeros(theta.size)
-        for star, c, b in zip(stars, instrument, terms, strict=True):
+        for star, c, b, xs in zip(stars, instrument, terms, columns, strict=True):
             r = star.residual - c[star.cells] - star.depth @ (star.coordinates @ b)
-            columns = [star.depth @ basis for basis in bases]
-            columns = [x.toarray() if hasattr(x, "toarray") else x for x in columns]
             v = star.nuisance @ star.nuisance.T + theta[-1] * star.noise**2 * np.eye(r.size)
-            v += sum(t * (x @ x.T) for t, x in zip(theta, columns, strict=False))
+            v += sum(t * (x @ x.T) for t, x in zip(theta, xs, strict=False))
             inverse = np.linalg.inv(v)
             # V⁻¹C for C = XXᵀ has the trace of XᵀV⁻¹X, and pairs that of its mixed squares.
-            whitened = [*(inverse @ x for x in columns), star.noise * inverse]
-            columns.append(star.noise * np.eye(r.size))
-            for i, (x, w) in enumerate(zip(columns, whitened, strict=True)):
+            ws = [inverse @ x for x in xs]
+            for i, (x, w) in enumerate(zip(xs, ws, strict=True)):
                 gradient[i] += 0.5 * (np.square(w.T @ r).sum() - (x * w).sum())
                 for j in range(i + 1):
-                    fisher[i, j] += 0.5 * np.square(columns[j].T @ w).sum()
+                    fisher[i, j] += 0.5 * np.square(xs[j].T @ w).sum()
+            # The noise has C = σ², the same number in all pixels.
+            square = star.noise**2
+            gradient[-1] += 0.5 * square * (np.square(inverse @ r).sum() - np.trace(inverse))
+            for j, w in enumerate([*ws, star.noise * inverse]):
+                fisher[-1, j] += 0.5 * square * np.square(w).sum()
         fisher = fisher + np.tril(fisher, -1).T
         new = np.maximum(theta + np.linalg.solve(fisher, gradient), theta / 4)
         done, theta = np.abs(new - theta).max() < 1e-4 * theta[-1] and np.allclose(new, theta, rtol=0.02), new
@@ -216,6 +221,10 @@ def line_errors(stars, instrument, terms, start, iterations=15):
             break
     err = np.sqrt(theta[:-1])
     return err, np.sqrt(np.diag(np.linalg.inv(fisher)))[:-1] / (2 * err), float(np.sqrt(theta[-1]))
+
+
+def _dense(matrix):
+    return matrix.toarray() if hasattr(matrix, "toarray") else matrix
 
 
 def fit_labels(model: LowResolution, flux, valid, noise, starts, line_err=None, iterations=12):

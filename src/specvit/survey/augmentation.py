@@ -1,4 +1,4 @@
-"""What real spectra have and clean simulations lack: how much of it there is."""
+"""Sizes of the imperfections of real spectra, which clean simulations lack."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Augmentation:
         LSF width relative to nominal, uniform between the two.
     line_error : float
         Rms error of line strengths: every optical depth −ln(normalised flux) is multiplied by
-        exp(ε(λ)), ε Gaussian with a correlation length of `line_error_pixels` pixels. It stands for
-        wrong oscillator strengths and abundances, which a synthetic library has and no star shares.
+        exp(ε(λ)), ε Gaussian with a correlation length of `line_error_pixels` pixels. It stands for the
+        wrong oscillator strengths of a synthetic library and for abundances that are no labels.
     line_error_pixels : int
         Correlation length of the line errors, in pixels.
     calibration : tuple of float
@@ -37,6 +37,7 @@ class Augmentation:
     chunks : int
         Up to this many contiguous masked chunks of up to `chunk_pixels` pixels.
     chunk_pixels : int
+        Largest width of such a chunk, in pixels.
     bad_pixels : float
         Up to this fraction of single pixels is masked at random.
     missing_end : float
@@ -58,6 +59,12 @@ class Augmentation:
     See Also
     --------
     Survey : Takes it as ``augmentation=``.
+
+    Notes
+    -----
+    Advantage of imperfect training spectra: the network keeps its accuracy and its errors on real spectra,
+    which are imperfect. Disadvantage: on clean spectra it is a little less precise than one that was trained
+    on those.
 
     Examples
     --------
@@ -89,7 +96,7 @@ class Augmentation:
         return self.max_velocity > 0 or self.lsf_range != (1.0, 1.0)
 
     def draw(self, n, rng, device):
-        """``Imperfections`` of `n` stars from a `numpy.random.Generator`, the numbers on `device`."""
+        """``Imperfections`` of `n` stars, drawn with a `numpy.random.Generator` `rng`, on `device`."""
         ends = rng.random((n, 2)) * self.missing_end * (rng.random((n, 2)) < 0.25)
         numbers = {
             "velocity": rng.uniform(-1, 1, n) * self.max_velocity,

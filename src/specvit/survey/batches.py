@@ -1,4 +1,4 @@
-"""What a survey delivers: batches of spectra, and streams of them."""
+"""Batches of simulated spectra, and streams of such batches for training."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class SurveyBatch:
     velocity : tensor, shape (n,), optional
         Radial velocity that is in the spectra, in km/s: the survey's and the residual of its imperfections.
     lsf, sampling : tensor, shape (n, n_pixels), optional
-        What is known of the instrument where instruments differ: log2 of the line spread function's σ and of
-        the width of native pixels, both over the grid's (`specvit.grid.relative_lsf`, `relative_sampling`).
+        Properties of the instrument, in surveys in which instruments differ: log2 of the ratio of the line
+        spread function's σ, and of the width of native pixels, to those of the grid
+        (`specvit.grid.relative_lsf`, `relative_sampling`).
 
     See Also
     --------
@@ -59,7 +60,7 @@ class SurveyBatch:
 
     @property
     def training(self):
-        """What training takes: (flux, ivar, labels), then lsf and sampling where they are known."""
+        """The tensors that training takes: (flux, ivar, labels), then lsf and sampling where known."""
         known = (self.flux, self.ivar, self.labels)
         return known if self.lsf is None else (*known, self.lsf, self.sampling)
 
@@ -83,9 +84,11 @@ class SurveyStream:
     Parameters
     ----------
     survey : Survey
+        The survey whose stars are observed.
     batch_size : int
-        The last batch of an epoch may be smaller.
+        Spectra in a batch; the last batch of an epoch may be smaller.
     device : str or torch.device
+        Where the spectra are made and stay.
     first : int
         The k-th batch is the survey's stream number `first` + k.
     rank, world_size : int
@@ -146,7 +149,7 @@ class SurveyStream:
         self.step = step
 
     def part(self, rank, world_size):
-        """What the process `rank` of `world_size` reads of this stream, from its beginning."""
+        """The part of this stream, from its beginning, that the process `rank` of `world_size` reads."""
         return type(self)(self.survey, self.batch_size, self.device, self.first, rank, world_size)
 
     def __iter__(self):

@@ -30,6 +30,7 @@ def counter_bits(keys, n):
     keys : tensor of int64, shape (n_keys,)
         Random numbers themselves, as from ``numpy.random.Generator.integers(2**63)``.
     n : int
+        Number of counters.
     """
     counter = torch.arange(1, n + 1, dtype=torch.int64, device=keys.device)
     bits = keys[:, None] + counter * _INCREMENT

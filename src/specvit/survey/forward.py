@@ -14,42 +14,51 @@ from specvit.survey.noise import fnu_shape
 
 __all__ = ["ForwardModel"]
 
-#: Of a label's range in the library: how far beyond it labels may lie. Priors reach to round numbers, and the
-#: extremes of a random library fall a little short of those that it was drawn from.
+#: How far labels may lie beyond the range of a label in the library, as a share of the range. Priors reach to
+#: round numbers, and the extremes of a random library fall a little short of those that it was drawn from.
 _SLACK = 0.01
 
 
 class ForwardModel:
-    r"""What a survey's spectra are before anything random happens, and how large the noise will be.
+    r"""The noiseless spectra of a survey, and the variance of the noise on them.
 
     .. math:: m(\ell, b) = \frac{L(b)\, F_λ(\ell)}{⟨F_λ\, (λ/λ_0)^2⟩}, \qquad
               L = 10^{-0.4 (b - 22.5)} \text{ for a magnitude } b, \text{ else } 1,
 
     with ⟨⟩ the mean over pixels, F_λ the emulator's flux and λ_0 the middle of the grid: the mean f_ν is that
-    of the star's magnitude. Draws, Fisher information and Bayes limits are all made of `flux` and `variance`.
-    The star is at rest and the spectrum without imperfections. `Survey.forward` makes one.
+    of the star's magnitude. Draws, Fisher information and Bayes limits are all computed from `flux` and
+    `variance`. The star is at rest and the spectrum has no imperfections.
 
     Parameters
     ----------
     survey : Survey
-        Emulator, grid, noise and masked windows.
+        The survey, of which emulator, grid, noise and masked windows are used.
     device : str or torch.device
+        Where spectra are computed.
     dtype : torch.dtype
-        Of everything: float64 for derivatives, float32 for draws.
+        Precision of all tensors: float64 for derivatives, float32 for draws.
 
     Attributes
     ----------
     grid : PixelGrid
+        Pixels of the spectra.
     label_names : tuple of str
+        Names of the labels, in the order of their columns.
     noise : Noise
+        The survey's noise model.
     emulator : Emulator
         A copy of the survey's, on the device.
     constants : dict of str to tensor
-        Those that `noise` asks for.
+        Arrays that `noise` needs (`Noise.arrays`), on the device.
     used : tensor of bool, shape (n_pixels,)
         False where the survey masks every spectrum.
     fnu : tensor, shape (n_pixels,)
-        What turns F_λ into a multiple of f_ν: (λ/λ_0)².
+        (λ/λ_0)², the factor that turns F_λ into a multiple of f_ν.
+
+    See Also
+    --------
+    Survey.forward : Makes one.
+    specvit.limits.survey_fisher : Fisher information, which is computed from it.
 
     Examples
     --------
@@ -81,7 +90,7 @@ class ForwardModel:
     def _starlight(self):
         return Starlight(self.emulator, device=self.device)
 
-    # -- what is asked for ---------------------------------------------------------------------------
+    # -- labels and brightness -----------------------------------------------------------------------
 
     def check_labels(self, labels):
         """Labels as a tensor (n, 5) of the model's device and precision.
@@ -89,6 +98,11 @@ class ForwardModel:
         Parameters
         ----------
         labels : tensor or array-like, shape (n, 5)
+            Labels in the order of `label_names`.
+
+        Returns
+        -------
+        tensor, shape (n, 5)
 
         Raises
         ------
@@ -113,6 +127,7 @@ class ForwardModel:
         Parameters
         ----------
         n : int
+            Number of stars.
         magnitude, snr : float or array-like, shape (n,), optional
             AB magnitude of the mean f_ν over the grid, and S/N; as for `Survey.observe`.
 
@@ -132,28 +147,28 @@ class ForwardModel:
         Parameters
         ----------
         labels : tensor, shape (n, 5)
-            Within the emulator's range, which is not checked here.
+            Labels within the emulator's range, which is not checked here.
         brightness : tensor, shape (n,)
-            Magnitudes; what else it may be does not change the flux.
+            Magnitudes, which scale the flux. An S/N does not change it.
 
         Returns
         -------
         tensor, shape (n, n_pixels)
-            F_λ in units of an AB 22.5 source at the middle of the grid; of unit mean f_ν where the brightness
-            is no magnitude.
+            F_λ in units of an AB 22.5 source at the middle of the grid; where the brightness is no magnitude,
+            in units that make the mean f_ν one.
         """
         lines, continuum = self.emulator.coefficients(labels)
         return self.scaled(self.emulator.lines(lines), self.emulator.log_continuum(continuum), brightness)
 
     def scaled(self, lines, log_continuum, brightness):
-        """Spectra of lines and ln(continuum), both (n, n_pixels), at the level of their brightness (n,)."""
+        """Spectra of `lines` and `log_continuum`, both (n, n_pixels), scaled to their `brightness` (n,)."""
         # The stellar surface is far brighter than any unit here: only the shape is kept.
         flux = lines * torch.exp(log_continuum - log_continuum.mean(1, keepdim=True))
         mean_fnu = flux @ self.fnu / flux.shape[1]  # which sets the magnitude
         return flux * (self.level(brightness) / mean_fnu)[:, None]
 
     def level(self, brightness):
-        """Mean f_ν of stars in the survey's unit, tensor (n,): 1 where the brightness is no magnitude."""
+        """Mean f_ν in the survey's unit, tensor (n,), of stars of `brightness`; 1 if that is no magnitude."""
         if self.noise.brightness != "magnitude":
             return torch.ones_like(brightness)
         return 10 ** (-0.4 * (brightness - UNIT_MAGNITUDE))
@@ -170,7 +185,7 @@ class ForwardModel:
         -------
         flux : tensor of float64, shape (n, n_pixels)
         derivative : tensor of float64, shape (n, n_pixels, 5)
-            Per unit of each label, at the brightness given: the mean f_ν stays what it is.
+            Per unit of each label, at constant mean f_ν.
         """
         flux, slope = self._starlight.derivatives(labels.double())
         fnu = self.fnu.double() / len(self.fnu)
@@ -188,7 +203,9 @@ class ForwardModel:
         Parameters
         ----------
         flux : tensor, shape (n, n_pixels)
+            Noiseless spectra, as `flux` gives them.
         brightness : tensor, shape (n,)
+            Magnitude or S/N of each star, as `brightness` gives it.
 
         Returns
         -------
@@ -199,5 +216,5 @@ class ForwardModel:
         return variance.masked_fill(~self.used, torch.inf)
 
     def snr(self, flux, sigma):
-        """S/N of noiseless spectra, tensor (n,): median of flux over σ, both (n, n_pixels), where used."""
+        """S/N, tensor (n,): median of `flux` over `sigma`, both (n, n_pixels), over the pixels used."""
         return (flux / sigma)[:, self.used].median(1).values

@@ -14,18 +14,19 @@ KNOT_GAIN = 1.22
 
 
 class Imperfections:
-    """What `Augmentation.draw` has drawn for n stars, and how it acts on their spectra.
+    """Imperfections of n stars, drawn by `Augmentation.draw`, and how they act on spectra.
 
     Parameters
     ----------
     sizes : Augmentation
+        Sizes of the imperfections.
     numbers : dict of tensor
-        Per-star numbers, all on one device.
+        Random numbers of each star, all on one device.
 
     Attributes
     ----------
     generator : torch.Generator
-        Of the batch's device, for what is random pixel by pixel: noise and bad pixels. The survey sets it.
+        Generator of the batch's device, for noise and bad pixels. The survey sets it.
     """
 
     def __init__(self, sizes, numbers):

@@ -17,7 +17,7 @@ from specvit.survey.instrumentview import InstrumentObservation
 from specvit.survey.noise import Noise
 from specvit.survey.observation import full_float32
 from specvit.survey.priors import PRIORS
-from specvit.survey.provenance import emulator_digest
+from specvit.survey.provenance import common_record, emulator_digest
 from specvit.survey.survey import Survey
 from specvit.survey.velocities import Velocities
 
@@ -25,50 +25,52 @@ __all__ = ["InstrumentSurvey", "NativeNoise"]
 
 
 class NativeNoise(Noise):
-    """Noise that is drawn on native pixels, before there is a grid: the survey itself observes."""
+    """Stands for noise on native pixels, which the survey itself draws before spectra come to the grid."""
 
     def describe(self):
         return {}
 
 
 class InstrumentSurvey(Survey, survey="any"):
-    """Stars seen by instruments at random: ``Survey("any")``.
+    """Stars observed by instruments drawn at random; ``Survey("any")`` makes one.
 
-    What tells it from other surveys: the resolution, the native pixels, the coverage and what else a
-    spectrograph decides are drawn for every star, and a batch says of them what an observer would know, as
-    `lsf` and `sampling`. Noise is drawn on native pixels and rebinned as real spectra are.
+    In contrast to other surveys, the resolution, the native pixels, the coverage and other properties of a
+    spectrograph are drawn for every star. A batch has as `lsf` and `sampling` what an observer would know of
+    them. Noise is drawn on native pixels and rebinned as real spectra are.
 
-    Advantages: one network for all spectrographs; it knows how much a spectrum is worth. Disadvantages:
-    no magnitudes, and none of the limits on accuracy, which need one known instrument.
+    Advantages: one network learns all spectrographs, and how much a spectrum of each is worth.
+    Disadvantages: no magnitudes, and no limits on the accuracy, which need one known instrument.
 
     Parameters
     ----------
     name : str
-        ``any``.
+        Name of the survey, for records; ``any`` where `Survey` makes it.
     n : int, optional
         Number of stars; by default there is no end to them.
     seed : int
-        Stars, instruments and noise follow from it.
+        Seed of stars, instruments and noise.
     instruments : Instrument, str, or sequence of them, optional
-        Only these, by name or one's own (`specvit.grid.Instrument`), instead of instruments at random.
+        Only these instruments instead of random ones: names of presets, or `specvit.grid.Instrument`.
     observed : AnyInstrument, optional
         The distribution of instruments and the sizes of imperfections.
     prior : LabelPrior or similar, optional
-        By default that of ``pfs-mr``.
+        Distribution of the labels; by default that of ``pfs-mr``.
     emulator : Emulator, optional
-        Instead of the one that ships, on a grid in vacuum.
+        Emulator on a grid in vacuum; by default the one that ships.
     line_correction : array-like of float, shape (n_pixels,), or callable, optional
         What real stars say of the library's lines: optical depths are multiplied by the array; a callable
-        takes normalised flux (n, n_pixels) and labels (n, 5), tensors, and returns the corrected flux.
+        takes normalised flux (n, n_pixels) and labels (n, 5), tensors, and returns the corrected flux. By
+        default that of the emulator, which has one if it is `Emulator.calibrated`.
 
     Raises
     ------
     ValueError
-        If an argument is out of its rule, or the grid is not in vacuum.
+        If an argument breaks its rule, or the grid is not in vacuum.
 
     See Also
     --------
-    Survey : surveys of one instrument.
+    Survey : Surveys of one instrument.
+    AnyInstrument : How instruments and imperfections are distributed.
 
     Notes
     -----
@@ -107,7 +109,7 @@ class InstrumentSurvey(Survey, survey="any"):
         self.name, self.n, self.seed, self.observed = name, n, seed, observed
         self.prior = PRIORS["pfs-mr"] if prior is None else prior
         self.line_correction = line_correction
-        # What other surveys have, so that whoever asks is told there is nothing of the kind.
+        # Attributes that other surveys have; here they are empty.
         self.magnitude, self.masked = None, ()
         self.noise, self.augmentation, self.velocity = NativeNoise(), Augmentation(), Velocities()
         self._on_device = {}
@@ -125,9 +127,11 @@ class InstrumentSurvey(Survey, survey="any"):
         Parameters
         ----------
         n : int
+            Number of spectra.
         stream : int
             Same seed and stream, same spectra; another stream, other stars, instruments and noise.
         device : str or torch.device
+            Where the spectra are made and stay.
         stars : int, optional
             Draw the stars and instruments of this stream instead, with the noise of `stream`.
 
@@ -163,20 +167,13 @@ class InstrumentSurvey(Survey, survey="any"):
         return self._observe(labels, np.random.default_rng([self.seed, stream]), stream, device)
 
     def to_dict(self):
-        """All that the survey's spectra follow from, as plain Python values for records."""
-        grid, correction = self.grid, self.line_correction
+        """Everything that determines the survey's spectra, as plain Python values for records."""
+        correction = self.line_correction
         if correction is not None:
             correction = digest(np.frombuffer(_bytes(correction), np.uint8))
-        record = {
-            "name": self.name,
-            "n": self.n,
-            "seed": self.seed,
-            "labels": {name: list(map(float, limits)) for name, limits in self.label_range.items()},
-            "prior": repr(self.prior),
+        record = common_record(self) | {
             "observed": dataclasses.asdict(self.observed),
             "line_correction": correction,
-            "grid": {"name": grid.name, "n_pixels": len(grid), "medium": grid.medium},
-            "emulator": emulator_digest(self.emulator),
         }
         return json.loads(json.dumps(record, default=float))
 
@@ -200,15 +197,13 @@ class InstrumentSurvey(Survey, survey="any"):
 
     def _observe(self, labels, rng, stream, device):
         device = torch.device(device)
-        generator = torch.Generator(device=device)
-        generator.manual_seed(int(np.random.default_rng([self.seed, stream, 1]).integers(2**62)))
         if device not in self._on_device:
             self._on_device[device] = InstrumentObservation(
                 self.emulator, self.observed, self.line_correction, device
             )
         numbers = self.observed.draw(len(labels), rng, self.grid)
         with torch.no_grad(), full_float32():
-            return self._on_device[device].expose(labels, numbers, generator)
+            return self._on_device[device].expose(labels, numbers, self._noise_generator(stream, device))
 
 
 def _bytes(correction):

@@ -38,10 +38,13 @@ class InstrumentObservation:
     Parameters
     ----------
     emulator : Emulator
+        Emulator of the stars.
     sizes : AnyInstrument
+        Distribution of instruments, and sizes of imperfections.
     line_correction : callable or array-like of float, shape (n_pixels,), optional
         See `InstrumentSurvey`.
     device : torch.device
+        Where spectra are made.
     """
 
     def __init__(self, emulator, sizes, line_correction, device):
@@ -50,9 +53,7 @@ class InstrumentObservation:
         self.lines = moving_lines(emulator, 0, 0, (0.9, 1.0)).to(device)
         self.emulator = copy.deepcopy(emulator).to(device)
         # An emulator that is calibrated on real stars corrects its lines itself.
-        self.correction = (
-            getattr(self.emulator, "correct", None) if line_correction is None else line_correction
-        )
+        self.correction = self.emulator.correct if line_correction is None else line_correction
         if isinstance(line_correction, torch.nn.Module):
             self.correction = copy.deepcopy(line_correction).to(device)
         elif line_correction is not None and not callable(line_correction):
@@ -100,10 +101,11 @@ class InstrumentObservation:
         Parameters
         ----------
         labels : ndarray, shape (n, 5)
+            Labels of the stars, in the order of `LABELS`.
         numbers : dict of str to ndarray
-            From `AnyInstrument.draw`.
+            Random numbers from `AnyInstrument.draw`.
         generator : torch.Generator
-            Of the device, for what is random pixel by pixel: noise and lost pixels.
+            Generator of the device, for noise and lost pixels.
 
         Returns
         -------
@@ -154,8 +156,7 @@ class InstrumentObservation:
         """Flux at the grid's line spread function, of mean level one, (n, n_pixels)."""
         coefficients, continuum = self.emulator.coefficients(labels)
         flux = self.lines.normalised(coefficients, torch.zeros_like(t["lsf_scale"]), t["lsf_scale"])
-        if self.correction is not None:
-            flux = self.correction(flux, labels)
+        flux = self.correction(flux, labels)
         if self.sizes.line_err:
             flux = flux.clamp_min(1e-3).pow(torch.exp(self._line_errors(t["line_key"])))
         log_continuum = self.emulator.log_continuum(continuum)
@@ -266,6 +267,7 @@ def reddening_curve(wave, r_v=3.1):
     wave : ndarray
         Å, vacuum or air.
     r_v : float
+        Ratio A(V)/E(B−V).
     """
     y = 1e4 / np.asarray(wave, np.float64) - 1.82
     a = [0.32999, -0.77530, 0.01979, 0.72085, -0.02427, -0.50447, 0.17699, 1.0]

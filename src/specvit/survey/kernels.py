@@ -49,7 +49,9 @@ class Smoother:
     Parameters
     ----------
     n_pixels : int
+        Pixels of the spectra.
     device : torch.device
+        Where spectra are made.
     """
 
     def __init__(self, n_pixels, device):
@@ -71,6 +73,7 @@ class Smoother:
         Parameters
         ----------
         flux : tensor, shape (n, n_pixels)
+            Spectra to be smoothed.
         variance : tensor, shape (n, 3)
             Variance of the Gaussian, in pixels², at the first, middle and last pixel.
         rotation : tensor, shape (n, 3)
@@ -105,6 +108,7 @@ class Smoother:
         white : tensor, shape (n, n_pixels)
             Independent, of unit variance.
         sigma : tensor, shape (n,)
+            Width of the Gaussian of each spectrum, in pixels.
         """
         angle = 2 * math.pi * torch.fft.rfftfreq(self.n_pixels, device=white.device)
         kernel = torch.exp(-0.5 * (sigma[:, None] * angle).square()) * torch.sinc(angle / (2 * math.pi))

@@ -10,13 +10,15 @@ __all__ = ["MixedStream"]
 class MixedStream:
     """Batches that hold some spectra of each of several endless streams.
 
-    A network for any instrument keeps what it knew of one if it goes on to see it. Spectra of a survey of one
-    instrument, on the grid's own pixels, are told as such: a relative line spread function and sampling of 0.
+    A network that is to learn other instruments forgets less of one if spectra of that one stay among those
+    that it is trained on. Spectra of a survey without `lsf` and `sampling` are on the grid's own pixels; both
+    are 0 for them.
 
     Parameters
     ----------
     *streams : SurveyStream
-        Of surveys on one grid, at least one with `lsf` and `sampling`. Their batches are laid end to end.
+        Streams of surveys on one grid, at least one with `lsf` and `sampling`. Their batches are
+        concatenated.
 
     Raises
     ------
@@ -36,7 +38,7 @@ class MixedStream:
             stream.set_step(step)
 
     def part(self, rank, world_size):
-        """What the process `rank` of `world_size` reads of this stream, from its beginning."""
+        """The part of this stream, from its beginning, that the process `rank` of `world_size` reads."""
         return type(self)(*(stream.part(rank, world_size) for stream in self.streams))
 
     def __iter__(self):

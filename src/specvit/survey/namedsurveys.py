@@ -12,14 +12,16 @@ __all__ = ["NAMED", "NamedSurvey"]
 
 @dataclass(frozen=True)
 class NamedSurvey:
-    """What makes a named survey; its noise is the instrument's at the reference conditions.
+    """Prior, magnitudes and imperfections of a named survey; its noise is PFS MR at reference conditions.
 
     Attributes
     ----------
     prior : LabelPrior
+        Distribution of the labels.
     magnitude : tuple of float
         Limits of the uniform distribution of magnitudes.
     augmentation : Augmentation
+        Sizes of the imperfections.
     """
 
     prior: LabelPrior

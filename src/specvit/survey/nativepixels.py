@@ -44,6 +44,7 @@ class NativePixels:
     Parameters
     ----------
     grid : GridEdges
+        Edges of the grid that the pixels cover.
     width : tensor of float64, shape (n,)
         Width in Å of each star's native pixels at the middle of the grid.
     phase : tensor of float64, shape (n,)
@@ -85,10 +86,6 @@ class NativePixels:
         bounds = self.edge(torch.arange(self.n_native + 1, device=self._edges.device, dtype=torch.float64))
         return 0.5 * (bounds[:, 1:] + bounds[:, :-1])
 
-    def local_width(self, wave):
-        """Width in Å of the native pixels at wavelengths: (k,) → (n, k)."""
-        return torch.where(self._logarithmic, self._width * wave / self._middle, self._width)
-
     def to_grid(self, valid, means, variance):
         """Rebin onto the grid.
 
@@ -99,7 +96,7 @@ class NativePixels:
         means : sequence of tensors, shape (n, n_native)
             Flux densities, finite.
         variance : tensor, shape (n, n_native)
-            Of independent native pixels, finite.
+            Finite variance of independent native pixels.
 
         Returns
         -------

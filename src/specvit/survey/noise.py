@@ -1,4 +1,4 @@
-"""What a survey asks of a noise model."""
+"""`Noise`, the base of the noise models, which says what a survey needs of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Exposure", "Noise", "fnu_shape"]
 
 
 def fnu_shape(wave):
-    """Factor that turns F_λ into a multiple of f_ν: (λ/λ_0)², λ_0 the middle of `wave`."""
+    """Factor (λ/λ_0)² that turns F_λ into a multiple of f_ν, where λ_0 is the middle of `wave`."""
     return (wave / (0.5 * (wave[0] + wave[-1]))) ** 2
 
 
@@ -23,7 +23,7 @@ class Exposure(NamedTuple):
     Attributes
     ----------
     flux : tensor
-        With noise.
+        Flux with noise.
     ivar : tensor
         Inverse variance as a pipeline would report it: a function of the noisy flux only.
     sigma : tensor
@@ -36,18 +36,18 @@ class Exposure(NamedTuple):
 
 
 class Noise:
-    """Base of the noise models, and what a `Survey` needs of one.
+    """Base of the noise models.
 
-    A model of one's own has the methods `arrays`, `variance`, `expose` and `describe`. It says its variance
-    and does not only draw, so that the limits on the accuracy (`specvit.limits`) are known for it too.
+    A model of one's own has the methods `arrays`, `variance`, `expose` and `describe`. Since it states its
+    variance and does not only draw noise, limits on the accuracy (`specvit.limits`) exist for it too.
 
     Attributes
     ----------
     grid : PixelGrid or None
-        Pixels that the model is for; None: any.
+        Pixels that the model is for; None if it is for any.
     brightness : {"magnitude", "snr", None}
-        What says how well a star is seen: its magnitude, whose distribution the survey has; the S/N, whose
-        distribution the model has as `snr`; or nothing.
+        What the size of the noise depends on: the magnitude, whose distribution the survey has; the S/N,
+        whose distribution the model has as `snr`; or neither.
     lacks : tuple of str
         Sizes of `Augmentation` that have no meaning for the model.
     no_limits : str or None
@@ -55,9 +55,32 @@ class Noise:
 
     See Also
     --------
-    PhotonNoise : photons of the star over a known background, for an instrument whose throughput is known.
-    SNRNoise : a stated signal-to-noise ratio, for any spectrograph.
-    NoNoise : none.
+    PFSNoise : Photon and detector noise of PFS MR.
+    PhotonNoise : Photons of the star over a known background, for an instrument of known throughput.
+    SNRNoise : A stated signal-to-noise ratio, for any spectrograph.
+    NoNoise : No noise at all.
+
+    Examples
+    --------
+    A model with the same σ in every pixel and for every star, here 0.05 of the mean flux:
+
+    >>> import torch
+    >>> from specvit.survey import Noise, Survey
+    >>> from specvit.survey.noise import Exposure
+    >>> class Constant(Noise):
+    ...     def arrays(self, grid, used):
+    ...         return {}
+    ...     def variance(self, flux, brightness, constants, imperfections=None):
+    ...         return torch.full_like(flux, 0.05**2)
+    ...     def expose(self, flux, brightness, constants, imperfections):
+    ...         variance = self.variance(flux, brightness, constants)
+    ...         noisy = flux + variance.sqrt() * imperfections.noise(flux.shape[1])
+    ...         return Exposure(noisy, 1 / variance, variance.sqrt())
+    ...     def describe(self):
+    ...         return {"sigma": 0.05}
+    >>> batch = Survey("own", prior=Survey("paper").prior, noise=Constant()).draw(3)
+    >>> print(f"{(batch.flux - batch.noiseless).std():.3f}")
+    0.050
     """
 
     grid: PixelGrid | None = None
@@ -66,12 +89,12 @@ class Noise:
     no_limits: str | None = None
 
     def arrays(self, grid, used):
-        """Constants of the model, dict of str to ndarray: a survey puts them on its device, as float32.
+        """Constants of the model, a dict of str to ndarray, which a survey puts on its device as float32.
 
         Parameters
         ----------
         grid : PixelGrid
-            Of the survey.
+            Pixels of the survey.
         used : ndarray of bool, shape (n_pixels,)
             Pixels that the survey does not mask in every spectrum.
         """
@@ -87,7 +110,7 @@ class Noise:
         flux, brightness, constants
             As for `expose`.
         imperfections : Imperfections, optional
-            What distorts the variance of each star; none by default.
+            Imperfections that distort the variance of each star; none by default.
 
         Returns
         -------
@@ -103,13 +126,13 @@ class Noise:
         ----------
         flux : tensor, shape (n, n_pixels)
             Noiseless F_λ in units of an AB 22.5 source at the middle of the grid; where the brightness is
-            no magnitude, of unit mean f_ν.
+            no magnitude, in units that make the mean f_ν one.
         brightness : tensor, shape (n,)
             Magnitude or S/N of each star; NaN where the model knows neither.
         constants : dict of str to tensor
-            Those of `arrays`.
+            The constants of `arrays`, on the device.
         imperfections : Imperfections
-            Where random numbers come from: ``noise(n_pixels)`` has unit variance.
+            Source of random numbers; its ``noise(n_pixels)`` has unit variance.
 
         Returns
         -------
@@ -118,7 +141,7 @@ class Noise:
         raise NotImplementedError
 
     def describe(self):
-        """The model as plain Python values, for records: whatever changes the noise changes these."""
+        """The model as a dict of plain Python values for records, in which two different models differ."""
         raise NotImplementedError
 
     def check_brightness(self, magnitude=None, snr=None):

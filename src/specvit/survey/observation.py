@@ -16,12 +16,14 @@ __all__ = ["Observation", "full_float32"]
 
 
 class Observation:
-    """A survey's forward model on a device in float32, and what is done to its spectra.
+    """A survey's forward model in float32, with velocities, imperfections and noise applied to its spectra.
 
     Parameters
     ----------
     survey : Survey
+        The survey that is observed.
     device : torch.device
+        Where spectra are made.
     """
 
     def __init__(self, survey, device):

@@ -19,9 +19,9 @@ REFERENCE = {"seeing": 0.8, "n_exposures": 12, "zenith": 22.5, "field": 0.325}
 class PFSNoise(PhotonNoise):
     """Expected counts and their variance for stars observed with PFS MR, 900 s exposures.
 
-    From the official exposure-time calculator (Subaru-PFS/spt_ExposureTimeCalculator v2.0, commit
-    aac84fa, instrument file PFS.redMR.20240714), tabulated at its reference conditions and scaled
-    to others as the calculator does, to 2e-3 at every pixel:
+    The numbers are those of the official exposure-time calculator (Subaru-PFS/spt_ExposureTimeCalculator
+    v2.0, commit aac84fa, instrument file PFS.redMR.20240714), tabulated at its reference conditions and
+    scaled to others as the calculator does, to 2e-3 at every pixel:
 
     .. math:: C = C_{22.5}\\, 10^{-0.4 (m - 22.5)}, \\qquad
               V = C + r\\,[s (V_{sky} + V_{stray}) + V_{dark} + V_{read}] + r^2 s^2 V_{sys},
@@ -40,7 +40,7 @@ class PFSNoise(PhotonNoise):
     field : float
         Distance from the field centre in degrees, 0 to 0.65 or as far as the table reaches.
     grid : PixelGrid
-        Must be the grid of the table, PFS MR.
+        Pixels of the table, which no other grid can replace: PFS MR.
 
     Attributes
     ----------
@@ -49,9 +49,34 @@ class PFSNoise(PhotonNoise):
     background_variance : ndarray, shape (n_pixels,)
         Variance without the object, in electrons².
     sky_variance : ndarray, shape (n_pixels,)
-        The part of it that comes from the sky: its photons, stray light and the systematic.
+        The part of it that comes from the sky: its photons, stray light and the systematic error.
     sky_counts : ndarray, shape (n_pixels,)
         Electrons of sky per pixel.
+
+    Raises
+    ------
+    ValueError
+        If a condition is outside its limits, or `grid` is another one.
+
+    See Also
+    --------
+    PhotonNoise : The same model for any instrument of known throughput and background.
+    SNRNoise : A stated S/N, which needs neither.
+
+    Notes
+    -----
+    Advantages: the noise is that of the instrument at every magnitude and pixel, sky lines included, for the
+    conditions of an observation. Disadvantage: it is for this one instrument and grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from specvit.survey import PFSNoise
+    >>> for hours in (3, 6):
+    ...     snr = np.median(PFSNoise(n_exposures=4 * hours).snr(22.0))
+    ...     print(f"{hours} h: S/N {snr:.1f}")
+    3 h: S/N 4.6
+    6 h: S/N 6.3
     """
 
     def __init__(self, seeing=0.8, n_exposures=12, zenith=22.5, field=0.325, grid: PixelGrid = PFS_MR):

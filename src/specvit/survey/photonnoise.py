@@ -1,4 +1,4 @@
-"""Noise of instruments that count photons: the star's own over a known background."""
+"""Noise of instruments that count photons of the star and of a known background."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class PhotonNoise(Noise):
     Parameters
     ----------
     grid : PixelGrid
+        Pixels of the spectra.
     counts_per_unit : array-like, shape (n_pixels,)
         Electrons per pixel of a source of AB magnitude 22.5 with flat f_ν, positive.
     background_variance : array-like, shape (n_pixels,)
@@ -36,14 +37,15 @@ class PhotonNoise(Noise):
 
     See Also
     --------
-    PFSNoise : this model with the numbers of PFS MR.
-    SNRNoise : simpler, where only an S/N is known.
+    PFSNoise : This model with the numbers of PFS MR.
+    SNRNoise : A simpler model, where only an S/N is known.
 
     Notes
     -----
-    Advantages: right at every magnitude, from photons to background, pixel by pixel; stars have magnitudes
-    and the sky can be at fault (`Augmentation`). Disadvantages: throughput and background must be known, or
-    S/N curves at two magnitudes that tell them (`from_snr`).
+    Advantages: the noise is right in every pixel and at every magnitude, whether photons of the star or the
+    background dominate; stars have magnitudes, and the sky can be subtracted badly (`Augmentation`).
+    Disadvantages: throughput and background must be known, or S/N curves at two magnitudes, from which
+    `from_snr` computes them.
 
     Examples
     --------
@@ -79,6 +81,7 @@ class PhotonNoise(Noise):
         Parameters
         ----------
         grid : PixelGrid
+            Pixels of the curves.
         curves : dict of float to array-like, shape (n_pixels,) or ()
             S/N per pixel at one or two AB magnitudes.
         background : float, optional
@@ -125,7 +128,7 @@ class PhotonNoise(Noise):
 
     @property
     def lacks(self):
-        """Without a known sky it can be neither brighter nor badly subtracted."""
+        """Imperfections that the model cannot have: those of the sky, where the sky is not known."""
         return () if self.sky_counts is not None else ("sky_residual", "sky_brightness")
 
     def counts(self, magnitude, fnu=1.0):
@@ -147,11 +150,11 @@ class PhotonNoise(Noise):
         return scale * self.counts_per_unit * fnu / fnu.mean(-1, keepdims=True)
 
     def count_variance(self, counts):
-        """Variance in electrons² of expected counts (..., n_pixels): of the star and the background."""
+        """Variance in electrons² of star and background, for expected `counts` (..., n_pixels)."""
         return np.maximum(counts, 0) + self.background_variance
 
     def snr(self, magnitude, fnu=1.0):
-        """Expected signal-to-noise ratio per pixel, shape (..., n_pixels)."""
+        """Expected S/N per pixel, shape (..., n_pixels); `magnitude` and `fnu` as for `counts`."""
         counts = self.counts(magnitude, fnu)
         return counts / np.sqrt(self.count_variance(counts))
 

@@ -10,23 +10,30 @@ from specvit.survey.augmentation import Augmentation
 from specvit.survey.namedsurveys import NAMED
 from specvit.survey.pfsnoise import REFERENCE, PFSNoise
 
-__all__ = ["differences", "emulator_digest", "survey_record"]
+__all__ = ["common_record", "differences", "emulator_digest", "survey_record"]
 
 
 def survey_record(survey):
     """JSON-ready description of a survey: equal descriptions, equal spectra (of one version of the code)."""
-    grid = survey.grid
-    record = {
-        "name": survey.name,
-        "n": survey.n,
-        "seed": survey.seed,
-        "labels": {name: list(map(float, limits)) for name, limits in survey.label_range.items()},
-        "prior": repr(survey.prior),
+    record = common_record(survey) | {
         "magnitude": None if survey.magnitude is None else list(survey.magnitude),
         "velocity": dataclasses.asdict(survey.velocity),
         "noise": {"model": type(survey.noise).__name__} | survey.noise.describe(),
         "augmentation": dataclasses.asdict(survey.augmentation),
         "masked": [list(window) for window in survey.masked],
+    }
+    return json.loads(json.dumps(record))  # tuples become lists: it equals itself read from a file
+
+
+def common_record(survey):
+    """What the descriptions of all kinds of survey have: stars, grid and emulator; a dict."""
+    grid = survey.grid
+    return {
+        "name": survey.name,
+        "n": survey.n,
+        "seed": survey.seed,
+        "labels": {name: list(map(float, limits)) for name, limits in survey.label_range.items()},
+        "prior": repr(survey.prior),
         "grid": {
             "name": grid.name,
             "n_pixels": len(grid),
@@ -36,12 +43,13 @@ def survey_record(survey):
         },
         "emulator": emulator_digest(survey.emulator),
     }
-    return json.loads(json.dumps(record))  # tuples become lists: it equals itself read from a file
 
 
 def emulator_digest(emulator):
-    """Short SHA-256 of an emulator's networks and components."""
-    tensors = (value.detach().cpu().numpy() for _, value in sorted(emulator.state_dict().items()))
+    """Short SHA-256 of an emulator's networks and components, and of the correction of its lines."""
+    correction = () if emulator.correction is None else sorted(emulator.correction.named_buffers())
+    named = (*sorted(emulator.state_dict().items()), *correction)
+    tensors = (value.detach().cpu().numpy() for _, value in named)
     arrays = (emulator.wave, emulator.mean, emulator.components, emulator.continuum_components)
     return digest(*tensors, *arrays)
 

@@ -1,4 +1,4 @@
-"""Labels from lists of stars: a table as it is, or the smooth density that weighted samples stand for."""
+"""Labels from lists of stars: the rows of a table, or a smooth density estimated from weighted samples."""
 
 from __future__ import annotations
 
@@ -39,7 +39,13 @@ class TablePrior:
 
     See Also
     --------
-    SamplePrior : The smooth density that such a table stands for: every draw is another star.
+    SamplePrior : The smooth density of such a table, of which every draw is another star.
+
+    Notes
+    -----
+    Advantages: nothing is assumed, and relations between labels are kept exactly. Disadvantages: there is
+    neither a density nor a map from the unit cube, so that no limits exist; a network sees no labels between
+    the rows.
 
     Examples
     --------
@@ -67,11 +73,11 @@ class TablePrior:
         return tuple(zip(rows.min(0).tolist(), rows.max(0).tolist(), strict=True))
 
     def sample(self, n, rng):
-        """Rows of the table, ndarray of float64 of shape (n, 5), drawn with a `numpy.random.Generator`."""
+        """Rows of the table, `n` of them, float64 (n, 5), drawn with `rng`, a `numpy.random.Generator`."""
         return self.labels[np.searchsorted(self._cumulative, rng.random(n), side="right")]
 
     def contains(self, labels):
-        """True where labels (n, 5) are a row of the table, to float32 rounding; shape (n,)."""
+        """True where `labels` (n, 5) are a row of the table, to float32 rounding; shape (n,)."""
         rows = {row.tobytes() for row in self.labels[self.weights > 0].astype(np.float32) + np.float32(0)}
         labels = np.asarray(labels).astype(np.float32) + np.float32(0)  # which turns −0 into 0
         return np.array([row.tobytes() in rows for row in labels], bool)
@@ -87,11 +93,11 @@ class TablePrior:
 
 
 class SamplePrior:
-    """The density that weighted samples stand for, smoothed by a Gaussian kernel: isochrones, say.
+    """The density of weighted samples, such as points of isochrones, smoothed by a Gaussian kernel.
 
     .. math:: p(\\ell) ∝ \\sum_i w_i \\prod_{k=1}^5 N(\\ell_k; \\ell_{ik}, h_k)
 
-    inside `ranges` and short of the carbon stars, and zero elsewhere: draws that fall outside are drawn
+    inside `ranges` for all but carbon stars, and zero elsewhere: draws that fall outside are drawn
     again, never moved to the edge.
 
     Parameters
@@ -117,11 +123,14 @@ class SamplePrior:
 
     See Also
     --------
-    TablePrior : The samples as they are, with nothing between them.
+    TablePrior : The samples themselves, without smoothing.
     specvit.survey.LabelPrior : Independent labels, with the map ``from_unit`` that limits need.
 
     Notes
     -----
+    Advantages: stars are as common as in the list, and no star is drawn twice. Disadvantages: narrow
+    sequences are broadened by the bandwidth, and the limits that need ``from_unit`` do not exist.
+
     There is no ``from_unit``. The conditional (Rosenblatt 1952) transform of a sum of n kernels is exact and
     continuous, but each of the millions of points that a limit asks for would need n kernels to be summed
     and inverted five times over.
@@ -177,7 +186,7 @@ class SamplePrior:
         return tuple(zip(self._low.tolist(), self._high.tolist(), strict=True))
 
     def sample(self, n, rng):
-        """Labels, ndarray of float64 of shape (n, 5), drawn with a `numpy.random.Generator`."""
+        """Labels of `n` stars, float64 (n, 5), drawn with `rng`, a `numpy.random.Generator`."""
         parts, missing = [], n
         while missing > 0:
             proposed = self._propose(missing + missing // 4 + 8, rng)
@@ -191,7 +200,7 @@ class SamplePrior:
         return centres + self.bandwidth * rng.standard_normal((n, 5))
 
     def contains(self, labels):
-        """True where labels (n, 5) lie inside the ranges and are no carbon stars, shape (n,)."""
+        """True where `labels` (n, 5) lie inside the ranges and are no carbon stars, shape (n,)."""
         labels = np.asarray(labels)
         return ((labels >= self._low) & (labels <= self._high)).all(1) & ~carbon_star(labels)
 

@@ -1,4 +1,4 @@
-"""Noise of a stated signal-to-noise ratio, and none: for any spectrograph, whatever it is."""
+"""Noise of a stated signal-to-noise ratio, and no noise at all; both for any spectrograph."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _NOT_PHOTONS = ("flat_noise", "sky_residual", "sky_brightness")
 
 
 class SNRNoise(Noise):
-    """Gaussian noise of a stated S/N: σ(λ) ∝ a given curve, the median over pixels of flux/σ as asked.
+    """Gaussian noise of a stated S/N, the median over pixels of flux/σ, with σ(λ) proportional to a curve.
 
-    Stars have no magnitude here, and their noiseless spectra unit mean f_ν. Pixels that the survey masks
-    in every spectrum do not count for the median.
+    Stars have no magnitude here, and the mean f_ν of their noiseless spectra is one. Pixels that the survey
+    masks in every spectrum do not count for the median.
 
     Parameters
     ----------
     snr : float or tuple of float
         S/N of every spectrum, or the limits of a uniform distribution, one S/N a star.
     sigma : array-like, shape (n_pixels,), optional
-        Error curve: σ of the flux against wavelength in any unit, for only its shape counts; constant by
-        default. As a spectrograph reports it, or flux over S/N from its exposure-time calculator.
+        Error curve: σ of the flux against wavelength, of which only the shape counts; constant by default.
+        It may be one that a spectrograph reports, or flux over S/N from its exposure-time calculator.
     grid : PixelGrid, optional
-        Pixels of `sigma`, and needed with it; without it the model is for any grid.
+        Pixels of `sigma`, needed with it. Without an error curve the model is for any grid.
 
     Raises
     ------
@@ -37,16 +37,17 @@ class SNRNoise(Noise):
 
     See Also
     --------
-    PhotonNoise : for an instrument whose throughput and background are known.
+    PhotonNoise : For an instrument whose throughput and background are known.
 
     Notes
     -----
     Advantages: nothing need be known of the instrument but its S/N, and an error curve if it is not flat.
     Disadvantages: stars have no magnitude, and σ does not follow the photons of each star.
 
-    The σ drawn with is ``sigma`` times median(f/sigma)/S of the noiseless flux f. What is reported
-    is the same of the *noisy* flux, one number a spectrum, so that the errors tell nothing that the observed
-    spectrum does not. A spectrum whose median is not positive reports no inverse variance at all.
+    Noise is drawn with a σ of ``sigma`` times median(f/sigma)/S, where f is the noiseless flux and S the S/N.
+    The reported σ is computed in the same way from the *noisy* flux, so that the errors tell a network
+    nothing that the observed spectrum does not. A spectrum whose median is not positive reports an inverse
+    variance of zero.
 
     Examples
     --------
@@ -101,18 +102,25 @@ class SNRNoise(Noise):
 
 
 class NoNoise(Noise):
-    """No noise: the flux is the noiseless one, of unit mean f_ν, and its σ zero.
+    """No noise: the flux is the noiseless one, its mean f_ν is one, and its σ zero.
 
-    What a network is fed with must have weights all the same: `ivar` is constant over a spectrum, and
-    says the S/N below.
+    A network needs weights all the same, so the reported inverse variance is constant over a spectrum and
+    belongs to the S/N below.
 
     Parameters
     ----------
     snr : float
         Median flux over the error that is reported.
 
+    See Also
+    --------
+    SNRNoise : Noise of a stated S/N.
+
     Notes
     -----
+    Advantage: it shows what a network can learn from spectra alone, and how far a smooth fit is from the
+    truth. Disadvantage: no real spectrum is like this, and a network that learned from it has useless errors.
+
     Limits on the accuracy (`specvit.limits`) do not exist: without noise the information is infinite.
 
     Examples

@@ -1,4 +1,4 @@
-"""A survey: stars drawn from a prior, emulated, and observed with noise, on the device of your choice."""
+"""A survey: stars drawn from a prior, emulated, and observed with noise, on any device of torch."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from specvit.survey.velocities import Velocities
 
 __all__ = ["Survey"]
 
-#: Of a label's range in the library: how far beyond it a prior may reach, by rounding.
+#: How far a prior may reach beyond the range of a label in the library, by rounding, as a share of the range.
 _SLACK = 0.01
 
 
 class Survey:
-    """Prior × emulator × noise: spectra of stars as a spectrograph sees them.
+    """Simulated spectra: labels from a prior, spectra from an emulator, noise of a spectrograph.
 
     ``Survey("paper")`` and ``Survey("pfs-mr")`` have all they need. For one's own, give `prior` and
     `noise`, an `emulator` where the noise is not for the grid of the one that ships, and a `name`.
@@ -38,17 +38,18 @@ class Survey:
         labels, magnitudes 20.5–22.5, rest frame, no imperfections. ``pfs-mr`` covers the library's
         useful domain (Teff 3600–6500 K, log g 0.3–5.3, [M/H] −2.6–0.45) and magnitudes 17–23, with
         the imperfections of `Augmentation` that real spectra have. Arguments given with one of these
-        replace what the survey has. Any other name is that of a survey of one's own. By default ``paper``
-        if neither prior nor noise is given, else ``unnamed``.
+        replace what the survey has. ``any`` makes an `InstrumentSurvey`, which has other arguments. Any
+        other name is that of a survey of one's own. By default ``paper`` if neither prior nor noise is
+        given, else ``unnamed``.
     n : int, optional
         Number of stars; by default there is no end to them.
     seed : int
-        Stars, imperfections and noise follow from it.
+        Seed of stars, imperfections and noise.
     magnitude : float or tuple of float, optional
         One magnitude for all, or the limits of a uniform distribution. For noise that depends on the
         magnitude only, and needed for it unless the survey's name says it.
     emulator : Emulator, optional
-        Instead of the one that ships; `regrid_emulator` makes one for another spectrograph.
+        By default the one that ships; `regrid_emulator` makes one for another spectrograph.
     noise : Noise, optional
         `PFSNoise`, `PhotonNoise` for any instrument that counts photons, `SNRNoise` or `NoNoise`.
     prior : LabelPrior, SamplePrior, TablePrior or similar, optional
@@ -72,6 +73,7 @@ class Survey:
 
     See Also
     --------
+    InstrumentSurvey : ``Survey("any")``, stars seen by instruments at random.
     specvit.dataset.write_dataset : Writes one to disk.
     specvit.limits.bayes_limit : The accuracy that no estimator can beat on it.
 
@@ -121,7 +123,8 @@ class Survey:
         named = NAMED.get(name)
         if named is None and (prior is None or noise is None):
             raise ValueError(
-                f"name must be one of {sorted(NAMED)}, got {name!r}; one's own needs prior and noise"
+                f"name must be one of {sorted([*NAMED, *self.kinds])}, got {name!r}; one's own needs "
+                "prior and noise"
             )
         if n is not None and n < 1:
             raise ValueError(f"n must be at least 1, got {n!r}")
@@ -194,8 +197,8 @@ class Survey:
         device : str or torch.device
             Where the spectra are made and stay.
         magnitude, snr : float, optional
-            One brightness for all instead of the survey's distribution: the magnitude, or for noise of a
-            stated S/N that.
+            One brightness for all instead of the survey's distribution: the magnitude, or the S/N for noise
+            of a stated S/N.
         stars : int, optional
             Draw the stars of this stream instead, with the noise of `stream`.
 
@@ -220,7 +223,7 @@ class Survey:
         labels : array-like, shape (5,) or (n, 5)
             Teff [K], log g, [M/H], [alpha/M], [C/M].
         magnitude, snr : float or array-like, shape (n,)
-            AB magnitude of the mean f_ν over the grid or, for noise of a stated S/N, that; neither for
+            AB magnitude of the mean f_ν over the grid, or the S/N for noise of a stated S/N; neither for
             `NoNoise`.
         velocity : float or array-like, shape (n,), optional
             Radial velocity in km/s, within the survey's limits; drawn by default.
@@ -255,8 +258,8 @@ class Survey:
 
         Parameters
         ----------
-        device : str or torch.device
-        dtype : torch.dtype
+        device, dtype
+            As for `ForwardModel`.
 
         Returns
         -------
@@ -271,11 +274,11 @@ class Survey:
         return self.noise.snr if self.noise.brightness == "snr" else self.magnitude
 
     def stream(self, batch_size, *, device="cpu", first=0):
-        """Endless (or, with `n`, repeating) batches (flux, ivar, labels) for training."""
+        """A `SurveyStream` of batches of `batch_size` spectra on `device`, from stream `first` on."""
         return SurveyStream(self, batch_size, device, first)
 
     def to_dict(self):
-        """All that the survey's spectra follow from, as plain Python values for records."""
+        """Everything that determines the survey's spectra, as plain Python values for records."""
         return survey_record(self)
 
     # -- checks ------------------------------------------------------------------------------------
@@ -320,10 +323,7 @@ class Survey:
         """Imperfections and noise on top of the stars; everything random is drawn here."""
         device = torch.device(device)
         imperfections = self.augmentation.draw(len(labels), rng, device)
-        imperfections.generator = torch.Generator(device=device)
-        imperfections.generator.manual_seed(
-            int(np.random.default_rng([self.seed, stream, 1]).integers(2**62))
-        )
+        imperfections.generator = self._noise_generator(stream, device)
         if device not in self._on_device:  # moved there once
             self._on_device[device] = Observation(self, device)
         tensors = (
@@ -332,10 +332,15 @@ class Survey:
         with torch.no_grad(), full_float32():
             return self._on_device[device].expose(*tensors, imperfections)
 
+    def _noise_generator(self, stream, device):
+        """The device's own generator, for the noise of a stream."""
+        generator = torch.Generator(device=device)
+        return generator.manual_seed(int(np.random.default_rng([self.seed, stream, 1]).integers(2**62)))
+
     def __getstate__(self):
         return self.__dict__ | {"_on_device": {}}
 
     def __repr__(self):
-        """The arguments that tell it from others: for a named survey what differs from it."""
+        """The arguments that make it; for a named survey those that differ from it."""
         arguments = [repr(self.name), f"n={self.n}", f"seed={self.seed}", f"magnitude={self.magnitude}"]
         return f"Survey({', '.join(arguments + differences(self))})"

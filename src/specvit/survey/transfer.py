@@ -18,6 +18,7 @@ def to_device(numbers, device, exact=()):
     numbers : dict of str to ndarray
         Floating numbers become float32; whole numbers and booleans stay what they are.
     device : torch.device
+        Where the tensors are wanted.
     exact : sequence of str
         Floating numbers that stay float64.
 

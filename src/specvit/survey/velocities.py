@@ -58,12 +58,12 @@ class Velocities:
 
     @classmethod
     def normal(cls, sigma, mean=0.0, cut=4.0):
-        """Normal distribution, cut at `cut` standard deviations."""
+        """Normal distribution of standard deviation `sigma` and `mean` (km/s), cut at ±`cut` `sigma`."""
         return cls(mean - cut * sigma, mean + cut * sigma, sigma, mean)
 
     @classmethod
     def of(cls, value):
-        """From what `Survey` accepts: None, a number v for ±v km/s, limits, or an instance."""
+        """Velocities for a `value` that `Survey` accepts: None, v for ±v km/s, two limits, or an instance."""
         if isinstance(value, cls):
             return value
         if value is None:
@@ -74,7 +74,7 @@ class Velocities:
         return cls(*map(float, limits))
 
     def sample(self, n, rng):
-        """Velocities in km/s, ndarray of shape (n,), from a `numpy.random.Generator`."""
+        """Velocities of `n` stars in km/s, ndarray (n,), drawn with `rng`, a `numpy.random.Generator`."""
         if self.sigma is None:
             return rng.uniform(self.low, self.high, n)
         mean = (self.low + self.high) / 2 if self.mean is None else self.mean

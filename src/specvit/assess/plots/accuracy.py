@@ -33,23 +33,23 @@ _COLUMNS = ("predictor", "kind", "label", "r2", "r2_err")
 
 
 def plot_r2(table, by="magnitude", *, label="logg", scale="linear", legend=True, ax=None):
-    """R² of the predictors against magnitude or S/N, with the limits: how far from the best possible?
+    """R² of the predictors against magnitude or S/N, with the limits.
 
     Parameters
     ----------
     table : DataFrame
-        Of `specvit.assess.evaluate`: columns predictor, kind, label, by, centre, snr, r2, r2_err.
+        Table of `specvit.assess.evaluate` with columns predictor, kind, label, by, centre, snr, r2, r2_err.
     by : {"magnitude", "snr"}
         Abscissa. With "snr", a predictor or limit that was not binned by S/N is drawn from its magnitude
         bins at the median S/N of each.
     label : str
         Name of the label, as in the table.
     scale : {"linear", "log"}
-        Of the R² axis; "log" is logarithmic in 1 − R², which tells 0.98 from 0.99.
+        Scale of the R² axis; "log" is logarithmic in 1 − R², which tells 0.98 from 0.99.
     legend : bool
-        Whether to draw one.
+        Whether to draw a legend.
     ax : matplotlib Axes, optional
-        By default those of a new figure of one column.
+        Where to draw; by default in a new figure of one column.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def plot_scaling(table, *, label="logg", ax=None):
     label : str
         Name of the label, as in the table.
     ax : matplotlib Axes, optional
-        By default those of a new figure of one column.
+        Where to draw; by default in a new figure of one column.
 
     Returns
     -------
@@ -169,11 +169,11 @@ def plot_cross_noise(table, value="r2", *, ax=None):
     Parameters
     ----------
     table : DataFrame
-        Of `cross_noise_matrix`: a row for each pair of ``trained`` and ``tested``.
+        Table of `cross_noise_matrix`: a row for each pair of ``trained`` and ``tested``.
     value : str
         Column to show: "r2", or another figure of merit.
     ax : matplotlib Axes, optional
-        By default those of a new figure of one column.
+        Where to draw; by default in a new figure of one column.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Are the errors honest? Probability integral transforms, and coverage against nominal."""
+"""Figures of calibration: probability integral transforms, and coverage against nominal."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def plot_calibration(predictions, kind="coverage", *, label="logg", bins=20, ax=
     label : str
         Name of the label, as in the table.
     bins : int
-        Of the histogram.
+        Number of bins of the histogram.
     ax : matplotlib Axes, optional
-        By default those of a new figure of one column.
+        Where to draw; by default in a new figure of one column.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A figure of where in the spectrum the information about a label sits."""
+"""A figure that shows which wavelengths hold the information about a label."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def plot_information(
     Parameters
     ----------
     survey : Survey
-        Without imperfections, with noise.
+        A survey without imperfections and with noise.
     labels : array-like, shape (5,)
-        Of the star.
+        Labels of the star.
     magnitude, snr : float, optional
-        Its brightness, as for `Survey.observe`.
+        Brightness of the star, as for `Survey.observe`.
     label : str
         The label that the information is about.
     known : sequence of str
@@ -40,7 +40,7 @@ def plot_information(
     lines : dict of str to sequence of float, optional
         Lines to mark: names and vacuum wavelengths in Å. By default strong ones of cool stars.
     ax : matplotlib Axes, optional
-        By default those of a new figure, two columns wide.
+        Where to draw; by default in a new figure of two columns.
 
     Returns
     -------

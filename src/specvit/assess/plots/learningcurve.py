@@ -15,12 +15,13 @@ def plot_learning_curve(history, quantity="loss", *, ax=None):
     Parameters
     ----------
     history : dict, or dict of str to dict
-        What `specvit.network.train` returns (``LoggEstimator.history_``), or several of them by name.
+        The history that `specvit.network.train` returns (``LoggEstimator.history_``), or several of them by
+        name.
     quantity : str
         "loss": of training, thin, and of validation, with markers, the lowest ringed; else the name of
         an entry of validation, such as ``val_r2_logg`` or ``val_mae_teff``.
     ax : matplotlib Axes, optional
-        By default those of a new figure of one column.
+        Where to draw; by default in a new figure of one column.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Predictions star by star: against the truth, and what is left against every label."""
+"""Figures of single stars: predictions against the truth, and residuals against labels."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def plot_predictions(predictions, *, label="logg", predictor=None, colorbar=True
     Parameters
     ----------
     predictions : DataFrame
-        Of ``specvit.assess.evaluate(..., return_predictions=True)``: columns predictor, label, truth,
-        prediction. Rows without a finite prediction are left out.
+        Predictions of ``specvit.assess.evaluate(..., return_predictions=True)`` with columns predictor,
+        label, truth, prediction. Rows without a finite prediction are left out.
     label : str
         Name of the label, as in the table.
     predictor : str, optional
         May be left out if there is only one.
     colorbar : bool
-        Draw one, taking room from `ax`.
+        Whether to draw a colour bar, which takes room from `ax`.
     ax : matplotlib Axes, optional
-        By default those of a new figure of one column.
+        Where to draw; by default in a new figure of one column.
 
     Returns
     -------
@@ -78,14 +78,14 @@ def plot_predictions(predictions, *, label="logg", predictor=None, colorbar=True
 
 
 def plot_residuals(predictions, *, label="logg", against=AGAINST, predictor=None, ax=None):
-    """Predicted − true label against every label: where is it biased, and where uncertain?
+    """Predicted − true label against every label, which shows where it is biased or uncertain.
 
     Parameters
     ----------
     predictions : DataFrame
         As for `plot_predictions`, with the columns named in `against`.
     label : str
-        Whose residuals.
+        Label whose residuals are drawn.
     against : str or sequence of str
         Columns for the abscissae: one panel each.
     predictor : str, optional

@@ -24,30 +24,32 @@ class ArraySource(Source):
         Labels that are learned.
     values : ndarray of float64, shape (n, len(names))
         These labels, NaN where unknown.
+    *instrument : ndarray, shape (n, n_pixels)
+        For the encoding ``instrument``: lsf and sampling, see `specvit.network.encode`.
     known : tuple of str or None
         Labels of the network to be fine-tuned; those not among `names` are unknown.
     grid : PixelGrid or None
         None for plain features.
     """
 
-    def __init__(self, flux, ivar, names, values, *, known, grid):
+    def __init__(self, flux, ivar, names, values, *instrument, known, grid):
         label_range = known_range(names, values)
         if known is not None:
             filled = np.full((len(values), len(known)), np.nan)
             filled[:, [known.index(name) for name in names]] = values
             names, values = tuple(known), filled
-        self.flux, self.ivar, self.values = flux, ivar, values
+        self.flux, self.ivar, self.values, self.instrument = flux, ivar, values, instrument
         super().__init__(names=names, n_pixels=flux.shape[1], grid=grid, label_range=label_range)
 
     def scaling_labels(self, device):
-        """Labels (n, n_labels) of all spectra."""
+        """Labels (n, n_labels) of all spectra; `device` does not matter."""
         return torch.tensor(self.values)
 
     def feed(self, regressor, config):
-        """The `Feed` for a network, on its device."""
+        """The `Feed` for a network, the `regressor`, on its device, by a `FitConfig` `config`."""
         like, scaled = regressor.label_scale, regressor.encoding != "none"
         flux, ivar = order_one(self.flux, self.ivar) if scaled else (self.flux, self.ivar)
-        tensors = [torch.tensor(x, dtype=like.dtype) for x in (flux, ivar, self.values)]
+        tensors = [torch.tensor(x, dtype=like.dtype) for x in (flux, ivar, self.values, *self.instrument)]
         n, size = len(flux), config.batch_size
         order = np.random.default_rng(config.seed).permutation(n)
         n_held_out = int(config.validation_fraction * n) if n >= FEWEST_TO_SPLIT else 0

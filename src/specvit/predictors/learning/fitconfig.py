@@ -1,4 +1,4 @@
-"""How a network is fitted: a configuration, apart from what it is fitted on."""
+"""`FitConfig`: how a network is fitted, whatever the spectra."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FitConfig:
     validation_fraction, precision, device, devices, progress, checkpoint_dir
         As for `~specvit.LoggEstimator`.
     seed : int
-        Of weights, order, dropout, and what is held out.
+        Seed of first weights, order of spectra, dropout, and the choice of held-out spectra.
     """
 
     epochs: int = 20
@@ -55,7 +55,7 @@ class FitConfig:
 
     @staticmethod
     def seed_of(random_state, devices):
-        """Seed of a fit from scikit-learn's `random_state`.
+        """Seed of a fit by `devices` processes from scikit-learn's `random_state`.
 
         Raises
         ------

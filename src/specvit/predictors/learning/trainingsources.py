@@ -29,7 +29,7 @@ class Feed:
     Attributes
     ----------
     train : stream
-        With `set_step` and `part`, see `specvit.network.feed`.
+        Batches for training, with `set_step` and `part`, see `specvit.network.feed`.
     epoch : int or None
         Spectra called an epoch of a stream without end; None if the stream knows its own.
     validation : re-iterable of batches, or None
@@ -51,19 +51,20 @@ class Feed:
 
 @dataclass
 class Source(ABC):
-    """What `X` is to a fit.
+    """Base of the sources of spectra and labels for a fit.
 
     Attributes
     ----------
     names : tuple of str
         Labels of the network.
     n_pixels : int
+        Pixels of the spectra, or number of features.
     grid : PixelGrid or None
-        None for plain features.
+        Pixels of the spectra; None for plain features.
     label_range : dict of str to (float, float)
-        Of the labels that are learned.
+        Lowest and highest value of each label that is learned.
     record : dict
-        What is written down about the source.
+        Facts about the source that are saved with the network.
     """
 
     names: tuple[str, ...]
@@ -78,7 +79,7 @@ class Source(ABC):
 
     @abstractmethod
     def feed(self, regressor, config):
-        """The `Feed` for a network, on its device, by a `FitConfig`."""
+        """The `Feed` for a network, the `regressor`, on its device, by a `FitConfig` `config`."""
 
 
 class _Columns:
@@ -89,9 +90,9 @@ class _Columns:
         self.columns = [offered.index(name) if name in offered else len(offered) for name in names]
 
     def __iter__(self):
-        for flux, ivar, labels in self.batches:
+        for flux, ivar, labels, *instrument in self.batches:
             padded = torch.cat([labels, labels.new_full((len(labels), 1), torch.nan)], 1)
-            yield flux, ivar, padded[:, self.columns]
+            yield flux, ivar, padded[:, self.columns], *instrument
 
 
 class _Stream(_Columns):
@@ -118,23 +119,24 @@ class _Draws:
         for k, start in enumerate(range(0, self.n, self.size)):
             size = min(self.size, self.n - start)
             batch = self.survey.draw(size, stream=self.first + k, device=self.device)
-            yield batch.flux, batch.ivar, batch.labels
+            yield batch.training
 
 
 class SurveySource(Source):
-    """A `~specvit.Survey`, of which every batch is made anew.
+    """A `~specvit.Survey`, which is simulated as training goes, so that every batch has new noise.
 
     Scaling, validation and σ have streams of their own, see `specvit.survey.streams`.
 
     Parameters
     ----------
     survey : Survey
+        The survey that is simulated.
     labels : sequence of str or None
-        Those to learn; None is all.
+        Labels to learn; None is all.
     known : tuple of str or None
-        Labels of the network to be fine-tuned.
+        Labels of the network to be fine-tuned; None for a new network.
     grid : PixelGrid or None
-        That of the survey; None where its pixels are plain features.
+        Grid of the survey; None where its pixels are taken as plain features.
     """
 
     def __init__(self, survey, labels, known, *, grid):
@@ -150,13 +152,13 @@ class SurveySource(Source):
         self._used = tuple(name if name in learned else None for name in self.offered)
 
     def scaling_labels(self, device):
-        """Labels (n, n_labels) of some stars of the survey."""
+        """Labels (n, n_labels) of some stars of the survey, on `device`."""
         size, draws = _SCALING
         sample = _Draws(self.survey, device, first=SCALING, n=size * draws, size=size)
-        return torch.cat([labels for _, _, labels in _Columns(sample, self._used, self.names)])
+        return torch.cat([labels for _, _, labels, *_ in _Columns(sample, self._used, self.names)])
 
     def feed(self, regressor, config):
-        """The `Feed` for a network, on its device, by a `FitConfig`."""
+        """The `Feed` for a network, the `regressor`, on its device, by a `FitConfig` `config`."""
         survey, device = self.survey, regressor.label_scale.device
         return Feed(
             train=_Stream(survey.stream(config.batch_size, device=device), self._used, self.names),
@@ -178,13 +180,14 @@ class DatasetSource(Source):
     Parameters
     ----------
     dataset : SpectrumDataset
+        The data set that is read.
     validation : SpectrumDataset or None
-        By default the share `validation_fraction` is held out of `dataset`, at most 20,000 spectra, in pieces
-        of neighbours; none of fewer than 100.
+        Held-out spectra. None: the share `validation_fraction` is held out of `dataset`, at most 20,000
+        spectra, in pieces of neighbours; nothing is held out of fewer than 100 spectra.
     labels, known, grid
         As for `SurveySource`.
     config : FitConfig
-        Says how large a share is held out, and the seed of it.
+        Gives the share that is held out, and the seed of its choice.
     """
 
     def __init__(self, dataset, validation, labels, known, config, *, grid):
@@ -227,12 +230,12 @@ class DatasetSource(Source):
             )
 
     def scaling_labels(self, device):
-        """Labels (n, n_labels) of all spectra that are trained on."""
+        """Labels (n, n_labels) of all spectra that are trained on; `device` does not matter."""
         columns = [self.offered.index(name) for name in self.names]
         return torch.as_tensor(self._labels[:, columns])
 
     def feed(self, regressor, config):
-        """The `Feed` for a network, on its device, by a `FitConfig`."""
+        """The `Feed` for a network, the `regressor`, on its device, by a `FitConfig` `config`."""
         size, device = config.batch_size, regressor.label_scale.device
         held_out = None
         if self.held_out is not None:

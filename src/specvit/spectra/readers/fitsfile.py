@@ -19,14 +19,14 @@ class FitsFile:
     hdus : astropy.io.fits.HDUList
         The open file.
     name : str
-        What to call it in messages.
+        Name of the file, for messages.
 
     Attributes
     ----------
     hdus : list of astropy HDU
-        In the file's order.
+        The HDUs, in the file's order.
     name : str
-        What it is called in messages.
+        Name of the file, for messages.
     """
 
     def __init__(self, hdus, name):
@@ -180,7 +180,7 @@ def open_fits(source):
     Parameters
     ----------
     source : str, path-like, file-like or astropy.io.fits.HDUList
-        What specutils hands to a reader. What was given open stays open, wound back.
+        The object that specutils gives to a reader. An open file stays open and is rewound.
 
     Yields
     ------
@@ -226,7 +226,7 @@ def source_name(source):
     Parameters
     ----------
     source : str, path-like, file-like or astropy.io.fits.HDUList
-        What is, or was, opened.
+        The object that is, or was, opened.
 
     Returns
     -------
@@ -247,7 +247,7 @@ def columns(hdu):
     Parameters
     ----------
     hdu : astropy HDU or None
-        What `FitsFile.find` has found.
+        The HDU that `FitsFile.find` has found.
 
     Returns
     -------

@@ -21,7 +21,7 @@ class PfsArrays:
     wave : numpy.ndarray of float64, shape (npix,)
         Vacuum wavelengths in nm.
     flux : numpy.ndarray of float64, shape (npix,)
-        In nJy; per-fibre files: relative.
+        Flux in nJy; relative in files of fibres.
     mask : numpy.ndarray of int, shape (npix,), or None
         Mask values; None if the file has none.
     covariance : numpy.ndarray of float64, shape (3, npix), or None
@@ -29,7 +29,7 @@ class PfsArrays:
     bits : dict of str to int
         Names and numbers of the mask bits.
     meta : dict
-        What is known of the target and its observation.
+        Facts about the target and its observation.
     """
 
     wave: np.ndarray

@@ -53,7 +53,7 @@ def measured(row):
     Parameters
     ----------
     row : astropy.table.Row or mapping
-        With ``logg``, ``logg_err`` and the like for any of the labels, and ``flags``.
+        A row with ``logg``, ``logg_err`` and the like for any of the labels, and ``flags``.
 
     Returns
     -------

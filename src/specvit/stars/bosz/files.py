@@ -26,6 +26,7 @@ def read_spectrum(name: BoszName, wave=None):
     Parameters
     ----------
     name : BoszName
+        The file, and what its name says.
     wave : ndarray, shape (n,), optional
         Wavelengths (Å) that it must be at: for 2024 those of `read_wave`, for 2017 those of another file.
 

@@ -1,4 +1,4 @@
-"""What the names of BOSZ files say."""
+"""Names of the files of BOSZ, which say what spectra are in them."""
 
 from __future__ import annotations
 
@@ -23,21 +23,32 @@ _SUFFIXES = (".fits", ".asc", ".asc.bz2", ".txt.gz")
 
 @dataclass(frozen=True)
 class BoszName:
-    """A spectrum of BOSZ, by its file's name.
+    """What the name of a file of BOSZ says of the spectrum in it.
 
     Attributes
     ----------
     path : Path
+        Where the file is.
     release : int
         2017 or 2024.
     labels : tuple of float
         Teff [K], log g, [M/H], [alpha/M], [C/M].
     microturbulence : float
-        In km/s.
+        Microturbulence in km/s.
     resolving_power : float
         λ / FWHM of the instrumental broadening.
     atmosphere : str
         "ap" (ATLAS9), "mp" or "ms" (MARCS, plane-parallel or spherical).
+
+    See Also
+    --------
+    parse_name : Makes one of a name.
+
+    Examples
+    --------
+    >>> name = parse_name("bosz2024_mp_t5000_g+4.5_m+0.00_a+0.25_c+0.00_v2_r50000_resam.txt.gz")
+    >>> name.labels, name.microturbulence, name.resolving_power
+    ((5000.0, 4.5, 0.0, 0.25, 0.0), 2.0, 50000.0)
     """
 
     path: Path
@@ -65,10 +76,12 @@ def parse_name(path):
     Parameters
     ----------
     path : path-like
+        Path of the file, which is not opened.
 
     Returns
     -------
     BoszName
+        Labels and resolution as the name states them.
 
     Raises
     ------
@@ -106,7 +119,17 @@ def _quarter(path, token):
 
 
 def is_bosz(path):
-    """Whether a file's name is that of a BOSZ spectrum, whatever the product."""
+    """Whether a file's name is that of a BOSZ spectrum, of any product.
+
+    Parameters
+    ----------
+    path : path-like
+        Path of the file, of which only the name counts.
+
+    Returns
+    -------
+    bool
+    """
     return bool(_2017.fullmatch(Path(path).name) or _2024.fullmatch(Path(path).name))
 
 
@@ -116,7 +139,17 @@ def is_wave_file(path):
 
 
 def may_be_bosz(path):
-    """Whether a file must belong to BOSZ if it lies among spectra of it: by suffix."""
+    """Whether a file that lies among spectra of BOSZ must be one of them, judged by its suffix.
+
+    Parameters
+    ----------
+    path : path-like
+        Path of the file, of which only the name counts.
+
+    Returns
+    -------
+    bool
+    """
     return Path(path).name.lower().endswith(_SUFFIXES) or is_bosz(path) or is_wave_file(path)
 
 

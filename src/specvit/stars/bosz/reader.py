@@ -57,7 +57,7 @@ def read_bosz(
         λ / FWHM of the result, at most 0.9 of the files' or equal to it. By default that of the files, or
         20,000 where they are sharper.
     microturbulence : float, optional
-        In km/s; must be given if the files have several.
+        Microturbulence in km/s; it must be given if the files have several.
     limits : dict of str to (float, float), optional
         Lowest and highest value wanted of labels, such as ``{"teff": (3500, 6500)}``; other files are
         not opened.

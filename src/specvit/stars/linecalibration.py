@@ -1,9 +1,9 @@
 """A correction of the library's line strengths, measured on real stars and applied to emulated spectra.
 
-Synthetic lines are too strong or too weak: oscillator strengths, missing lines and departures from LTE
-are wrong by tens of per cent a line and by ten per cent over whole molecular bands. What real stars of
-known labels say of it is kept in a table of optical-depth ratios, `LineCalibration`, and multiplies the
-optical depth of every emulated spectrum, `LineCorrection`.
+Synthetic lines are too strong or too weak, because of wrong oscillator strengths, missing lines and
+departures from LTE: by tens of per cent for single lines and by ten per cent over whole molecular bands. Real
+stars of known labels tell the ratio of real to synthetic optical depth. `LineCalibration` is the table of
+these ratios; `LineCorrection` multiplies the optical depths of emulated spectra by them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,8 @@ from specvit.constants import SPEED_OF_LIGHT
 from specvit.grid import PixelGrid
 from specvit.labels import LABELS
 
-__all__ = ["COORDINATES", "TELLURIC_BANDS", "LineCalibration", "LineCorrection", "solar_log_ratio"]
+__all__ = ["COORDINATES", "LineCalibration", "LineCorrection", "solar_log_ratio"]
 
-#: Vacuum wavelengths (Å) at which real spectra tell nothing of the library: residuals of telluric water and
-#: oxygen. There the ratio is 1.
-TELLURIC_BANDS = ((7162.0, 7342.0), (7592.0, 7702.0), (8102.0, 8362.0))
 #: Sampling of tables in ln λ: 0.4 Å, a third of the FWHM of PFS MR.
 LOG_STEP = 5e-5
 #: Smallest and largest ratio of optical depths that is believed.
@@ -71,6 +68,17 @@ class LineCalibration:
     ValueError
         If wavelengths are not uniform in ln λ, or a term is unknown, has no limits or another shape.
 
+    See Also
+    --------
+    LineCorrection : The same on the pixels of a grid, applied to spectra.
+    Emulator.calibrated : An emulator whose lines it corrects.
+
+    Notes
+    -----
+    Advantage of calibrated lines: emulated spectra resemble real stars, so that a network trained on them and
+    a χ² fit of them are less biased on real stars. Disadvantages: whatever is wrong with the labels of the
+    stars measured enters as well, and derivatives by ``specvit.stars.starlight`` are not to be had.
+
     Examples
     --------
     >>> from specvit.stars import LineCalibration
@@ -81,8 +89,8 @@ class LineCalibration:
 
     wave: np.ndarray
     log_ratio: np.ndarray
-    terms: dict[str, np.ndarray] = field(default_factory=dict)
-    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    terms: dict = field(default_factory=dict)
+    limits: dict = field(default_factory=dict)
     lsf_fwhm: float = 1.33
     record: dict = field(default_factory=dict)
 
@@ -100,18 +108,18 @@ class LineCalibration:
 
     @staticmethod
     def sampling(low, high):
-        """Wavelengths of a table that covers `low` to `high` Å, ndarray (n_wave,)."""
+        """Wavelengths of a table that covers the range from `low` to `high` (Å), ndarray (n_wave,)."""
         return low * np.exp(LOG_STEP * np.arange(int(np.ceil(np.log(high / low) / LOG_STEP)) + 1))
 
     @classmethod
     def identity(cls, low=7096.0, high=8854.0):
-        """The correction that changes nothing, over `low` to `high` Å."""
+        """The correction that changes nothing, over the range from `low` to `high` (Å)."""
         wave = cls.sampling(low, high)
         return cls(wave, np.zeros(wave.size))
 
     @classmethod
     def load(cls, path=None):
-        """Read a table; without `path`, the one that ships with the package.
+        """Read a table from the npz file at `path`; by default the one that ships with the package.
 
         Raises
         ------
@@ -133,7 +141,7 @@ class LineCalibration:
         return cls(wave, tables["log_ratio"], terms, limits, header["lsf_fwhm"], header["record"])
 
     def save(self, path):
-        """Write the table, float16, to an npz file."""
+        """Write the table as float16 to an npz file at `path`."""
         header = {
             "format": "specvit-line-calibration-1",
             "first_wave": float(self.wave[0]),
@@ -145,10 +153,6 @@ class LineCalibration:
         np.savez_compressed(
             path, header=json.dumps(header), log_ratio=np.asarray(self.log_ratio, np.float16), **tables
         )
-
-    def without_terms(self):
-        """The same correction for stars of all kinds: that of the Sun."""
-        return LineCalibration(self.wave, self.log_ratio, lsf_fwhm=self.lsf_fwhm, record=self.record)
 
     def on(self, grid: PixelGrid):
         """`LineCorrection` for spectra on the pixels of `grid`.
@@ -170,8 +174,13 @@ class LineCorrection(nn.Module):
     Parameters
     ----------
     calibration : LineCalibration
+        Table of ratios.
     grid : PixelGrid
-        In vacuum, of about the resolution of the table.
+        Pixels of the spectra to be corrected, in vacuum and of about the resolution of the table.
+
+    See Also
+    --------
+    LineCalibration.on : Makes one.
     """
 
     def __init__(self, calibration: LineCalibration, grid: PixelGrid):
@@ -216,6 +225,7 @@ class LineCorrection(nn.Module):
         lines : tensor, shape (n, n_pixels)
             Normalised flux on the grid.
         labels : tensor, shape (n, 5)
+            Labels of the stars, in the order of `LABELS`.
         velocity : tensor, shape (n,), optional
             Radial velocity in km/s with which `lines` were made; without it they are at rest.
         """
@@ -243,7 +253,7 @@ def solar_log_ratio(observed, model, known, *, tau_err=0.005, spread=0.3):
     known : ndarray of bool, shape (n,)
         Where the observation is to be believed; elsewhere the ratio is 1.
     tau_err : float
-        Error of an optical depth: continuum placement, blends with what the library does not have.
+        Error of an optical depth, by a misplaced continuum or by blends with lines that the library lacks.
     spread : float
         Standard deviation of the ratios expected.
 

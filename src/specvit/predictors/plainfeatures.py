@@ -1,0 +1,54 @@
+"""Plain features instead of spectra: what an estimator with ``encoding="none"`` accepts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specvit.spectra.kinds import Kind, kind_of
+from specvit.spectra.units import real_array
+
+__all__ = ["plain_features"]
+
+
+def plain_features(X, ivar, medium, resolution):
+    """Features as scikit-learn takes them, NaN where masked.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, n_features), or SpectrumBatch
+        Numbers of any kind; a batch is taken for its fluxes.
+    ivar : array-like, shape of `X`, or None
+        A value that is not positive masks a feature.
+    medium, resolution : None
+        Spectra have these, features do not.
+
+    Returns
+    -------
+    features : array-like, shape (n, n_features)
+    shape : tuple of int, or None
+        That of a `SpectrumBatch`.
+
+    Raises
+    ------
+    TypeError
+        If `X` holds spectra.
+    ValueError
+        If `ivar` has another shape, or `medium` or `resolution` is given.
+    """
+    if not (medium is None and resolution is None):
+        raise ValueError("medium and resolution are for spectra, not for plain features")
+    kind = kind_of(X)
+    if kind is Kind.BATCH and ivar is None:
+        return np.where(X.ivar > 0, X.flux, np.nan), X.shape
+    if kind is not Kind.ARRAY:
+        raise TypeError(
+            f"X must be an array for an estimator of plain features (encoding='none'), got {type(X).__name__}"
+        )
+    if ivar is not None:
+        X, weight = real_array(X, "X"), real_array(ivar, "ivar")
+        if weight.shape != X.shape:
+            raise ValueError(f"ivar must have the shape of X {X.shape}, got {weight.shape}")
+        X = np.where(weight > 0, X, np.nan)
+    elif hasattr(X, "detach"):
+        X = real_array(X, "X")
+    return X, None
