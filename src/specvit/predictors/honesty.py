@@ -15,7 +15,7 @@ from specvit.predictors.findings import Findings
 from specvit.predictors.honestyfit import examine
 from specvit.predictors.honestymodel import LineModel
 from specvit.spectra import Flag
-from specvit.stars import Emulator
+from specvit.stars import Emulator, LineCalibration
 
 __all__ = [
     "LIMITED",
@@ -25,6 +25,7 @@ __all__ = [
     "examined",
     "findings_of",
     "honesty_columns",
+    "line_model",
 ]
 
 #: Tests of `Findings` that have a limit which goes with S/N.
@@ -75,8 +76,9 @@ class HonestyLimits:
 
 
 @lru_cache
-def _model(device):
-    return LineModel(Emulator.load()).to(device)
+def line_model(device):
+    """The `LineModel` of the emulator that ships, on a device given by its name."""
+    return LineModel(Emulator.load(), LineCalibration.load()).to(device)
 
 
 @lru_cache
@@ -142,7 +144,7 @@ def findings_of(batch, names, mean, sigma, device="cpu"):
     Findings
         NaN where the emulator that ships is for another grid, or one of the five labels is missing.
     """
-    model = _model(device)
+    model = line_model(device)
     if model.emulator.grid != batch.grid or not set(LABELS) <= set(names):
         return Findings.nothing(len(batch))
     order = [names.index(name) for name in LABELS]

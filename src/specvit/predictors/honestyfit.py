@@ -9,9 +9,17 @@ import torch
 
 from specvit.constants import FWHM_PER_SIGMA, SIGMA_PER_MAD, SPEED_OF_LIGHT
 from specvit.labels import LABELS
-from specvit.pixelscatter import scatter_of_differences, windows
 from specvit.predictors.findings import Findings
 from specvit.predictors.honestymodel import CONTINUUM_TERMS, LineModel
+from specvit.predictors.honestypixels import (
+    BIN,
+    bin_sums,
+    continuum_basis,
+    least_squares,
+    line_scatter,
+    masked_median,
+    smoothed,
+)
 
 __all__ = ["LARGEST_VELOCITY", "examine"]
 
@@ -19,6 +27,12 @@ __all__ = ["LARGEST_VELOCITY", "examine"]
 LARGEST_VELOCITY = 600.0
 #: Relative error of line depths that library, network and instrument have, pixel by pixel.
 _DEPTH_ERR = 0.20
+#: Relative error of the flux, by what polynomials leave of its calibration.
+_FLUX_ERR = 0.005
+#: Error of the flux within telluric bands that were corrected for, as in training.
+_TELLURIC_ERR = 0.04
+#: Polynomials that the search for a velocity takes off.
+_SEARCH_TERMS = 4
 #: Largest |v| in km/s that networks have learned to live with, and by how much more of the FWHM by which
 #: a line spread function exceeds the grid's (`~specvit.survey.AnyInstrument`: `max_velocity`, `zero_point`).
 _LEARNED_VELOCITY, _LEARNED_ZERO_POINT = 20.0, 0.45
@@ -33,7 +47,6 @@ _LABEL_FLOOR = (40.0, 0.08, 0.05, 0.05, 0.05)
 _LABEL_SPREAD = (800.0, 1.5, 0.8, 0.25, 0.25)
 _SHIFT, _WIDTH, _DEPTH = range(3)
 _N = 3 + len(LABELS)
-_BIN = 4  # pixels that a line spread function covers
 
 
 @torch.no_grad()
@@ -74,9 +87,11 @@ class _Fit:
     def __init__(self, model, flux, ivar, labels, sigma, lsf, sampling):
         self.model, good = model, ivar > 0
         self.lsf = model.tensor(np.zeros_like(flux) if lsf is None else lsf)
+        self.floor = _FLUX_ERR**2 + model.telluric * _TELLURIC_ERR**2
         self.shared = model.tensor(np.ones_like(flux) if sampling is None else 2.0 ** np.maximum(sampling, 0))
         scale = np.array([np.median(f[g]) for f, g in zip(flux, good, strict=True)])[:, None]
         self.good = model.tensor(good) > 0
+        self.polynomials = continuum_basis(self.good, CONTINUUM_TERMS)
         self.flux = model.tensor(np.where(good, flux / scale, 0))
         self.ivar = model.tensor(ivar * scale**2) / self.shared
         self.labels = model.clamp(model.tensor(labels))
@@ -104,11 +119,11 @@ class _Fit:
         weight = self.ivar.sqrt()
         # Outliers, cosmics among them, would bend it.
         for _ in range(2):
-            columns = (lines * weight)[:, None] * self.model.polynomials
-            coefficients = _solve(columns, self.flux * weight)
-            curve = coefficients @ self.model.polynomials
+            columns = (lines * weight)[:, None] * self.polynomials
+            coefficients = least_squares(columns, self.flux * weight)
+            curve = (coefficients[:, None] @ self.polynomials)[:, 0]
             residual = (self.flux - curve * lines) * weight
-            limit = 5 * SIGMA_PER_MAD * _masked_median(residual.abs(), self.good)[:, None]
+            limit = 5 * SIGMA_PER_MAD * masked_median(residual.abs(), self.good)[:, None]
             weight = torch.where(residual.abs() > limit, 0.0, self.ivar.sqrt())
         curve = torch.where(curve > 0.1, curve, 0.1)
         self.flux, self.ivar = self.flux / curve, self.ivar * curve**2
@@ -117,17 +132,22 @@ class _Fit:
         """Weights: noise scaled to the scatter of the spectrum itself, and the error of line depths."""
         residual = torch.where(self.good, (self.flux - 1) * self.ivar.sqrt(), 0.0)
         self.noise = self._scatter(residual)
-        depth = (1 - _smooth(self.flux, self.good)).clamp(0, 1) * _DEPTH_ERR
-        variance = self.noise[:, None] ** 2 / self.ivar.clamp_min(1e-30) + depth.square() + 1e-6
+        depth = (1 - smoothed(self.flux, self.good)).clamp(0, 1) * _DEPTH_ERR
+        variance = (
+            self.noise[:, None] ** 2 / self.ivar.clamp_min(1e-30)
+            + depth.square()
+            + self.model.telluric * _TELLURIC_ERR**2
+            + 1e-6
+        )
         self.root = torch.where(self.good, variance.rsqrt(), 0.0)
 
     def _scatter(self, residual):
         """Scale of the noise per pixel as it acts on lines, over the σ given, (b,)."""
         shared = self.shared.median(1).values
         reach = int(np.ceil(float(shared.max())))
-        pixels = _line_scatter(residual, self.good, max(3, reach)) * shared.sqrt()
-        binned = _line_scatter(*_bins(residual, self.good), -(-reach // _BIN))
-        return torch.maximum(pixels, binned * (shared / shared.clamp_max(_BIN)).sqrt())
+        pixels = line_scatter(residual, self.good, max(3, reach)) * shared.sqrt()
+        binned = line_scatter(*bin_sums(residual, self.good), -(-reach // BIN))
+        return torch.maximum(pixels, binned * (shared / shared.clamp_max(BIN)).sqrt())
 
     # -- velocity ------------------------------------------------------------------------------------
 
@@ -141,13 +161,13 @@ class _Fit:
         ahead : tensor, shape (b,)
             Δχ² by which the best velocity is better than the best of those learned.
         """
-        m, terms = self.model, 4
+        m, polynomials = self.model, self.polynomials[:, :_SEARCH_TERMS]
         weight = self.root.square()
         rows = torch.cat(
             [
                 (weight * (self.flux - 1))[:, None],
                 weight[:, None],
-                weight[:, None] * m.polynomials[:terms],
+                weight[:, None] * polynomials,
             ],
             1,
         )
@@ -164,10 +184,10 @@ class _Fit:
         reach = int(LARGEST_VELOCITY / SPEED_OF_LIGHT / m.step)
         curves = torch.fft.irfft(both, m.n_fft)
         curves = torch.cat([curves[..., -reach:], curves[..., : reach + 1]], -1)  # (b, 2 + terms, n_shifts)
-        polynomials = m.polynomials[:terms]
-        gram = (weight[:, None] * polynomials) @ polynomials.T
-        target = rows[:, 0] @ polynomials.T
-        solved = torch.linalg.solve(gram.double(), torch.cat([curves[:, 2:], target[..., None]], 2).double())
+        gram = ((weight[:, None] * polynomials) @ polynomials.mT).double()
+        gram.diagonal(dim1=1, dim2=2).mul_(1 + 1e-7).add_(1e-9)
+        target = (polynomials @ rows[:, 0, :, None])[..., 0]
+        solved = torch.linalg.solve(gram, torch.cat([curves[:, 2:], target[..., None]], 2).double())
         cross = curves[:, 2:].double()
         top = curves[:, 0] - (cross * solved[..., -1:]).sum(1)
         below = (curves[:, 1] - (cross * solved[..., :-1]).sum(1)).clamp_min(1e-9)
@@ -223,9 +243,9 @@ class _Fit:
         shift, width, strength = x[:, 0] * self.units[:, 0], x[:, 1] * self.units[:, 1], x[:, 2:3]
         depth, by_shift, by_width = m.observe(transform, shift, width, self.lsf)
         lines = 1 + strength * depth
-        columns = (lines * self.root)[:, None] * m.polynomials
-        coefficients = _solve(columns, self.flux * self.root)
-        curve = coefficients @ m.polynomials
+        columns = (lines * self.root)[:, None] * self.polynomials
+        coefficients = least_squares(columns, self.flux * self.root)
+        curve = (coefficients[:, None] @ self.polynomials)[:, 0]
         own = (
             torch.cat(
                 [
@@ -248,7 +268,7 @@ class _Fit:
         gradient[:, :_N] = (own @ residual[..., None])[..., 0].double() + precision * offset
         size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-20).rsqrt()
         scaled = gram * size[:, :, None] * size[:, None]
-        scaled.diagonal(dim1=1, dim2=2).add_(1e-9)
+        scaled.diagonal(dim1=1, dim2=2).add_(1e-7)
         inverse = torch.linalg.inv(scaled) * size[:, :, None] * size[:, None]
         step = (inverse @ gradient[..., None])[:, :_N, 0]
         chi2 = residual.square().sum(1).double() + (precision * offset.square()).sum(1)
@@ -276,13 +296,13 @@ class _Fit:
         value, covariance = far[1], far[2]
         error = covariance.diagonal(dim1=1, dim2=2).sqrt()
         test = (value - self.null).square() / (error.square() + tight.square())
-        smooth = _solve(self.root[:, None] * self.model.polynomials, self.flux * self.root)
-        smooth = (self.flux - smooth @ self.model.polynomials) * self.root
+        smooth = least_squares(self.root[:, None] * self.polynomials, self.flux * self.root)
+        smooth = (self.flux - (smooth[:, None] @ self.polynomials)[:, 0]) * self.root
         plain = near[3] / self.root.clamp_min(1e-30)
-        depth = (1 - _smooth(self.flux, self.good)).clamp(0, 1) * 0.02
+        depth = (1 - smoothed(self.flux, self.good)).clamp(0, 1) * 0.02
         plain = plain.square() / (1 / self.ivar.clamp_min(1e-30) + depth.square() + 4e-4)
         count = self.good.sum(1)
-        binned, whole = _bins(far[3], self.good)
+        binned, whole = bin_sums(far[3], self.good)
         shift = value[:, _SHIFT] * self.units[:, 0]
         result = Findings(
             velocity=SPEED_OF_LIGHT * torch.expm1(shift),
@@ -302,37 +322,3 @@ class _Fit:
             misfit=(binned.square() * whole).sum(1) / whole.sum(1).clamp_min(1),
         )
         return Findings(*(getattr(result, f.name).double().cpu().numpy() for f in fields(result)))
-
-
-def _solve(columns, target):
-    """Least squares, (b, k, n) and (b, n) → (b, k)."""
-    gram = (columns @ columns.mT).double()
-    gram.diagonal(dim1=1, dim2=2).mul_(1 + 1e-9).add_(1e-12)
-    return torch.linalg.solve(gram, (columns @ target[..., None]).double())[..., 0].float()
-
-
-def _masked_median(values, good):
-    return values.masked_fill(~good, torch.nan).nanmedian(1).values.nan_to_num(1.0)
-
-
-def _smooth(flux, good):
-    """Mean over three pixels, of the good ones."""
-    total, count = torch.where(good, flux, 0.0), good.float()
-    for values in (total, count):
-        middle = values.clone()
-        values[:, 1:] += middle[:, :-1]
-        values[:, :-1] += middle[:, 1:]
-    return torch.where(count > 0, total / count.clamp_min(1), 1.0)
-
-
-def _bins(residual, good):
-    """Sums of `_BIN` pixels over the root of their number, (b, m), and whether all of them are good."""
-    length = residual.shape[1] // _BIN * _BIN
-    parts = (residual * good)[:, :length].unflatten(1, (-1, _BIN)).sum(2) / _BIN**0.5
-    return parts, good[:, :length].unflatten(1, (-1, _BIN)).all(2)
-
-
-def _line_scatter(residual, good, spacing):
-    usable = torch.stack(windows(good, spacing)).all(0)
-    scatter = scatter_of_differences(residual, spacing)
-    return _masked_median(scatter, usable).clamp_min(1e-3)

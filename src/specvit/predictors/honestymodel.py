@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from specvit.grid import PixelGrid, find_windows
 from specvit.labels import LABELS
 from specvit.stars.emulator import NATIVE_LSF_FRACTION
 
 __all__ = ["CONTINUUM_TERMS", "LABEL_STEPS", "LineModel"]
 
-#: Chebyshev polynomials T0 to T7 that multiply the model.
+#: Chebyshev polynomials, T0 to T7 over the whole grid, that multiply the model.
 CONTINUUM_TERMS = 8
 #: Differences that derivatives by labels are taken over, in their units.
 LABEL_STEPS = (40.0, 0.08, 0.06, 0.04, 0.04)
@@ -35,9 +36,11 @@ class LineModel(nn.Module):
     ----------
     emulator : Emulator
         Its wavelengths uniform in ln λ. It is copied.
+    calibration : LineCalibration, optional
+        Corrects the optical depths of its lines.
     """
 
-    def __init__(self, emulator):
+    def __init__(self, emulator, calibration=None):
         super().__init__()
         grid, log_wave = emulator.grid, np.log(emulator.wave)
         self.emulator = copy.deepcopy(emulator).eval().requires_grad_(False)
@@ -45,12 +48,17 @@ class LineModel(nn.Module):
         self.step = 2 * float(np.diff(log_wave).mean())
         fine = 2 * _smooth_number((log_wave.size + _MARGIN) // 2)
         self.n_fft = fine // 2
+        log_edges = log_wave[0] + self.step * (np.arange(self.n_fft + 1) - 0.5)
+        sharp = NATIVE_LSF_FRACTION * np.median(grid.lsf_sigma)
+        samples = PixelGrid(np.exp(log_edges), sharp)
+        self.correction = None if calibration is None else calibration.on(samples)
         position = (np.log(grid.wave) - log_wave[0]) / self.step
         whole = np.clip(np.floor(position).astype(int), 1, log_wave.size // 2 - 3)
         own = (grid.lsf_sigma / grid.wave) ** 2
         #: Variance in ln λ of the line spread function in the middle of the grid: the unit of widths.
         self.unit = float(np.median(own))
         to_grid = own * (1 - NATIVE_LSF_FRACTION**2)
+        bands = find_windows("telluric")
         buffers = {
             "frequency": 2 * np.pi * np.fft.rfftfreq(self.n_fft, self.step),
             "mean": _transform(emulator.mean - 1, fine),
@@ -59,11 +67,9 @@ class LineModel(nn.Module):
             "weights": _cubic(position - whole),
             "fraction": position - whole,
             "to_grid": to_grid,
-            "polynomials": np.polynomial.chebyshev.chebvander(
-                np.linspace(-1, 1, len(grid)), CONTINUUM_TERMS - 1
-            ).T,
             "label_steps": np.array(LABEL_STEPS),
             "own": own,
+            "telluric": np.any([(low < grid.wave) & (grid.wave < high) for low, high in bands], 0),
         }
         for name, values in buffers.items():
             dtype = torch.int64 if name == "index" else torch.float32
@@ -90,10 +96,18 @@ class LineModel(nn.Module):
 
     def depths(self, labels):
         """Fourier transform of n − 1, complex tensor (n, n_frequencies), for labels (n, 5)."""
-        return self._complex(torch.addmm(self.mean, self.emulator.coefficients(labels)[0], self.components))
+        values = torch.addmm(self.mean, self.emulator.coefficients(labels)[0], self.components)
+        transform = self._complex(values)
+        if self.correction is None:
+            return transform
+        lines = 1 + torch.fft.irfft(transform, self.n_fft)
+        return torch.fft.rfft(self.correction(lines, labels) - 1)
 
     def depth_slopes(self, labels):
-        """Fourier transforms of the derivatives of n by the labels, complex tensor (n, 5, n_frequencies)."""
+        """Fourier transforms of the derivatives of n by the labels, complex tensor (n, 5, n_frequencies).
+
+        Those of the emulator without its calibration: they only have to lead downhill.
+        """
         moved = self.label_steps.diag()
         ends = [
             self.emulator.coefficients((labels[:, None] + sign * moved).flatten(0, 1))[0] for sign in (1, -1)
