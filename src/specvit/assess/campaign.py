@@ -53,7 +53,7 @@ class Cell:
         return self.silent > 0.5
 
 
-def campaign(predictor, *, snr=(10, 30, 100), stars=STARS, troubles=TROUBLES, draws=20, seed=0):
+def campaign(predictor, *, snr=(10, 30, 100), stars=STARS, troubles=TROUBLES, draws=20, seed=0, grid=None):
     """Cells of all stars, signal-to-noise ratios and kinds of trouble.
 
     Parameters
@@ -69,6 +69,9 @@ def campaign(predictor, *, snr=(10, 30, 100), stars=STARS, troubles=TROUBLES, dr
         Spectra of each cell.
     seed : int
         Noise and other chances follow from it, the place in the campaign and nothing else.
+    grid : PixelGrid, optional
+        Pixels on which the stars are recorded, given as `~specutils.Spectrum`; by default those of the
+        predictor, given as arrays.
 
     Yields
     ------
@@ -76,16 +79,31 @@ def campaign(predictor, *, snr=(10, 30, 100), stars=STARS, troubles=TROUBLES, dr
     """
     for i, trouble in enumerate(troubles):
         for j, (star, labels) in enumerate(stars.items()):
-            for ratio in snr:
-                scene = Scene(labels, ratio)
-                flux, ivar = trouble.spectra(scene, draws, [seed, i, j, int(ratio)])
-                found = predictor.predict_labels(flux, ivar=ivar, on_error="nan")
-                yield _cell(trouble, star, ratio, labels[_GRAVITY], found)
+            scenes = [Scene(labels, ratio, grid) for ratio in snr]
+            parts = [trouble.spectra(scene, draws, [seed, i, j, int(scene.snr)]) for scene in scenes]
+            flux = np.concatenate([part[0] for part in parts])
+            ivar = None if parts[0][1] is None else np.concatenate([part[1] for part in parts])
+            given = ((flux,), {"ivar": ivar}) if grid is None else ((_spectra(flux, ivar, grid),), {})
+            found = predictor.predict_labels(*given[0], **given[1], on_error="nan")
+            for k, scene in enumerate(scenes):
+                rows = slice(k * draws, (k + 1) * draws)
+                yield _cell(trouble, star, scene.snr, labels[_GRAVITY], found, rows)
 
 
-def _cell(trouble, star, snr, truth, found):
-    mean, sigma = (values[:, 0] for values in found.columns(["logg"]))
-    flags = found.batch.flags
+def _spectra(flux, ivar, grid):
+    """A `~specutils.Spectrum` of several rows that says all that there is to say."""
+    import astropy.units as u
+    from astropy.nddata import InverseVariance
+    from specutils import Spectrum
+
+    meta = {"resolution": grid.resolving_power, "medium": grid.medium}
+    errors = None if ivar is None else InverseVariance(ivar)
+    return Spectrum(flux * u.dimensionless_unscaled, grid.wave * u.AA, uncertainty=errors, meta=meta)
+
+
+def _cell(trouble, star, snr, truth, found, rows):
+    mean, sigma = (values[rows, 0] for values in found.columns(["logg"]))
+    flags = found.batch.flags[rows]
     refused = (flags & Flag.UNUSABLE) > 0
     told = refused | ((flags & Flag.ALARMS) > 0)
     wrong = np.abs(mean - truth) > np.maximum(_WRONG, 2 * sigma)

@@ -1,8 +1,8 @@
-"""Noiseless spectra of the stars that troubles are tried on."""
+"""Noiseless spectra of the stars that troubles are tried on, on the pixels of any spectrograph."""
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -23,8 +23,13 @@ STARS = {
 }
 
 
+@lru_cache
+def _shipped():
+    return Emulator.load()
+
+
 class Scene:
-    """A star's noiseless spectrum on the pixels of an emulator, in whatever way it was observed.
+    """A star's noiseless spectrum, in whatever way it was observed.
 
     Parameters
     ----------
@@ -32,18 +37,21 @@ class Scene:
         Teff (K), log g, [M/H], [alpha/M], [C/M].
     snr : float
         Median of flux/σ per pixel; σ goes with the square root of the flux.
+    grid : PixelGrid, optional
+        Pixels that it is recorded on, within the emulator's range and no sharper; by default the emulator's.
     emulator : Emulator, optional
         By default the one that ships.
     """
 
-    def __init__(self, labels, snr, emulator=None):
-        self.emulator = Emulator.load() if emulator is None else emulator
+    def __init__(self, labels, snr, grid=None, emulator=None):
+        self.emulator = _shipped() if emulator is None else emulator
         self.labels, self.snr = tuple(labels), float(snr)
-        self.grid, self.wave = self.emulator.grid, self.emulator.grid.wave
+        self.grid = self.emulator.grid if grid is None else grid
+        self.wave = self.grid.wave
 
     def other(self, labels):
         """The same scene with another star."""
-        return Scene(labels, self.snr, self.emulator)
+        return Scene(labels, self.snr, self.grid, self.emulator)
 
     @cached_property
     def _native(self):
@@ -61,6 +69,7 @@ class Scene:
         """Continuum of unit median, (n_pixels,)."""
         with torch.no_grad():
             values = self.emulator.continuum(torch.tensor([self.labels]))[0].double().numpy()
+        values = np.interp(self.wave, self.emulator.grid.wave, values)
         return values / np.median(values)
 
     def lines(self, *, velocity=0.0, width=1.0, centres=None):
@@ -76,7 +85,10 @@ class Scene:
             True wavelengths (Å) of what is recorded in each pixel; by default the grid's.
         """
         wave, flux = self._native
-        sigma = self.grid.lsf_sigma * np.sqrt(np.square(width) - NATIVE_LSF_FRACTION**2)
+        native = (
+            np.interp(self.wave, self.emulator.grid.wave, self.emulator.grid.lsf_sigma) * NATIVE_LSF_FRACTION
+        )
+        sigma = np.sqrt(np.square(self.grid.lsf_sigma * width) - native**2)
         centres = self.wave if centres is None else centres
         return smoothing_matrix(wave, sigma, centres, velocity, ends="cut") @ flux
 

@@ -10,7 +10,7 @@ from sklearn.utils.validation import validate_data
 from specvit.labels import label_tuple
 from specvit.predictors.honesty import examined, honesty_columns
 from specvit.predictors.plainfeatures import plain_features
-from specvit.predictors.predictions import Predictions, flag_labels
+from specvit.predictors.predictions import Predictions, flag_labels, warn_of_alarms
 from specvit.spectra import adapt
 from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.rules import ONE_INSTRUMENT, raise_rejected
@@ -152,12 +152,20 @@ class Predictor(RegressorMixin, BaseEstimator):
             If there is nothing yet to predict with.
         TypeError, ValueError
             If `X` is not on the grid, or an argument does not go with it.
+
+        Warns
+        -----
+        specvit.exceptions.AlarmWarning
+            Once, with counts, if spectra raise an alarm (`~specvit.spectra.Flag`): their labels are not to be
+            trusted.
         """
         names = self.output_names
         given = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
         given |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
         given |= {"velocity": velocity}
         found = self.predict_labels(X, on_error=on_error, **given)
+        if found.batch is not None:
+            warn_of_alarms(found.batch)
         plain = kind_of(X) is Kind.ARRAY or found.batch is None
         axis = len(names) > 1 or (plain and self.columns_ is not None)
         answer = (found.numbers if plain else found.quantities)(names, axis=axis)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from specvit.exceptions import AlarmWarning
 from specvit.labels import label_of
 from specvit.predictors.findings import Findings
 from specvit.spectra import Flag, SpectrumBatch
 
-__all__ = ["Predictions", "flag_labels", "label_unit"]
+__all__ = ["Predictions", "flag_labels", "label_unit", "warn_of_alarms"]
 
 #: A prediction this close to the end of the training range, as a share of it, is flagged.
 _EDGE = 0.01
@@ -164,3 +166,27 @@ def flag_labels(batch, names, mean, label_range):
             outside = (mean[:, k] < low + margin) | (mean[:, k] > high - margin)
             batch.flags[outside] |= int(Flag.OUT_OF_DOMAIN)
     batch.flags[batch.usable & ~(batch.snr >= _LOWEST_SNR)] |= int(Flag.LOW_SNR)
+
+
+def warn_of_alarms(batch, stacklevel=3):
+    """Warn once of all alarms among the answered spectra of a batch, with their counts.
+
+    Parameters
+    ----------
+    batch : SpectrumBatch
+        Flagged spectra.
+    stacklevel : int
+        As of `warnings.warn`; by default the warning points at the caller of the caller.
+    """
+    flags = batch.flags[batch.usable]  # the others have no number that could mislead
+    alarmed = (flags & Flag.ALARMS) != 0
+    if not alarmed.any():
+        return
+    counts = {flag.name: int((flags & flag != 0).sum()) for flag in Flag if flag & Flag.ALARMS}
+    told = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    warnings.warn(
+        f"{int(alarmed.sum())} of {len(batch)} spectra raise an alarm, and their labels are not to be "
+        f"trusted ({told}); predict_table tells which, and what was measured of them",
+        AlarmWarning,
+        stacklevel=stacklevel,
+    )
