@@ -217,9 +217,9 @@ class Predictor(RegressorMixin, BaseEstimator):
         rules = self._instrument_rules() | {name: x for name, x in chosen.items() if x is not None}
         stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
         batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
-        batch, (mean, sigma, details), findings = examined(
-            self._predict_batch, batch, names, velocity == "fit"
-        )
+        at_rest, device = velocity == "fit", getattr(self, "device", "cpu")
+        batch, answer, findings = examined(self._predict_batch, batch, names, at_rest, device)
+        mean, sigma, details = answer
         if on_error == "raise":
             raise_rejected(batch)  # those that the predictor found no answer for
         flag_labels(batch, names, mean, self._label_range())

@@ -14,6 +14,7 @@ from specvit.labels import LABELS
 from specvit.predictors.findings import Findings
 from specvit.predictors.honestyfit import examine
 from specvit.predictors.honestymodel import LineModel
+from specvit.predictors.networkarrays import device_of
 from specvit.spectra import Flag
 from specvit.stars import Emulator, LineCalibration
 
@@ -86,7 +87,7 @@ def _limits():
     return HonestyLimits.load()
 
 
-def examined(predict, batch, names, velocity_fit=False):
+def examined(predict, batch, names, velocity_fit=False, device="cpu"):
     """Predict spectra, look what they say of it themselves, and flag those that disagree.
 
     Parameters
@@ -100,6 +101,8 @@ def examined(predict, batch, names, velocity_fit=False):
     velocity_fit : bool
         Whether velocities are measured and removed. If not, spectra whose medium nobody stated are taken to
         be in air where their velocity shows it.
+    device : str
+        Where spectra are fitted.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def examined(predict, batch, names, velocity_fit=False):
     passes = _PASSES if velocity_fit else 2
     for left in reversed(range(passes)):
         answer = predict(batch)
-        findings = findings_of(batch, names, *answer[:2])
+        findings = findings_of(batch, names, *answer[:2], device_of(device))
         if not left:
             break
         step = removable_velocity(findings) if velocity_fit else air_velocity(batch, findings)
