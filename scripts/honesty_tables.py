@@ -18,7 +18,7 @@ import numpy as np
 
 from specvit import LoggEstimator
 from specvit.assess.campaign import campaign, summary
-from specvit.assess.velocities import velocity_cells
+from specvit.assess.measuredvelocities import velocity_cells
 from specvit.grid import PFS_MR, PixelGrid
 
 
@@ -36,6 +36,17 @@ def window():
 
 
 VIEWS = {"low": low_resolution, "window": window}
+
+
+def spectra(flux, ivar, grid):
+    """A Spectrum of several rows that says all that there is to say."""
+    import astropy.units as u
+    from astropy.nddata import InverseVariance
+    from specutils import Spectrum
+
+    meta = {"resolution": grid.resolving_power, "medium": grid.medium}
+    errors = None if ivar is None else InverseVariance(ivar)
+    return Spectrum(flux * u.dimensionless_unscaled, grid.wave * u.AA, uncertainty=errors, meta=meta)
 
 
 def write(path, cells):
@@ -64,7 +75,8 @@ def main():
     estimator = LoggEstimator(args.weights, device=args.device)
     start = time.perf_counter()
     grid = VIEWS[args.view]() if args.view else None
-    cells = list(campaign(estimator, draws=args.draws, grid=grid))
+    given = None if grid is None else spectra
+    cells = list(campaign(estimator, draws=args.draws, grid=grid, given=given))
     write(args.out / (f"honesty_{args.view}.csv" if args.view else "honesty.csv"), cells)
     print(summary(cells), f"{time.perf_counter() - start:.0f} s", flush=True)
     if not args.view:

@@ -23,8 +23,11 @@ class Cell:
     Attributes
     ----------
     trouble, star : str
+        Kind of trouble, and name of the star.
     snr : float
+        Median flux/σ per pixel.
     harmless : bool
+        Whether the kind is to be left alone.
     error : float
         Median of the predicted log g less the true one; NaN where nothing was predicted.
     wrong : float
@@ -53,7 +56,9 @@ class Cell:
         return self.silent > 0.5
 
 
-def campaign(predictor, *, snr=(10, 30, 100), stars=STARS, troubles=TROUBLES, draws=20, seed=0, grid=None):
+def campaign(
+    predictor, *, snr=(10, 30, 100), stars=STARS, troubles=TROUBLES, draws=20, seed=0, grid=None, given=None
+):
     """Cells of all stars, signal-to-noise ratios and kinds of trouble.
 
     Parameters
@@ -65,13 +70,16 @@ def campaign(predictor, *, snr=(10, 30, 100), stars=STARS, troubles=TROUBLES, dr
     stars : dict of str to labels
         As `~specvit.assess.scene.STARS`.
     troubles : sequence of Trouble
+        Kinds to be tried.
     draws : int
         Spectra of each cell.
     seed : int
         Noise and other chances follow from it, the place in the campaign and nothing else.
     grid : PixelGrid, optional
-        Pixels on which the stars are recorded, given as `~specutils.Spectrum`; by default those of the
-        predictor, given as arrays.
+        Pixels on which the stars are recorded; by default those of the predictor.
+    given : callable, optional
+        Makes what is handed to the predictor of flux (n, n_pixels), inverse variance or None, and grid. By
+        default arrays are.
 
     Yields
     ------
@@ -83,22 +91,13 @@ def campaign(predictor, *, snr=(10, 30, 100), stars=STARS, troubles=TROUBLES, dr
             parts = [trouble.spectra(scene, draws, [seed, i, j, int(scene.snr)]) for scene in scenes]
             flux = np.concatenate([part[0] for part in parts])
             ivar = None if parts[0][1] is None else np.concatenate([part[1] for part in parts])
-            given = ((flux,), {"ivar": ivar}) if grid is None else ((_spectra(flux, ivar, grid),), {})
-            found = predictor.predict_labels(*given[0], **given[1], on_error="nan")
+            if given is None:
+                found = predictor.predict_labels(flux, ivar=ivar, on_error="nan")
+            else:
+                found = predictor.predict_labels(given(flux, ivar, scenes[0].grid), on_error="nan")
             for k, scene in enumerate(scenes):
                 rows = slice(k * draws, (k + 1) * draws)
                 yield _cell(trouble, star, scene.snr, labels[_GRAVITY], found, rows)
-
-
-def _spectra(flux, ivar, grid):
-    """A `~specutils.Spectrum` of several rows that says all that there is to say."""
-    import astropy.units as u
-    from astropy.nddata import InverseVariance
-    from specutils import Spectrum
-
-    meta = {"resolution": grid.resolving_power, "medium": grid.medium}
-    errors = None if ivar is None else InverseVariance(ivar)
-    return Spectrum(flux * u.dimensionless_unscaled, grid.wave * u.AA, uncertainty=errors, meta=meta)
 
 
 def _cell(trouble, star, snr, truth, found, rows):

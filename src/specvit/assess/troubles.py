@@ -29,6 +29,7 @@ class Trouble:
     Attributes
     ----------
     name : str
+        What it is called.
     light : callable
         `Scene` to noiseless flux, (n_pixels,).
     record : callable

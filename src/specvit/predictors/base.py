@@ -279,7 +279,9 @@ class Predictor(RegressorMixin, BaseEstimator):
             min_coverage=min_coverage,
             velocity=velocity,
         )
-        return found.table(**self._more_columns(found))
+        table = found.table(**self._more_columns(found))
+        table.meta["WEIGHTS"] = self._source_name()
+        return table
 
     def score(self, X, y, sample_weight=None, *, ivar=None, medium=None, resolution=None):
         """Coefficient of determination R² of `predict`, the mean of those of its labels.
@@ -327,6 +329,10 @@ class Predictor(RegressorMixin, BaseEstimator):
         if used.any():
             mean[used], sigma[used] = self._infer_batch(batch, used)
         return mean, sigma, None
+
+    def _source_name(self):
+        """What the labels come from, for the metadata of tables."""
+        return f"{type(self).__name__}, fitted"
 
     def _more_columns(self, predictions):
         """Further columns of the table, beside labels, S/N, coverage, flags and reasons."""

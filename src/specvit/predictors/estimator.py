@@ -298,6 +298,9 @@ class LoggEstimator(Predictor):
     def _infer_batch(self, batch, rows):
         return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])
 
+    def _source_name(self):
+        return super()._source_name() if self.weights is None else str(self.weights)
+
     def _ready(self):
         """Network, grid and record: the fitted ones, or those of the weights."""
         if hasattr(self, "regressor_"):

@@ -10,6 +10,7 @@ from importlib import resources
 import numpy as np
 
 from specvit.constants import SPEED_OF_LIGHT
+from specvit.grid.native import MIN_WEIGHT
 from specvit.labels import LABELS
 from specvit.predictors.findings import Findings
 from specvit.predictors.honestyfit import examine
@@ -120,10 +121,11 @@ def examined(predict, batch, names, velocity_fit=False, device="cpu"):
         findings = findings_of(batch, names, *answer[:2], device_of(device))
         if not left:
             break
-        step = removable_velocity(findings) if velocity_fit else air_velocity(batch, findings)
+        step = removable_velocity(batch, findings) if velocity_fit else air_velocity(batch, findings)
         if not step.any():
             break
-        batch, removed = at_rest(given, removed + step)
+        removed = removed + step
+        batch = at_rest(given, removed)
     if not velocity_fit:
         batch.flags[removed != 0] |= int(Flag.AIR_FOUND)
     alarm(batch, findings)  # of the velocity, what is left of it
@@ -136,9 +138,11 @@ def findings_of(batch, names, mean, sigma, device="cpu"):
     Parameters
     ----------
     batch : SpectrumBatch
+        Spectra that were predicted.
     names : tuple of str
         Predicted labels.
     mean, sigma : ndarray, shape (n, n_labels)
+        Labels and their errors.
     device : str
         Where the fits are made.
 
@@ -163,6 +167,7 @@ def alarm(batch, findings):
     batch : SpectrumBatch
         Its flags are added to.
     findings : Findings
+        What they say.
     """
     limits, f, snr = _limits(), findings, np.nan_to_num(batch.snr, nan=1.0)
     above = {name: getattr(f, name) > limits.at(name, snr) for name in LIMITED}
@@ -179,11 +184,16 @@ def alarm(batch, findings):
         batch.flags[raised] |= int(flag)
 
 
-def removable_velocity(findings):
+def removable_velocity(batch, findings):
     """Velocities in km/s that are known well enough to be removed, ndarray (n,); 0 for the others."""
     f = findings
-    known = (f.lines_test >= _limits().lines) & (f.velocity_err < _LARGEST_ERR)
-    return np.where(known & np.isfinite(f.velocity), f.velocity, 0.0)
+    lined, sharp = f.lines_test >= _limits().lines, f.velocity_err < _LARGEST_ERR
+    return np.where(lined & (sharp | _shifted(batch, f)), f.velocity, 0.0)
+
+
+def _shifted(batch, findings):
+    """Whether lines fit clearly better at a velocity beyond those learned, bool (n,)."""
+    return findings.velocity_test > _limits().at("velocity_test", np.nan_to_num(batch.snr, nan=1.0))
 
 
 def air_velocity(batch, findings):
@@ -191,27 +201,45 @@ def air_velocity(batch, findings):
     f, unknown = findings, (batch.flags & Flag.MEDIUM_ASSUMED) > 0
     margin = f.learned_velocity + _VELOCITY_SIGMAS * f.velocity_err
     shown = np.abs(f.velocity - _AIR_VELOCITY) < np.minimum(margin, -_AIR_VELOCITY / 2)
-    moved = f.velocity_test > _limits().at("velocity_test", np.nan_to_num(batch.snr, nan=1.0))
     lined = f.lines_test >= _limits().lines
-    return np.where(unknown & shown & moved & lined, _AIR_VELOCITY, 0.0)
+    return np.where(unknown & shown & _shifted(batch, f) & lined, _AIR_VELOCITY, 0.0)
 
 
 def at_rest(batch, velocity):
-    """A copy of a batch with its spectra shifted back by ``velocity`` (n,) km/s, and by how much they were.
+    """A copy of a batch with its spectra shifted back by ``velocity`` (n,) km/s.
 
-    Each pixel takes what was recorded in the pixel nearest to where its light has fallen: noise stays
-    independent and lines as sharp as they were. What is left of the velocity, half a pixel (± 8 km/s for PFS
-    MR), is within what the networks have learned. Pixels whose light has left the grid hold no information.
+    Each pixel takes the mean of the two pixels that its light has fallen into, weighted by overlap: the rule
+    by which native pixels come to a grid (`specvit.grid.native`). The line spread function widens by what
+    this averages over, a share f of a pixel of width w by the variance f (1 − f) w². Pixels whose light has
+    left the grid, or has less than `~specvit.grid.native.MIN_WEIGHT` of its weight on good pixels, hold no
+    information.
     """
-    edges, wave = batch.grid.edges, batch.grid.wave
-    fell = wave * (1 + np.asarray(velocity)[:, None] / SPEED_OF_LIGHT)
-    source = np.searchsorted(edges, fell, side="right") - 1
-    inside = (source >= 0) & (source < wave.size)
-    source = source.clip(0, wave.size - 1)
-    flux = np.where(inside, np.take_along_axis(batch.flux, source, 1), 0.0)
-    ivar = np.where(inside, np.take_along_axis(batch.ivar, source, 1), 0.0)
-    moved = replace(batch, flux=flux, ivar=ivar, flags=batch.flags.copy(), errors=list(batch.errors))
-    return moved, SPEED_OF_LIGHT * np.where(inside, wave[source] / wave - 1, 0).sum(1) / inside.sum(1)
+    grid, moved = batch.grid, np.flatnonzero(velocity)
+    copied = replace(
+        batch,
+        flags=batch.flags.copy(),
+        errors=list(batch.errors),
+        **{name: getattr(batch, name).copy() for name in ("flux", "ivar", "lsf")},
+    )
+    fell = grid.edges * (1 + np.asarray(velocity)[moved, None] / SPEED_OF_LIGHT)  # (n_moved, n_pixels + 1)
+    low, high = fell[:, :-1], fell[:, 1:]
+    first = (np.searchsorted(grid.edges, low, side="right") - 1).clip(0, len(grid) - 2)
+    share = ((grid.edges[first + 1] - low) / (high - low)).clip(0, 1)
+    inside = (low >= grid.edges[0]) & (high <= grid.edges[-1])
+    flux, weight, variance = 0.0, 0.0, 0.0
+    for index, part in ((first, share), (first + 1, 1 - share)):
+        ivar = np.take_along_axis(batch.ivar[moved], index, 1)
+        part = np.where(ivar > 0, part, 0.0)
+        flux = flux + part * np.take_along_axis(batch.flux[moved], index, 1)
+        variance = variance + part**2 / np.where(ivar > 0, ivar, 1.0)
+        weight = weight + part
+    good = inside & (weight >= MIN_WEIGHT)
+    safe = np.where(good, weight, 1.0)
+    copied.flux[moved] = np.where(good, flux / safe, 0.0)
+    copied.ivar[moved] = np.where(good, safe**2 / np.where(good, variance, 1.0), 0.0)
+    blur = share * (1 - share) * (grid.width / grid.lsf_sigma) ** 2
+    copied.lsf[moved] = 0.5 * np.log2(4.0 ** batch.lsf[moved] + blur)
+    return copied
 
 
 def honesty_columns(findings):

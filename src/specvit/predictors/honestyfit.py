@@ -56,6 +56,7 @@ def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, sampling=None
     Parameters
     ----------
     model : LineModel
+        Spectra of given labels.
     flux, ivar : ndarray, shape (n, n_pixels)
         On the model's pixels; 0 in `ivar` masks.
     labels, sigma : ndarray, shape (n, 5)

@@ -118,12 +118,14 @@ class Predictions:
         Returns
         -------
         `~astropy.table.QTable`
-            Each label with ``<label>_err``, ``snr``, ``coverage``, ``resolution``, the further columns,
-            ``flags`` and ``error``.
+            ``name`` of the object, if any has one; each label with ``<label>_err``, ``snr``, ``coverage``,
+            ``resolution``, the further columns, ``flags`` and ``error``.
         """
         from astropy.table import QTable
 
-        table = QTable()
+        table = QTable(meta=self._assumed())
+        if any(self.batch.names):
+            table["name"] = self.batch.names
         for k, name in enumerate(self.names):
             unit, error_unit = label_unit(name)
             table[name] = self.mean[:, k] * unit
@@ -135,6 +137,23 @@ class Predictions:
         table["flags"] = self.batch.flags
         table["error"] = [reason or "" for reason in self.batch.errors]
         return table
+
+    def _assumed(self):
+        """Metadata of a table: this package's version, and what had to be assumed of how many spectra."""
+        from specvit import __version__
+
+        n, flags = len(self), self.batch.flags
+        kinds = {
+            "MEDIUM": (Flag.MEDIUM_ASSUMED, "vacuum"),
+            "RESOLVE": (Flag.RESOLUTION_ASSUMED, "column resolution"),
+            "NOISE": (Flag.NO_UNCERTAINTY, "from scatter"),
+        }
+        counts = {key: int((flags & flag > 0).sum()) for key, (flag, _) in kinds.items()}
+        said = {
+            key: f"{kinds[key][1]}, assumed for {count} of {n}" if count else "stated"
+            for key, count in counts.items()
+        }
+        return {"SPECVIT": __version__} | said
 
 
 def label_unit(name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -196,8 +196,8 @@ def _copied(batch, grid, medium, resolution, covariance):
         )
     if covariance and batch.covariance is None:
         raise ValueError("covariance must be False for a SpectrumBatch that was made without it")
-    names = ("flux", "ivar", "coverage", "flags", "errors", "covariance", "lsf", "sampling", "resolution")
-    return replace(batch, **{name: copy.copy(getattr(batch, name)) for name in names})
+    arrays = (field.name for field in fields(batch) if field.name not in ("shape", "grid"))
+    return replace(batch, **{name: copy.copy(getattr(batch, name)) for name in arrays})
 
 
 def _masked(batch, windows):

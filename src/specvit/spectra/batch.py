@@ -126,6 +126,8 @@ class SpectrumBatch:
     resolution : numpy.ndarray of float64, shape (n,)
         Resolving power λ/FWHM, before any smoothing, that was stated or assumed: the median over the pixels
         between the spectrum's ends. By default the grid's; NaN for spectra rejected before it was known.
+    names : list of str, length n
+        Names of the objects, from the metadata of their spectra; empty where these give none.
 
     See Also
     --------
@@ -155,11 +157,14 @@ class SpectrumBatch:
     lsf: np.ndarray | None = field(default=None, repr=False)
     sampling: np.ndarray | None = field(default=None, repr=False)
     resolution: np.ndarray | None = None
+    names: list[str] | None = None
 
     def __post_init__(self):
         for name in ("lsf", "sampling"):
             if getattr(self, name) is None:
                 setattr(self, name, np.zeros(self.flux.shape, np.float32))
+        if self.names is None:
+            self.names = [""] * len(self.flux)
         if self.resolution is None:
             self.resolution = np.full(len(self.flux), np.median(self.grid.resolving_power))
 
