@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import validate_data
 
 from specvit.labels import LABELS, label_tuple
 from specvit.predictors.misfit import LARGEST_MISFIT, misfit
 from specvit.predictors.plainfeatures import plain_features
 from specvit.predictors.predictions import Predictions, flag_labels
+from specvit.predictors.trainingarrays import r2_of_labels
 from specvit.spectra import Flag, adapt
 from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.rules import ONE_INSTRUMENT, raise_rejected
-from specvit.spectra.units import real_array
 
 __all__ = ["Predictor"]
 
@@ -264,19 +263,22 @@ class Predictor(RegressorMixin, BaseEstimator):
         ----------
         X, ivar, medium, resolution
             As for `predict`.
-        y : array-like or Quantity, shape (n,) or (n, n_labels)
-            True labels.
+        y : array-like, Quantity or table, shape (n,), (n, n_labels), or that of the spectra
+            True labels, as for ``fit``; finite.
         sample_weight : array-like, shape (n,), optional
-            Weight of each spectrum.
+            Relative weight of each spectrum.
 
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            If `y` does not match the labels of `predict`, or weights are no weights.
         """
         found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution)
-        truth = np.asarray(getattr(y, "value", y))
-        prediction = found.columns(self.output_names)[0]
-        return r2_score(truth.reshape(len(prediction), -1), prediction, sample_weight=sample_weight)
+        return r2_of_labels(found, self.output_names, y, sample_weight)
 
     # -- for subclasses to define or replace ---------------------------------------------------------
 
@@ -311,31 +313,6 @@ class Predictor(RegressorMixin, BaseEstimator):
             chi2 = misfit(batch.flux, batch.ivar, predictions.mean, batch.grid, batch.lsf)
             batch.flags[chi2 > LARGEST_MISFIT] |= int(Flag.OUT_OF_DOMAIN)
         return {"chi2": chi2}
-
-    # -- what is accepted ----------------------------------------------------------------------------
-
-    def _training_arrays(self, X, y, grid, *, ivar, medium, resolution, on_error, **rules):
-        """What ``fit`` is given in memory: flux and inverse variance (n, n_pixels), and y, float64.
-
-        Then lsf and sampling of spectra. `grid` None stands for plain features.
-        """
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None: "
-                "only a Survey or SpectrumDataset knows its own labels"
-            )
-        y = getattr(y, "value", y)
-        if grid is None:
-            features, _ = plain_features(X, ivar, medium, resolution)
-            options = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
-            flux, y = validate_data(self, features, y, multi_output=True, y_numeric=True, **options)
-            return flux, np.isfinite(flux).astype(np.float64), y
-        stated = {"medium": medium, "resolution": resolution}
-        batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
-        y = real_array(y, "y")
-        if y.ndim not in (1, 2) or len(y) != len(batch):
-            raise ValueError(f"y must have shape ({len(batch)},) or ({len(batch)}, n_labels), got {y.shape}")
-        return batch.flux, batch.ivar, y, batch.lsf, batch.sampling
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -11,7 +11,8 @@ from specvit.predictors.base import Predictor
 from specvit.predictors.learning import ArraySource, DatasetSource, FitConfig, SurveySource, fit_network
 from specvit.predictors.networkarrays import predict_arrays, to_device
 from specvit.predictors.networkchoices import NetworkChoices
-from specvit.predictors.trainingdata import grid_to_learn, is_source, label_columns, simulated_grid
+from specvit.predictors.trainingarrays import training_arrays
+from specvit.predictors.trainingdata import grid_to_learn, is_source, simulated_grid
 from specvit.spectra.rules import ANY_INSTRUMENT, ONE_INSTRUMENT
 from specvit.survey import Survey
 from specvit.weights import load_weights, save_weights
@@ -211,8 +212,9 @@ class LoggEstimator(Predictor):
             Anything that `predict` takes; or a survey, which is simulated batch by batch; or a data set on
             disk, which is read in pieces and shuffled, in constant memory, with new noise for each spectrum
             each time.
-        y : array-like or Quantity, shape (n,) or (n, n_labels)
-            log g in dex(cm/s²), or the columns `labels`, NaN where unknown. None for a survey or data set.
+        y : array-like, Quantity or table, shape (n,) or (n, n_labels)
+            log g in dex(cm/s²), or the columns `labels`, NaN where unknown. Columns of a table go by their
+            names, units are converted, masked values refused. None for a survey or data set.
         ivar : array-like, shape (n, n_pixels), optional
             Inverse variance of `X` where that is an array.
         medium, resolution, lower_resolution
@@ -254,9 +256,9 @@ class LoggEstimator(Predictor):
             told = (choices if base is None else base).encoding == "instrument"
             given |= {"on_error": on_error, **(ANY_INSTRUMENT if told else ONE_INSTRUMENT)}
             given |= {} if lower_resolution is None else {"lower_resolution": lower_resolution}
-            flux, weight, y, *instrument = self._training_arrays(X, y, grid, **given)
-            names, values = label_columns(y, self.labels, known)
-            columns = names if y.ndim == 2 else None
+            flux, weight, y, *instrument = training_arrays(self, X, y, grid, known=known, **given)
+            y.check()
+            names, values, columns = y.names, y.values, y.names if y.axis else None
             told = instrument if told else ()
             source = ArraySource(flux, weight, names, values, *told, known=known, grid=grid)
         outcome = fit_network(source, config, choices, base=base, earlier=record)

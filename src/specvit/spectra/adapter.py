@@ -176,7 +176,7 @@ def _check_options(grid, medium, resolution, on_error, lower_resolution, min_cov
             f"{lower_resolution!r}"
         )
     if resolution is not None:
-        size = np.size(getattr(resolution, "value", resolution))
+        size = np.size(resolution)
         try:
             resolving_power(resolution, np.ones(size))
         except SpectrumError as error:
