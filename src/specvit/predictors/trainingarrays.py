@@ -55,9 +55,9 @@ def training_arrays(estimator, X, y, grid, *, known=None, ivar, medium, resoluti
         options |= {"multi_output": True, "y_numeric": True}
         try:
             truth = TrueLabels.read(y, estimator.labels, known)
-        except TypeError:
-            validate_data(estimator, features, y, **options)  # in the words of scikit-learn, if it has any
-            raise
+        except TypeError:  # numbers as objects, which scikit-learn takes, or a complaint in its own words
+            _, y = validate_data(estimator, features, y, **options)
+            truth = TrueLabels.read(y, estimator.labels, known)
         flux, values = validate_data(estimator, features, truth.array, **options)
         return flux, np.isfinite(flux).astype(np.float64), truth.replaced(values)
     stated = {"medium": medium, "resolution": resolution}
