@@ -192,7 +192,7 @@ class Predictor(RegressorMixin, BaseEstimator):
                 raise ValueError("instrument and mask are for spectra, not for plain features")
             features, shape = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
-            features = validate_data(self, features, **options)
+            features = np.require(validate_data(self, features, **options), requirements="CW")
             mean, sigma = self._infer(features, np.isfinite(features).astype(np.float64))
             return Predictions(names, mean, sigma, (len(mean),) if shape is None else shape)
         chosen = {"lower_resolution": lower_resolution, "min_coverage": min_coverage}

@@ -7,7 +7,7 @@ import numpy as np
 from specvit.spectra.given import numbers_given, real_array
 from specvit.spectra.kinds import Kind, kind_of
 
-__all__ = ["plain_features"]
+__all__ = ["feature_names", "plain_features", "take_features"]
 
 
 def plain_features(X, ivar, medium, resolution):
@@ -52,6 +52,27 @@ def plain_features(X, ivar, medium, resolution):
     elif hasattr(X, "detach") or hasattr(X, "unit") or isinstance(X, np.ma.MaskedArray):
         X = _features(X)
     return X, None
+
+
+def feature_names(estimator, grid):
+    """Names of the features of an estimator's fit, a list of str for its record; empty without names."""
+    return [] if grid is not None else list(getattr(estimator, "feature_names_in_", ()))
+
+
+def take_features(estimator, regressor, grid, record):
+    """Tell an estimator what scikit-learn asks of it: number and names of features of a network from a file.
+
+    Parameters
+    ----------
+    estimator : LoggEstimator
+        Its ``n_features_in_`` and ``feature_names_in_`` are set for a network of plain features.
+    regressor, grid, record
+        From `specvit.weights.load_weights`.
+    """
+    if grid is None:
+        estimator.n_features_in_ = regressor.config.n_pixels
+        if record.get("features"):
+            estimator.feature_names_in_ = np.array(record["features"], dtype=object)
 
 
 def _features(X):

@@ -59,6 +59,7 @@ def training_arrays(estimator, X, y, grid, *, known=None, ivar, medium, resoluti
             _, y = validate_data(estimator, features, y, **options)
             truth = TrueLabels.read(y, estimator.labels, known)
         flux, values = validate_data(estimator, features, truth.array, **options)
+        flux = np.require(flux, requirements="CW")  # for torch, which takes no array in reverse
         return flux, np.isfinite(flux).astype(np.float64), truth.replaced(values)
     stated = {"medium": medium, "resolution": resolution}
     batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)

@@ -89,7 +89,7 @@ class TrueLabels:
             columns = whole.values.T if axis else whole.values[None]
             given = [type(whole)(column, whole.unit) for column in columns]
         values = [in_label_unit(one.values, one.unit, name) for name, one in zip(names, given, strict=True)]
-        return cls(names, np.stack(values, 1), axis)
+        return cls(names, np.stack(values, 1), axis)  # a copy
 
     def __len__(self):
         return len(self.values)
@@ -104,12 +104,13 @@ class TrueLabels:
         return TrueLabels(self.names, np.asarray(array).reshape(len(array), -1), self.axis)
 
     def check(self, every=False):
-        """Raise ValueError unless each label has a finite value; with `every`, unless all are finite."""
+        """Itself, if each label has a finite value, and with `every` all are; else ValueError is raised."""
         finite = np.isfinite(self.values)
         if every and not finite.all():
             raise ValueError(f"y must be finite, got {int((~finite).sum())} values that are not")
         if not finite.any(0).all():
             raise ValueError("y must hold a finite value for every label, got a column without any")
+        return self
 
 
 def in_label_unit(values, unit, name, what="y", *, err=False):
