@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from specvit.dataset.layout import ARRAYS, LABEL_COLUMNS, PARAMS
+from specvit.dataset.seal import check_seal
 from specvit.digests import digest
 
 __all__ = ["dataset_fingerprint", "describe", "is_complete"]
@@ -82,8 +83,9 @@ def is_complete(shard):
             checksums = found.pop("checksums")
             _same_record(path, found, shard.record)
             try:
+                check_seal(path)
                 return checksums == _checksums(file)
-            except (OSError, KeyError):
+            except (OSError, KeyError, ValueError):
                 return False  # damaged since it was written
     except (OSError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: in the way and no shard of this package ({error}); remove it") from error
