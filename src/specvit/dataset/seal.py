@@ -1,9 +1,9 @@
 """The seal of a data set's file: a block before the HDF5, by which any damage is found.
 
 HDF5 of the layout's version has no checksums. A file of this package begins with a user block of 512 bytes,
-which HDF5 leaves alone and every reader of HDF5 skips. It holds a line of JSON: where the large arrays lie, and
-a SHA-256 of these places, of the size of the file and of all its bytes outside them. The arrays themselves have
-checksums in the record, which the seal covers; they are compared when an array is first read.
+which HDF5 leaves alone and every reader of HDF5 skips. It holds a line of JSON: where the large arrays lie,
+and a SHA-256 of these places, of the size of the file and of all its bytes outside them. The arrays
+themselves have checksums in the record, which the seal covers; they are compared when an array is first read.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _block(text):
 
 
 def _digest_outside(path, arrays):
-    """SHA-256 of a file's size, of the places of arrays, and of all bytes behind the block and outside these."""
+    """SHA-256 of a file's size, the places of its arrays, and all bytes behind the block but theirs."""
     size, parts, at = os.path.getsize(path), [], BLOCK
     with open(path, "rb") as file:
         for first, length in [*arrays, (size, 0)]:
