@@ -6,9 +6,10 @@ Every other module asks here instead of describing labels itself.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["LABELS", "Label", "label_of", "label_tuple"]
+__all__ = ["LABELS", "Label", "columns_by_name", "label_called", "label_of", "label_tuple"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,46 @@ def label_of(name):
     label_tuple : For names as users may write them.
     """
     return _KNOWN.get(name) or Label(name, name, name)
+
+
+def columns_by_name(table, what="labels"):
+    """Columns of a table by their names, so that nobody takes them by their order.
+
+    Parameters
+    ----------
+    table : object
+        A data frame, an astropy Table, a structured array, a dict, or anything else.
+    what : str
+        Name of the argument, for messages.
+
+    Returns
+    -------
+    dict of str to array-like, or None
+        None for what has no named columns: arrays, and data frames whose columns are numbered 0, 1, 2 …
+
+    Raises
+    ------
+    ValueError
+        If two columns have one name.
+    """
+    if isinstance(table, Mapping):
+        return {str(name): column for name, column in table.items()}
+    names = getattr(getattr(table, "dtype", None), "names", None) or getattr(table, "colnames", None)
+    if names is None and hasattr(table, "columns"):
+        names = list(table.columns)
+        if names == list(range(len(names))):
+            return None
+        if len(set(names)) != len(names):
+            raise ValueError(f"{what} must have columns of different names, got {names}")
+    return None if names is None else {str(name): table[name] for name in names}
+
+
+def label_called(name, among=LABELS):
+    """The label, `among` these, that a user may spell `name`; None if there is none."""
+    try:
+        return label_tuple((name,), among=among)[0]
+    except ValueError:
+        return None
 
 
 def label_tuple(names, among=LABELS, what="labels"):

@@ -7,15 +7,14 @@ is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from specvit.labels import LABELS, label_of, label_tuple
+from specvit.labels import LABELS, columns_by_name, label_called, label_of, label_tuple
 from specvit.spectra.given import numbers_given
 
-__all__ = ["TrueLabels", "in_label_unit"]
+__all__ = ["TrueLabels", "in_label_unit", "label_numbers"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class TrueLabels:
             If `y` does not hold real numbers.
         """
         labels = (labels,) if isinstance(labels, str) else None if labels is None else tuple(labels)
-        table = _columns_by_name(y)
+        table = columns_by_name(y, "y")
         if table is not None:
             names, columns = _chosen(table, labels, known)
             given = [_unmasked(column) for column in columns]
@@ -167,6 +166,34 @@ def in_label_unit(values, unit, name, what="y", *, err=False):
     return found
 
 
+def label_numbers(values, what, *, err=False):
+    """Numbers of a label that is not named, NaN where masked, in the unit that this package has for it.
+
+    Parameters
+    ----------
+    values : array-like or Quantity
+        Plain numbers, or a temperature, an acceleration, its logarithm, or dex.
+    what, err
+        As for `in_label_unit`.
+
+    Returns
+    -------
+    ndarray of float64
+
+    Raises
+    ------
+    ValueError
+        If they are no real numbers, or have another unit.
+    """
+    given = numbers_given(values, what, ValueError)
+    for name in ("teff", "logg", "mh"):
+        try:
+            return in_label_unit(given.visible, given.unit, name, what, err=err)
+        except ValueError:
+            continue
+    raise ValueError(f"{what} must be plain numbers or in the unit of a label, got {str(given.unit)!r}")
+
+
 def _unmasked(y):
     given = numbers_given(y, "y")
     if given.n_masked:
@@ -180,20 +207,6 @@ def _unmasked(y):
 # -- names of columns ----------------------------------------------------------------------------------
 
 
-def _columns_by_name(y):
-    """Columns of a table by their names; None for arrays, and for frames whose columns are numbered."""
-    if isinstance(y, Mapping):
-        return {str(name): column for name, column in y.items()}
-    names = getattr(getattr(y, "dtype", None), "names", None) or getattr(y, "colnames", None)
-    if names is None and hasattr(y, "columns"):
-        names = list(y.columns)
-        if names == list(range(len(names))):
-            return None
-        if len(set(names)) != len(names):
-            raise ValueError(f"y must have columns of different names, got {names}")
-    return None if names is None else {str(name): y[name] for name in names}
-
-
 def _chosen(table, labels, known):
     """Names of the labels, and their columns, of a table."""
     if labels is None:
@@ -202,7 +215,7 @@ def _chosen(table, labels, known):
     among = (*LABELS, *labels) if known is None else known
     names, spelled = label_tuple(labels, among=among), {}
     for column in table:
-        label = _label_called(column, among)
+        label = label_called(column, among)
         if label in spelled and label in names:
             raise ValueError(f"y must have one column for {label}, got {spelled[label]!r} and {column!r}")
         spelled[label] = column
@@ -228,12 +241,4 @@ def _named(n, labels, known, own):
 def _own_name(y):
     """The label that a column or a series is called by, or None."""
     own = getattr(y, "name", None) or getattr(getattr(y, "info", None), "name", None)
-    return _label_called(own, LABELS) if isinstance(own, str) else None
-
-
-def _label_called(name, among):
-    """The label `among` these that is spelled `name`, or None."""
-    try:
-        return label_tuple((name,), among=among)[0]
-    except ValueError:
-        return None
+    return label_called(own, LABELS) if isinstance(own, str) else None
