@@ -216,3 +216,21 @@ class TestNotSpectra:
 
     def test_a_smooth_rise_is_a_flux(self):
         adapt(np.linspace(1, 2, 4096), ivar=np.full(4096, 1e4))
+
+
+@pytest.mark.filterwarnings("ignore:.*mask")
+def test_masked_uncertainties_of_a_collection(flux):
+    from specutils import SpectrumCollection
+
+    hidden = np.stack([HIDDEN, ~HIDDEN])
+    axis, values = np.stack([WAVE, WAVE]) * u.AA, np.full((2, 4096), 1e-17)
+    masked = np.ma.array(values, mask=hidden)
+    collections = [
+        SpectrumCollection(
+            np.stack([flux, flux]) * FLAM, axis, uncertainty=StdDevUncertainty(sigma), mask=mask
+        )
+        for sigma, mask in ((masked, None), (values, hidden), (masked, np.zeros_like(hidden)))
+    ]
+    batches = [adapt(collection, min_coverage=0.1) for collection in collections]
+    for batch in batches[:1] + batches[2:]:
+        np.testing.assert_array_equal(batch.ivar, batches[1].ivar)
