@@ -182,6 +182,9 @@ def run(
             )
         )
     _watch(workers, ledger, rows, deadline)
+    for worker in workers:
+        if worker.returncode > 0:
+            print(f"FAILED: a worker ended with status {worker.returncode}", flush=True)
     finished = collect(ledger, rows)
     failures = sorted((ledger.folder / "failures").glob("*.txt"))
     for path in failures:

@@ -21,6 +21,7 @@ from studies.scoring import score
 
 __all__ = ["build_regressor", "first_gradient_norm", "survey_of", "train_network", "training_batches"]
 
+_FEW = 256  # spectra of the first gradient, as in a batch of the reference
 _CURVE = 40  # points of the training loss that are kept
 _FIRST_SEED = 100  # of the surveys that are trained on, so that none is that of the test stars
 _stored = {}  # the last stored stars: configurations that follow each other often share them
@@ -116,7 +117,7 @@ def _training_config(configuration, compiled):
 
 def first_gradient_norm(regressor, batch, loss):
     """Norm of the gradient of all parameters at the first step, on one batch (flux, ivar, labels)."""
-    flux, ivar, labels = batch
+    flux, ivar, labels = (tensor[:_FEW] for tensor in batch)
     x, valid = regressor.encode(flux, ivar)
     heads = regressor.heads(x)
     target = (labels - regressor.label_centre) / regressor.label_scale
@@ -177,7 +178,7 @@ def train_network(configuration, *, device, checkpoints=None, deadline=None, com
             _training_config(configuration, compiled),
             checkpoint_dir=checkpoints,
             resume="last" if checkpoints else None,
-            max_minutes=None if deadline is None else max(1.0, deadline - time.time()) / 60,
+            max_minutes=None if deadline is None else max(0.01, deadline - time.time()) / 60,
             progress=False,
         )
     except FloatingPointError as error:

@@ -20,7 +20,7 @@ from studies.configuration import Configuration
 from studies.ledger import Ledger
 from studies.training import train_network
 
-__all__ = ["affordable", "work"]
+__all__ = ["affordable", "forget_compiled", "work"]
 
 #: Seconds kept for testing and writing when a training is stopped.
 _RESERVE = 15.0
@@ -36,6 +36,13 @@ def affordable(configuration, seconds):
     if configuration.is_network and configuration.minutes >= _SHORT_MINUTES:
         return seconds > _FEWEST_SECONDS
     return seconds > 75 * configuration.minutes
+
+
+def forget_compiled():
+    """Drop compiled networks, of which torch keeps a limited number."""
+    from torch import _dynamo
+
+    _dynamo.reset()
 
 
 def _machine(device):
@@ -99,7 +106,7 @@ def work(settings):
             if ledger.finished(key):
                 continue
             if settings["compile"]:
-                torch._dynamo.reset()  # else networks of other shapes count against a limit of recompilations
+                forget_compiled()  # else networks of other shapes count against a limit of recompilations
             row = _row(configuration, settings, device, ledger)
         except Exception:
             ledger.fail(key, f"{json.dumps(configuration.to_dict())}\n{traceback.format_exc()}")
