@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from studies import losses, noise, positions, scaling, several, tokens
+from studies import losses, noise, positions, scaling, several, size, tokens
 
 __all__ = ["STUDIES"]
 
-STUDIES = {module.STUDY.name: module.STUDY for module in (scaling, tokens, positions, losses, noise, several)}
+STUDIES = {
+    module.STUDY.name: module.STUDY for module in (scaling, tokens, positions, losses, noise, several, size)
+}

@@ -80,7 +80,7 @@ def _figures(truth, mean, sigma, names, weights):
         row = {"label": name, "n": int(used.sum())}
         figures, errors = figures_of_merit(*values), bootstrap_errors(*values, weights[:, used])
         for figure in (*_FIGURES, *(("coverage68",) if sigma is not None else ())):
-            row[figure], row[f"{figure}_err"] = figures[figure], errors[figure]
+            row[figure], row[f"{figure}_err"] = round(figures[figure], 6), round(errors[figure], 6)
         rows.append(row)
     return rows
 

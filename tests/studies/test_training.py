@@ -126,8 +126,8 @@ def test_scores_are_those_of_the_definition_on_the_stars_of_the_test():
         None, 20.5, 21.0, 21.5, 22.0, 22.5
     }  # fmt: skip
     for row in results:  # the same stars everywhere
-        assert row["r2"] == pytest.approx(float(expected), rel=1e-9)
-        assert row["mae"] == pytest.approx(float((truth - 3).abs().mean()), rel=1e-9)
+        assert row["r2"] == pytest.approx(float(expected), abs=1e-6)
+        assert row["mae"] == pytest.approx(float((truth - 3).abs().mean()), abs=1e-6)
     assert correlation is None
 
 
