@@ -88,7 +88,7 @@ def _environment(device, number, threads):
     if device == "cuda":
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         own = visible.split(",")[number] if visible else str(number)
-        environment |= {"CUDA_VISIBLE_DEVICES": own}
+        environment |= {"CUDA_VISIBLE_DEVICES": own, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     return environment
 
 

@@ -71,9 +71,10 @@ def _tell_wavelengths(regressor, pixels):
         position.features.copy_(moved.features)
 
 
-def _figures(truth, mean, sigma, names, weights):
+def _figures(truth, mean, sigma, names, shown, weights):
     rows = []
-    for k, name in enumerate(names):
+    for name in shown:
+        k = names.index(name)
         values = truth[:, k], mean[:, k], None if sigma is None else sigma[:, k]
         used = np.isfinite(values[1])
         values = tuple(None if value is None else value[used] for value in values)
@@ -108,8 +109,9 @@ def score(predict, names, all_names, tests, n, device, *, regressor=None):
     Returns
     -------
     results : list of dict
-        A dict for each test, condition and label: ``r2``, ``mae``, ``rmse``, ``bias`` with bootstrap errors
-        over the test stars, and the coverage of σ where there is one.
+        A dict for each test, condition and label (where log g is predicted, of log g alone but on the
+        survey's own magnitudes): ``r2``, ``mae``, ``rmse``, ``bias`` with bootstrap errors over the test
+        stars, and the coverage of σ where there is one.
     correlation : list of list of float
         Correlations of the errors of the labels, on the survey's own magnitudes.
     """
@@ -130,7 +132,8 @@ def score(predict, names, all_names, tests, n, device, *, regressor=None):
             )
             if sigma is not None and not np.isfinite(sigma).any():
                 sigma = None
-            rows = _figures(truth, mean, sigma, names, weights)
+            whole = "logg" not in names or (test, condition) == ("paper", None)
+            rows = _figures(truth, mean, sigma, names, names if whole else ("logg",), weights)
             results += [{"test": test, "condition": condition} | row for row in rows]
             if correlation is None and len(names) > 1:
                 error = (mean - truth)[np.isfinite(mean).all(1)]

@@ -19,7 +19,15 @@ from studies.scoring import MAGNITUDES
 
 __all__ = ["means", "summary", "tidy", "write_study"]
 
-_RECORD = ("minutes", "core_hours", "parameters", "first_gradient_norm", "spectra_seen", "spectra_per_second")
+_RECORD = (
+    "minutes",
+    "joules",
+    "core_hours",
+    "parameters",
+    "first_gradient_norm",
+    "spectra_seen",
+    "spectra_per_second",
+)
 _ORIGIN = ("device", "revision", "specvit", "torch")
 
 
@@ -151,6 +159,8 @@ def summary(study, table):
             if len(at):
                 shown[f"R² at {condition:g}"] = _number(float(at.iloc[0]["r2"]))
         shown["minutes"] = _number(float(first["minutes"]), 2) if "minutes" in first else ""
+        if "joules" in first and pd.notna(first["joules"]):
+            shown["kJ"] = _number(float(first["joules"]) / 1000, 1)
         if "core_hours" in first and pd.notna(first["core_hours"]):
             shown["core hours"] = _number(float(first["core_hours"]), 2)
         shown |= _beside(study, line)

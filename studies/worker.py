@@ -17,6 +17,7 @@ import torch
 from specvit import __version__
 from studies.baselines import fit_baseline
 from studies.configuration import Configuration
+from studies.energy import gpu_joules
 from studies.ledger import Ledger
 from studies.training import train_network
 
@@ -53,6 +54,8 @@ def _machine(device):
 
 def _row(configuration, settings, device, ledger):
     """The row of a configuration, or None if time was up before it was done."""
+    whole = not ledger.checkpoints(configuration.key).exists()  # else part of the energy was used before
+    energy = gpu_joules() if device.type == "cuda" and configuration.lane == "device" and whole else None
     if configuration.is_network:
         results = train_network(
             configuration,
@@ -76,6 +79,7 @@ def _row(configuration, settings, device, ledger):
         "revision": settings["revision"],
         "specvit": __version__,
         "torch": torch.__version__,
+        "joules": None if energy is None else round(gpu_joules() - energy),
         **results,
     }
 
