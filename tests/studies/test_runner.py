@@ -158,7 +158,7 @@ def figures(path):
     return {
         key: [
             ["first", "gradient", "norm", row["first_gradient_norm"]],
-            *([one[name] for name in names] for one in row["results"]),
+            *([one.get(name) for name in names] for one in row["results"]),
         ]
         for key, row in read_rows(path).items()
     }
