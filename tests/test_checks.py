@@ -86,14 +86,15 @@ class TestUnits:
 
         from specvit import Survey
 
-        survey = Survey("pfs-mr", seed=1, masked=[(759, 770) * u.nm])
+        survey = Survey("pfs-mr", seed=1, velocity=10_000 * u.m / u.s, masked=[(759, 770) * u.nm])
         np.testing.assert_allclose(survey.masked, [(7590, 7700)])
         star = [[4800, 2.5, -0.5, 0.1, 0.0]]
-        plain = survey.observe(star, 20.0, velocity=15.0)
-        other = survey.observe(star, 20.0, velocity=15_000 * u.m / u.s)
+        assert (survey.velocity.low, survey.velocity.high) == pytest.approx((-10, 10))
+        plain = survey.observe(star, 20.0, velocity=5.0)
+        other = survey.observe(star, 20.0, velocity=5_000 * u.m / u.s)
         assert (plain.flux == other.flux).all()
         with pytest.raises(ValueError, match="velocity must be in km / s"):
-            survey.observe(star, 20.0, velocity=15.0 * u.AA)
+            survey.observe(star, 20.0, velocity=5.0 * u.AA)
 
     def test_columns_of_tables(self):
         import astropy.units as u

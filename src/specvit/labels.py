@@ -9,7 +9,9 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["LABELS", "Label", "columns_by_name", "label_called", "label_of", "label_tuple"]
+import numpy as np
+
+__all__ = ["LABELS", "Label", "columns_by_name", "label_called", "label_of", "label_rows", "label_tuple"]
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,43 @@ def columns_by_name(table, what="labels"):
         if len(set(names)) != len(names):
             raise ValueError(f"{what} must have columns of different names, got {names}")
     return None if names is None else {str(name): table[name] for name in names}
+
+
+def label_rows(labels):
+    """All five labels of stars as plain numbers, where units and masks would be lost.
+
+    Parameters
+    ----------
+    labels : array-like, shape (5,) or (n, 5), or table
+        In the order of `LABELS`, or the columns of a table that are called so; other columns do not matter.
+
+    Returns
+    -------
+    ndarray of float64
+        A copy, of the shape of `labels`; (n, 5) for a table.
+
+    Raises
+    ------
+    ValueError
+        If a table lacks a label, or there is a unit or something masked.
+    """
+    table = columns_by_name(labels)
+    if table is not None:
+        spelled = {label_called(name): column for name, column in table.items()}
+        lacking = [name for name in LABELS if name not in spelled]
+        if lacking:
+            raise ValueError(f"labels must have a column for each label, got none for {lacking}")
+        return np.stack([_plain(spelled[name], name) for name in LABELS], -1)
+    return _plain(labels, "labels")
+
+
+def _plain(values, what):
+    """Numbers as a float64 copy."""
+    if getattr(values, "unit", None) is not None:
+        raise ValueError(f"{what} must be plain numbers in the label's unit, got the unit {values.unit}")
+    if np.ma.is_masked(values):
+        raise ValueError(f"{what} must not be masked: leave out rows that nobody knows")
+    return np.array(values, np.float64)
 
 
 def label_called(name, among=LABELS):

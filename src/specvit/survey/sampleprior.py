@@ -8,7 +8,7 @@ from scipy.special import logsumexp, ndtr
 
 from specvit.constants import CARBON_LIMIT
 from specvit.digests import digest
-from specvit.labels import LABELS, columns_by_name, label_called
+from specvit.labels import LABELS, label_rows
 from specvit.stars.emulator import Emulator
 from specvit.stars.library import carbon_star
 
@@ -263,14 +263,7 @@ class SamplePrior:
 
 def _checked(labels, weights, fewest=1):
     """Labels (n, 5) and weights of sum 1 (n,), both float64 copies."""
-    table = columns_by_name(labels)
-    if table is not None:
-        spelled = {label_called(name): column for name, column in table.items()}
-        lacking = [name for name in LABELS if name not in spelled]
-        if lacking:
-            raise ValueError(f"labels must have a column for each label, got none for {lacking}")
-        labels = np.stack([_plain(spelled[name], name) for name in LABELS], 1)
-    labels = _plain(labels, "labels")
+    labels = label_rows(labels)
     if labels.ndim != 2 or labels.shape[1] != len(LABELS) or len(labels) < fewest:
         raise ValueError(
             f"labels must have shape (n, {len(LABELS)}) with n at least {fewest}, got {labels.shape}"
@@ -284,15 +277,6 @@ def _checked(labels, weights, fewest=1):
     if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.sum() > 0:
         raise ValueError("weights must be finite and not negative, and one of them positive")
     return labels, weights / weights.sum()
-
-
-def _plain(values, what):
-    """Numbers as a float64 copy: units and masks, which would be lost here, are refused."""
-    if getattr(values, "unit", None) is not None:
-        raise ValueError(f"{what} must be plain numbers in the label's unit, got the unit {values.unit}")
-    if np.ma.is_masked(values):
-        raise ValueError(f"{what} must not be masked: leave out rows that nobody knows")
-    return np.array(values, np.float64)
 
 
 def _cumulative(weights):

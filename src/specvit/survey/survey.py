@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from specvit.checks import in_unit
-from specvit.labels import LABELS
+from specvit.labels import LABELS, label_rows
 from specvit.stars.emulator import Emulator
 from specvit.survey.augmentation import Augmentation
 from specvit.survey.batches import SurveyStream
@@ -240,7 +240,7 @@ class Survey:
         ValueError
             If a label is outside the range of the emulator's library, or a velocity of the survey's limits.
         """
-        labels = np.atleast_2d(np.asarray(labels, dtype=np.float64))
+        labels = np.atleast_2d(label_rows(labels))
         self.emulator.check_labels(labels)
         brightness = np.broadcast_to(
             np.asarray(self.noise.check_brightness(magnitude, snr), np.float64), len(labels)
