@@ -166,7 +166,20 @@ def _plain(values, what):
 
 
 def label_called(name, among=LABELS):
-    """The label, `among` these, that a user may spell `name`; None if there is none."""
+    """The label that a user may spell in some way.
+
+    Parameters
+    ----------
+    name : str
+        As the user writes it.
+    among : sequence of str
+        The labels that can be meant.
+
+    Returns
+    -------
+    str or None
+        None if there is none.
+    """
     try:
         return label_tuple((name,), among=among)[0]
     except ValueError:

@@ -248,7 +248,18 @@ class DatasetSource(Source):
 
 
 def simulated_source(X, validation, labels, known, config, *, grid):
-    """The source of a survey or data set `X`; other arguments are as for `DatasetSource`.
+    """The source of a survey or data set.
+
+    Parameters
+    ----------
+    X : Survey or SpectrumDataset
+        What is learned from.
+    validation, labels, known, config, grid
+        As for `DatasetSource`.
+
+    Returns
+    -------
+    Source
 
     Raises
     ------
