@@ -240,3 +240,15 @@ def test_the_example_as_a_user_types_it():
     assert heading.startswith("file")
     assert row.startswith("example")
     assert row.count("±") == 5
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".txt", ".tsv"])
+def test_a_byte_order_mark_and_a_mask_of_words(tmp_path, suffix):
+    """As spreadsheets write them."""
+    separator = {".csv": ",", ".txt": " ", ".tsv": "\t"}[suffix]
+    rows = [("wave", "flux", "mask"), *((w, 1.0, w > 8800) for w in WAVE.tolist())]
+    text = "\n".join(separator.join(map(str, row)) for row in rows)
+    (tmp_path / f"star{suffix}").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    spectrum = cli.read_spectrum(tmp_path / f"star{suffix}")
+    np.testing.assert_allclose(spectrum.wavelength.value, WAVE)
+    np.testing.assert_array_equal(spectrum.mask, WAVE > 8800)

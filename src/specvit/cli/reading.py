@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from specvit.cli.common import one_line
+from specvit.spectra.given import bad_pixels
 
 __all__ = ["check_file", "read_spectrum"]
 
@@ -82,7 +83,8 @@ def _read_table(path, wave_unit, flux_unit):
     from astropy.table import Table
     from specutils import Spectrum
 
-    table = Table.read(path, format="ascii.ecsv" if path.suffix.lower() == ".ecsv" else "ascii")
+    kind = "ascii.ecsv" if path.suffix.lower() == ".ecsv" else "ascii"
+    table = Table.read(path, format=kind, encoding="utf-8-sig")  # without a byte-order mark
     if all(name == f"col{i}" for i, name in enumerate(table.colnames, 1)):
         if len(table.columns) not in (2, 3):
             raise ValueError(f"columns without names must be two or three, got {len(table.columns)}")
@@ -105,5 +107,5 @@ def _read_table(path, wave_unit, flux_unit):
         uncertainty = StdDevUncertainty(quantity("sigma", flux.unit))
     elif found.get("ivar") is not None:
         uncertainty = InverseVariance(quantity("ivar", flux.unit**-2))
-    mask = None if found.get("mask") is None else np.asarray(found["mask"], dtype=bool)
+    mask = None if found.get("mask") is None else bad_pixels(found["mask"], "column mask")
     return Spectrum(flux=flux, spectral_axis=wave, uncertainty=uncertainty, mask=mask)

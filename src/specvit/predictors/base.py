@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import validate_data
 
 from specvit.labels import label_tuple
 from specvit.predictors.honesty import examined, honesty_columns
 from specvit.predictors.plainfeatures import plain_features
 from specvit.predictors.predictions import Predictions, flag_labels, warn_of_alarms
+from specvit.predictors.trainingarrays import r2_of_labels
 from specvit.spectra import adapt
 from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.rules import ONE_INSTRUMENT, raise_rejected
-from specvit.spectra.units import real_array
 
 __all__ = ["Predictor"]
 
@@ -210,7 +209,7 @@ class Predictor(RegressorMixin, BaseEstimator):
                 raise ValueError("instrument, mask and velocity are for spectra, not for plain features")
             features, shape = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
-            features = validate_data(self, features, **options)
+            features = np.require(validate_data(self, features, **options), requirements="CW")
             mean, sigma = self._infer(features, np.isfinite(features).astype(np.float64))
             return Predictions(names, mean, sigma, (len(mean),) if shape is None else shape)
         chosen = {"lower_resolution": lower_resolution, "min_coverage": min_coverage}
@@ -290,19 +289,22 @@ class Predictor(RegressorMixin, BaseEstimator):
         ----------
         X, ivar, medium, resolution
             As for `predict`.
-        y : array-like or Quantity, shape (n,) or (n, n_labels)
-            True labels.
+        y : array-like, Quantity or table, shape (n,), (n, n_labels), or that of the spectra
+            True labels, as for ``fit``; finite.
         sample_weight : array-like, shape (n,), optional
-            Weight of each spectrum.
+            Relative weight of each spectrum.
 
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            If `y` does not match the labels of `predict`, or weights are no weights.
         """
         found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution)
-        truth = np.asarray(getattr(y, "value", y))
-        prediction = found.columns(self.output_names)[0]
-        return r2_score(truth.reshape(len(prediction), -1), prediction, sample_weight=sample_weight)
+        return r2_of_labels(found, self.output_names, y, sample_weight)
 
     # -- for subclasses to define or replace ---------------------------------------------------------
 
@@ -337,31 +339,6 @@ class Predictor(RegressorMixin, BaseEstimator):
     def _more_columns(self, predictions):
         """Further columns of the table, beside labels, S/N, coverage, flags and reasons."""
         return honesty_columns(predictions.findings)
-
-    # -- what is accepted ----------------------------------------------------------------------------
-
-    def _training_arrays(self, X, y, grid, *, ivar, medium, resolution, on_error, **rules):
-        """What ``fit`` is given in memory: flux and inverse variance (n, n_pixels), and y, float64.
-
-        Then lsf and sampling of spectra. `grid` None stands for plain features.
-        """
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None: "
-                "only a Survey or SpectrumDataset knows its own labels"
-            )
-        y = getattr(y, "value", y)
-        if grid is None:
-            features, _ = plain_features(X, ivar, medium, resolution)
-            options = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
-            flux, y = validate_data(self, features, y, multi_output=True, y_numeric=True, **options)
-            return flux, np.isfinite(flux).astype(np.float64), y
-        stated = {"medium": medium, "resolution": resolution}
-        batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
-        y = real_array(y, "y")
-        if y.ndim not in (1, 2) or len(y) != len(batch):
-            raise ValueError(f"y must have shape ({len(batch)},) or ({len(batch)}, n_labels), got {y.shape}")
-        return batch.flux, batch.ivar, y, batch.lsf, batch.sampling
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
