@@ -1,0 +1,205 @@
+"""A `~specutils.Spectrum` from arrays of a file, the same way for all readers but that of PFS."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from specvit.grid import air_to_vacuum, find_instrument
+from specvit.spectra.batch import SpectrumError
+from specvit.spectra.medium import medium_of
+from specvit.spectra.units import wavelength_in_angstrom
+
+__all__ = ["bad_bits", "instrument_named", "make_spectrum", "preset_resolution"]
+
+# Words of the card INSTRUME -> preset.
+_CARDS = {
+    "MUSE": "MUSE",
+    "DEIMOS": "DEIMOS 1200G",
+    "KECK_DEIMOS": "DEIMOS 1200G",
+    "BOSS": "SDSS/BOSS",
+    "DESI": "DESI",
+    "RAVE": "RAVE",
+    "RVS": "Gaia RVS",
+    "WEAVE": "WEAVE LR",
+}
+
+
+def make_spectrum(
+    wave,
+    flux,
+    *,
+    wave_unit=None,
+    unit=None,
+    sigma=None,
+    variance=None,
+    ivar=None,
+    mask=None,
+    medium=None,
+    resolution=None,
+    instrument=None,
+    header=None,
+    notes=(),
+    **facts,
+):
+    """Make a spectrum, or several that share their wavelengths.
+
+    Parameters
+    ----------
+    wave : array-like of float or astropy.units.Quantity, shape (npix,)
+        Wavelengths, any order; pixels whose wavelength is not finite and positive are dropped.
+    flux : array-like of float, shape (npix,) or (n, npix)
+        Fluxes; masked where not finite.
+    wave_unit : astropy.units.UnitBase or str, optional
+        Unit of `wave` unless it has one. None: Å.
+    unit : astropy.units.UnitBase or str, optional
+        Unit of the flux. None: relative.
+    sigma, variance, ivar : array-like of float, of the flux's shape, optional
+        Error of the flux, in one of these forms, in the unit of the flux to the power that it needs.
+    mask : array-like of bool, of the flux's shape, optional
+        True where a pixel is lost.
+    medium : {"air", "vacuum"}, optional
+        Medium of the wavelengths. None: the header may say it, else that of the `instrument`.
+    resolution : float or array-like of shape (npix,), optional
+        λ/FWHM. None: that of the `instrument`, if there is one.
+    instrument : str, optional
+        Name of a preset of `specvit.grid.INSTRUMENTS`.
+    header : astropy.io.fits.Header, optional
+        Kept in ``meta["header"]``.
+    notes : sequence of str or None
+        What was assumed or left out, kept in ``meta["notes"]``.
+    **facts : dict
+        Further entries of ``meta``; None is left out.
+
+    Returns
+    -------
+    specutils.Spectrum
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, there are fewer than 2 wavelengths, or they are the numbers of the pixels.
+    """
+    from astropy import units as u
+    from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
+    from specutils import Spectrum
+
+    wave = wave if hasattr(wave, "unit") else np.asarray(wave, np.float64) * u.Unit(wave_unit or u.AA)
+    wave = u.Quantity(wave, dtype=np.float64, subok=False)
+    flux = np.array(flux, np.float64)
+    if wave.ndim != 1 or flux.shape[-1:] != wave.shape:
+        raise ValueError(f"there must be one wavelength a flux, got the shapes {wave.shape} and {flux.shape}")
+    keep = np.isfinite(wave.value) & (wave.value > 0)
+    if keep.sum() < 2:
+        raise ValueError(f"there must be at least 2 finite, positive wavelengths, got {keep.sum()}")
+    if mask is not None:
+        mask = np.broadcast_to(np.asarray(mask, bool), flux.shape)[..., keep]
+    wave, flux = wave[keep], flux[..., keep]
+    try:
+        angstrom = wavelength_in_angstrom(wave, "the axis")
+    except SpectrumError as error:
+        raise ValueError(str(error)) from None
+    unit = u.Unit("" if unit is None else unit)
+    uncertainty = None
+    for values, kind, power in (
+        (sigma, StdDevUncertainty, 1),
+        (ivar, InverseVariance, -2),
+        (variance, VarianceUncertainty, 2),
+    ):
+        if values is not None and uncertainty is None:
+            values = np.array(values, np.float64)
+            if values.shape[-1:] != keep.shape:
+                raise ValueError(f"there must be one error a flux, got {values.shape} for {flux.shape}")
+            values = np.broadcast_to(values[..., keep], flux.shape).copy()
+            uncertainty = kind(values, unit=unit**power)
+    meta = {key: value for key, value in facts.items() if value is not None}
+    meta["notes"] = tuple(dict.fromkeys(note for note in notes if note))
+    if header is not None:
+        meta["header"] = header
+    if instrument is not None and medium is None and medium_of(SimpleNamespace(meta=meta)) is None:
+        medium = find_instrument(instrument).medium
+    if medium is not None:
+        meta["medium"] = medium
+    if instrument is not None:
+        meta["instrument"] = instrument
+        if resolution is None:
+            resolution = preset_resolution(instrument, angstrom, medium)
+    if resolution is not None:
+        resolution = np.asarray(resolution, np.float64)
+        meta["resolution"] = float(resolution) if resolution.ndim == 0 else _at(resolution, keep)
+    lost = ~np.isfinite(flux)
+    return Spectrum(
+        flux=flux * unit,
+        spectral_axis=wave,
+        uncertainty=uncertainty,
+        mask=lost if mask is None else lost | mask,
+        meta=meta,
+    )
+
+
+def _at(values, keep):
+    """Values of the pixels that are kept, unless they were chosen already."""
+    return values[keep] if values.shape == keep.shape else values
+
+
+def preset_resolution(instrument, wave, medium=None):
+    """Resolving power of a preset.
+
+    Parameters
+    ----------
+    instrument : str
+        Name of a preset.
+    wave : numpy.ndarray, shape (npix,)
+        Wavelengths in Å.
+    medium : {"air", "vacuum"} or None
+        Their medium; None: that of the preset.
+
+    Returns
+    -------
+    float or numpy.ndarray of shape (npix,)
+        λ/FWHM: one number if the preset has one.
+    """
+    preset = find_instrument(instrument)
+    if preset.resolving_power is not None and np.ndim(preset.resolving_power) == 0:
+        return float(preset.resolving_power)
+    if (medium or preset.medium) == "air":
+        wave = air_to_vacuum(wave)
+    return wave / preset.fwhm_at(wave)
+
+
+def instrument_named(header):
+    """Preset that the card INSTRUME of a header names.
+
+    Parameters
+    ----------
+    header : mapping
+        The header.
+
+    Returns
+    -------
+    str or None
+        Name of the preset; None if there is none, or the name alone does not say the mode (X-shooter's arms).
+    """
+    words = str(header.get("INSTRUME", "")).upper().split()
+    return next((_CARDS[word] for word in (" ".join(words), *words[:1]) if word in _CARDS), None)
+
+
+def bad_bits(values, information=0):
+    """Where a bit mask of SDSS, or of those who took over its bits, means a lost pixel.
+
+    Parameters
+    ----------
+    values : array-like of int, any shape, pixels last
+        The mask; 0 is good.
+    information : int
+        Bits that are no damage.
+
+    Returns
+    -------
+    numpy.ndarray of bool, of the shape of `values`
+        Bits 0 to 15 say something of the fibre: where all pixels of a spectrum have one, it does not count.
+    """
+    values = np.asarray(values).astype(np.int64) & ~np.int64(information)
+    of_fibre = np.bitwise_and.reduce(values, axis=-1, keepdims=True) & np.int64(0xFFFF)
+    return (values & ~of_fibre) != 0
