@@ -26,6 +26,7 @@ Format              Files                                                       
 ``IRAF``            1-D with DC-FLAG, equispec, multispec, 3-D                          iraf
 ``FITS table``      any with known names of columns                                     fitstable
 ``FITS image``      any with wavelengths in its header or an HDU                        fitsimage
+``NumPy archive``   arrays of known names, numbered for several spectra                 npzfile
 ``text``            text, CSV, ECSV, VOTable                                            textfile
 ==================  ==================================================================  ===========
 """

@@ -19,10 +19,12 @@ from specvit.spectra.readers import (
     sdss,
     weave,
 )
-from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, identify, register
+from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, identify, register, register_reader
 from specvit.spectra.readers.fitsfile import open_fits
+from specvit.spectra.readers.npzfile import is_archive, read_archive
 from specvit.spectra.readers.pfs import is_pfs, read_pfs
-from specvit.spectra.readers.textfile import is_text, read_text, register_text
+from specvit.spectra.readers.textfile import is_text, read_text
+from specvit.spectra.readers.textlines import is_packed, unpack
 
 __all__ = ["LAYOUTS", "read", "reader_names", "register_all"]
 
@@ -42,13 +44,14 @@ LAYOUTS = (
     fitstable.ANY_TABLE,
     fitsimage.ANY_IMAGE,
 )
-_MAGIC = {b"\x89HDF": "an HDF5 file", b"PK\x03\x04": "a NumPy or zip archive", b"\x93NUM": "a NumPy array"}
+_MAGIC = {b"\x89HDF": "an HDF5 file", b"\x93NUM": "a NumPy array"}
 
 
 def register_all():
-    """Register all layouts and text tables with specutils."""
+    """Register all layouts, text tables and NumPy archives with specutils."""
     register(LAYOUTS)
-    register_text()
+    register_reader("text", is_text, read_text)
+    register_reader("NumPy archive", is_archive, read_archive)
 
 
 def reader_names():
@@ -120,6 +123,8 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None):
         raise ValueError("the file is empty")
     if is_text(path):
         return read_text(path, columns=columns, **units)
+    if head.startswith(b"PK"):
+        return read_archive(path, columns=columns, **units)
     if columns is not None:
         with open_fits(str(path)) as file:
             return fitstable.read_any_table(file, columns=columns, **units)
@@ -128,6 +133,8 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None):
     layout = identify(path, LAYOUTS)
     if layout is not None and (layout.priority > GENERIC_PRIORITY or not _known_to_specutils(path)):
         return _with_layout(layout, path, units)
+    if is_packed(head) and not unpack(path.read_bytes()).startswith(b"SIMPLE"):
+        raise ValueError(_not_recognised(head, path, None))
     return _with_specutils(path, head)
 
 
@@ -154,8 +161,9 @@ def _with_layout(layout, path, units=None):
 def _by_format(path, format, columns, units):
     """Read with the reader of a name."""
     layout = next((one for one in LAYOUTS if one.name == format), None)
-    if format == "text":
-        return read_text(path, columns=columns, **units)
+    for name, reader in (("text", read_text), ("NumPy archive", read_archive)):
+        if format == name:
+            return reader(path, columns=columns, **units)
     if columns is not None and format == fitstable.ANY_TABLE.name:
         with open_fits(str(path)) as file:
             return fitstable.read_any_table(file, columns=columns, **units)
@@ -173,7 +181,7 @@ def _formats_of_specutils(path):
     from astropy.io import registry
     from specutils import Spectrum, SpectrumList
 
-    ours = {one.name for one in LAYOUTS} | {"text"}
+    ours = {one.name for one in LAYOUTS} | {"text", "NumPy archive"}
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -201,13 +209,20 @@ def _with_specutils(path, head, format=None):
     options = {} if format is None else {"format": format}
     try:
         return [Spectrum.read(path, **options)]
+    except IORegistryError:
+        pass
+    except (
+        Exception
+    ) as error:  # readers of any table say that they found no column, and which they looked for
+        if format is None:
+            raise ValueError(f"{_not_recognised(head, path, None)} ({error})") from error
+        raise
+    try:
+        return list(SpectrumList.read(path, **options))  # some formats are read as lists only
     except IORegistryError as error:
-        try:
-            return list(SpectrumList.read(path, **options))  # some formats are read as lists only
-        except IORegistryError:
-            if format is not None and format in reader_names():
-                raise ValueError(f"{format} does not read this file: {error}") from error
-            raise ValueError(_not_recognised(head, path, format)) from error
+        if format is not None and format in reader_names():
+            raise ValueError(f"{format} does not read this file: {error}") from error
+        raise ValueError(_not_recognised(head, path, format)) from error
 
 
 def _not_recognised(head, path, format):

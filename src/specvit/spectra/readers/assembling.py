@@ -85,7 +85,7 @@ def make_spectrum(
     from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
     from specutils import Spectrum
 
-    wave = wave if hasattr(wave, "unit") else np.asarray(wave, np.float64) * u.Unit(wave_unit or u.AA)
+    wave = wave if isinstance(wave, u.Quantity) else np.asarray(wave, np.float64) * u.Unit(wave_unit or u.AA)
     wave = u.Quantity(wave, dtype=np.float64, subok=False)
     flux = np.array(flux, np.float64)
     if wave.ndim != 1 or flux.shape[-1:] != wave.shape:

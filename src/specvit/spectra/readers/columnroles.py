@@ -10,17 +10,19 @@ __all__ = ["ROLES", "Columns", "find_columns", "plain_name", "split_unit"]
 # Role -> names of columns, without signs and capitals, the preferred one first.
 _NAMES = {
     "wave": """wavelength wave lambda lam wl wlen wavelengths waveobs wavelengthobs waveobserved lambdaobs
-        spectralaxis waveair wavelengthair lambdaair airwave wavevac wavelengthvac lambdavac vacwave vacuumwave
-        wavevacuum wavelengthvacuum restwave angstrom angstroms ang aa nm wellenlaenge wellenlange wavel waves
+        spectralaxis waveair wavelengthair lambdaair airwave wavevac wavelengthvac lambdavac vacwave
+        vacuumwave wavevacuum wavelengthvacuum restwave angstrom angstroms ang aa nm wellenlaenge wellenlange
+        wavel waves
         dispersion""",
     "loglam": "loglam loglambda logwave logwavelength log10lam log10lambda log10wave logwl",
     "flux": """flux fluxdensity flambda flam fluxlambda fluxcal fluxreduced spectralflux fluxes spec spectrum
-        intensity int flux1 coaddflux fluxnorm normflux normalizedflux normalisedflux fluxnormalized fluxnormalised
-        normalized normalised norm sob f fl fluss signal counts count optflam optcounts fnu fluxnu sci data
+        intensity int flux1 coaddflux fluxnorm normflux normalizedflux normalisedflux fluxnormalized
+        fluxnormalised normalized normalised norm sob f fl fluss signal counts count optflam optcounts fnu
+        fluxnu sci data
         primary""",
     "sigma": """error err sigma uncertainty unc fluxerr fluxerror errflux errorflux eflux sigmaflux fluxsigma
-        fluxunc fluxuncertainty uncflux errfluxreduced errreduced staterror std stddev fluxstd noise dflux errs
-        errors sig uob normerr fluxnormerr errnorm efluxnorm normsigma fehler fluxe fluxsig uncert""",
+        fluxunc fluxuncertainty uncflux errfluxreduced errreduced staterror std stddev fluxstd noise dflux
+        errs errors sig uob normerr fluxnormerr errnorm efluxnorm normsigma fehler fluxe fluxsig uncert""",
     "ivar": "ivar fluxivar ivarflux inversevariance invvar inversevar fluxinversevariance ivarnorm",
     "var": "variance var fluxvariance fluxvar varflux variances stat",
     "mask": "mask badpix bad badmask bpm dq dataqual qual quality pixmask maskbits flags flag andmask",
@@ -29,6 +31,7 @@ _NAMES = {
 #: Role -> names of columns that are known, a tuple.
 ROLES = {role: tuple(names.split()) for role, names in _NAMES.items()}
 _ROLE_OF = {name: (role, rank) for role, names in ROLES.items() for rank, name in enumerate(names)}
+_SUFFIX = re.compile(r"^(?P<name>.*[^_\W])_(?P<unit>AA?|ang|angstroms?|nm|um|micron)$", re.IGNORECASE)
 _UNIT = re.compile(r"^(?P<name>[^\[\](]*?)[\s_]*[\[(](?P<unit>.*)[\])]\s*$")
 
 
@@ -82,14 +85,14 @@ def split_unit(name):
     Parameters
     ----------
     name : str
-        As ``"wave [nm]"`` or ``"Flux (erg/s/cm2/A)"``.
+        As ``"wave [nm]"``, ``"Flux (erg/s/cm2/A)"``, or, of wavelengths, ``"wave_nm"``.
 
     Returns
     -------
     name, unit : str
         The unit is "" if there is none.
     """
-    match = _UNIT.match(str(name))
+    match = _UNIT.match(str(name)) or _SUFFIX.match(str(name))
     return (
         (match["name"].strip(), match["unit"].strip()) if match and match["name"].strip() else (str(name), "")
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from specvit.spectra.readers.fitsfile import open_fits, source_name
 
-__all__ = ["Layout", "identify", "one_of", "register", "rows_of"]
+__all__ = ["Layout", "identify", "one_of", "register", "register_reader", "rows_of"]
 
 #: Before specutils' readers of surveys, which have 10.
 SURVEY_PRIORITY = 20
@@ -154,35 +154,47 @@ def register(layouts):
     layouts : tuple of Layout
         All of them, in the order in which they are tried.
     """
+    for layout in layouts:
+
+        def recognises(source, layout=layout):
+            return identify(source, layouts) is layout
+
+        def read(source, layout=layout, **options):
+            with open_fits(source) as file:
+                return layout.read(file, **options)
+
+        register_reader(layout.name, recognises, read, layout.priority)
+
+
+def register_reader(name, recognises, read, priority=GENERIC_PRIORITY):
+    """Register a reader with specutils, for `~specutils.Spectrum` and `~specutils.SpectrumList`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the format. A reader of this name that there may be is replaced.
+    recognises : callable
+        Whether a file, a path or an open file, is for this reader.
+    read : callable
+        Spectra, a list of `~specutils.Spectrum`, in such a file.
+    priority : int
+        Place among all readers.
+    """
     from specutils import Spectrum, SpectrumList
     from specutils.io.registers import data_loader
 
-    def readers(layout):
-        def recognises(origin, path, fileobj, *args, **options):
-            if origin != "read":
-                return False
-            given = (path, fileobj, *args)
-            source = path if isinstance(path, str | os.PathLike) and os.path.isfile(path) else None
-            source = source or next(one for one in given[1:] if one is not None)
-            return identify(source, layouts) is layout
+    def identifier(origin, path, fileobj, *args, **options):
+        if origin != "read":
+            return False
+        is_path = isinstance(path, str | os.PathLike) and os.path.isfile(path)
+        return recognises(path if is_path else next(one for one in (fileobj, *args) if one is not None))
 
-        def read_list(source, **options):
-            with open_fits(source) as file:
-                return SpectrumList(row for one in layout.read(file, **options) for row in rows_of(one))
+    def read_list(source, **options):
+        return SpectrumList(row for one in read(source, **options) for row in rows_of(one))
 
-        def read_one(source, **options):
-            with open_fits(source) as file:
-                return one_of(layout.read(file, **options), source_name(source))
+    def read_one(source, **options):
+        return one_of(read(source, **options), source_name(source))
 
-        return recognises, read_list, read_one
-
-    for layout in layouts:
-        recognises, read_list, read_one = readers(layout)
-        options = {
-            "identifier": recognises,
-            "extensions": ["fits"],
-            "priority": layout.priority,
-            "force": True,
-        }
-        data_loader(layout.name, dtype=SpectrumList, **options)(read_list)
-        data_loader(layout.name, dtype=Spectrum, autogenerate_spectrumlist=False, **options)(read_one)
+    options = {"identifier": identifier, "extensions": [], "priority": priority, "force": True}
+    data_loader(name, dtype=SpectrumList, **options)(read_list)
+    data_loader(name, dtype=Spectrum, autogenerate_spectrumlist=False, **options)(read_one)

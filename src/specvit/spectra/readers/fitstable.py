@@ -1,11 +1,12 @@
 """FITS tables: of ESO phase 3 and 4MOST, of CALSPEC, and any other by the names of its columns.
 
-* ESO phase 3, one row of arrays (X-shooter, UVES, FEROS, GIRAFFE, HARPS …). Medium: UCD ``em.wl;obs.atmos`` of
-  the wavelengths is air, ``em.wl`` vacuum. Unit: TUNITn. Resolution: SPEC_RES, else the preset
-  ``X-shooter VIS``. Lost: QUAL not 0. Where FLUX holds nothing, FLUX_REDUCED is read. [1]_
-* 4MOST L1, of the same form: WAVE, FLUX, ERR_FLUX, QUAL. Vacuum. SPEC_RES, else the preset ``4MOST LRS``. [2]_
-* CALSPEC: WAVELENGTH (ANGSTROMS), FLUX (FLAM), STATERROR, SYSERROR, FWHM, DATAQUAL. Vacuum. Resolution: λ/FWHM
-  of the column. The two errors are added in quadrature. [3]_
+* ESO phase 3, one row of arrays (X-shooter, UVES, FEROS, GIRAFFE, HARPS …). Medium: UCD ``em.wl;obs.atmos``
+  of the wavelengths is air, ``em.wl`` vacuum. Unit: TUNITn. Resolution: SPEC_RES, else the preset ``X-shooter
+  VIS``. Lost: QUAL not 0. Where FLUX holds nothing, FLUX_REDUCED is read. [1]_
+* 4MOST L1, of the same form: WAVE, FLUX, ERR_FLUX, QUAL. Vacuum. SPEC_RES, else the preset ``4MOST LRS``.
+  [2]_
+* CALSPEC: WAVELENGTH (ANGSTROMS), FLUX (FLAM), STATERROR, SYSERROR, FWHM, DATAQUAL. Vacuum. Resolution:
+  λ/FWHM of the column. The two errors are added in quadrature. [3]_
 * Any other, by the names of its columns (`specvit.spectra.readers.columnroles`); medium, resolution and
   instrument are those of the header.
 

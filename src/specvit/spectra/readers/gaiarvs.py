@@ -94,7 +94,7 @@ def _arrays(column):
         return np.stack([_numbers(text) for text in values])
     if values.dtype.kind == "O":
         return np.stack([_numbers(one) for one in values])
-    return values.astype(np.float64)
+    return np.asarray(values, np.float64)
 
 
 def _numbers(text):

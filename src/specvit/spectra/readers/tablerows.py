@@ -7,7 +7,7 @@ import numpy as np
 from specvit.spectra.readers.assembling import make_spectrum
 from specvit.spectra.readers.columnroles import find_columns, split_unit
 from specvit.spectra.readers.joining import Piece, are_orders, join
-from specvit.spectra.readers.unitwords import flux_unit_of, to_wavelengths
+from specvit.spectra.readers.unitwords import flux_unit_of, to_wavelengths, wave_unit_of
 
 __all__ = ["spectra_of_columns"]
 
@@ -56,6 +56,7 @@ def spectra_of_columns(
         If there is no wavelength or no flux among the columns.
     """
     columns, units = find_columns(names, chosen), units or {}
+    _check_units(wave_unit, flux_unit)
     if not columns.complete:
         missing = "flux" if "flux" not in columns else "wavelength"
         raise ValueError(
@@ -114,6 +115,16 @@ def spectra_of_columns(
         make_spectrum(wave, one, mask=lost, **{key: uncertain}, **common)
         for wave, one, uncertain, lost in rows
     ]
+
+
+def _check_units(wave_unit, flux_unit):
+    """Units of the caller must be units: only files may have words that are none."""
+    from astropy import units as u
+
+    if wave_unit is not None and wave_unit_of(wave_unit) is None:
+        raise ValueError(f"wave_unit must be a unit of wavelength, frequency or energy, got {wave_unit!r}")
+    if flux_unit is not None and flux_unit_of(flux_unit)[1] is not None:
+        u.Unit(flux_unit)  # counts are relative, apples are a mistake
 
 
 def _numbers(values, name):

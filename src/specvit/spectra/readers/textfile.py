@@ -10,19 +10,16 @@ values, and a column of a mask.
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 
 from specvit.grid import find_instrument
-from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, one_of
-from specvit.spectra.readers.fitsfile import source_name
 from specvit.spectra.readers.gaiarvs import is_gaia, spectra_of_table
 from specvit.spectra.readers.tablerows import spectra_of_columns
 from specvit.spectra.readers.textlines import decode, parse, unpack
 from specvit.spectra.readers.unitwords import to_wavelengths
 
-__all__ = ["is_text", "read_text", "register_text"]
+__all__ = ["is_text", "read_text"]
 
 _HEAD = 1 << 16  # bytes by which a file is known
 _BARE = ("wave", "flux", "sigma", "mask")
@@ -208,30 +205,3 @@ def _bare_columns(table):
 
 def _is_mask(values):
     return bool(np.isin(values, (0, 1)).all())
-
-
-def register_text():
-    """Register text tables with specutils, behind its readers of surveys, before those that go by names."""
-    from specutils import Spectrum, SpectrumList
-    from specutils.io.registers import data_loader
-
-    def recognises(origin, path, fileobj, *args, **options):
-        if origin != "read":
-            return False
-        is_path = isinstance(path, str | Path) and Path(path).is_file()
-        return is_text(path if is_path else next(one for one in (fileobj, *args) if one is not None))
-
-    def read_list(source, **options):
-        return SpectrumList(read_text(source, **options))
-
-    def read_one(source, **options):
-        return one_of(read_text(source, **options), source_name(source))
-
-    options = {
-        "identifier": recognises,
-        "extensions": ["txt", "csv"],
-        "priority": GENERIC_PRIORITY,
-        "force": True,
-    }
-    data_loader("text", dtype=SpectrumList, **options)(read_list)
-    data_loader("text", dtype=Spectrum, autogenerate_spectrumlist=False, **options)(read_one)

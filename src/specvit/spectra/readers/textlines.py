@@ -14,7 +14,7 @@ import numpy as np
 from specvit.spectra.readers.columnroles import find_columns, split_unit
 from specvit.spectra.readers.unitwords import wave_unit_of
 
-__all__ = ["TextTable", "decode", "parse", "unpack"]
+__all__ = ["TextTable", "decode", "is_packed", "parse", "unpack"]
 
 _MISSING = {
     "",
@@ -101,6 +101,11 @@ class TextTable:
         return np.array(
             [_number(text, self.comma, self.names[index] or index + 1) for text in self.columns[index]]
         )
+
+
+def is_packed(content):
+    """Whether a file begins as gzip, bzip2 and xz files do."""
+    return any(content.startswith(magic) for magic, _ in _PACKED)
 
 
 def unpack(content, *, whole=True):
@@ -277,7 +282,7 @@ def _read_head(table, head, separator):
         words = _heading(bare, separator, width)
         if words and not all(_POINT.fullmatch(word) for word in words):
             complete = find_columns(words).complete
-            if best is None or complete >= best[0]:
+            if best is None or not best[0]:
                 best = (complete, i, words)
         _read_fact(table, bare)
     if best is None:
