@@ -118,7 +118,7 @@ def test_fits_is_read_by_specutils(tmp_path):
         (
             "a.csv",
             "wave,brightness\n1,2\n2,3\n",
-            "no column of the flux .* among wave, brightness: choose columns",
+            "no column of flux .* among wave, brightness: choose columns",
         ),
         (
             "a.csv",

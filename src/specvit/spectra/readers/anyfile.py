@@ -215,7 +215,7 @@ def _with_specutils(path, head, format=None):
         Exception
     ) as error:  # readers of any table say that they found no column, and which they looked for
         if format is None:
-            raise ValueError(f"{_not_recognised(head, path, None)} ({error})") from error
+            raise ValueError(_not_recognised(head, path, None, error)) from error
         raise
     try:
         return list(SpectrumList.read(path, **options))  # some formats are read as lists only
@@ -225,7 +225,7 @@ def _with_specutils(path, head, format=None):
         raise ValueError(_not_recognised(head, path, format)) from error
 
 
-def _not_recognised(head, path, format):
+def _not_recognised(head, path, format, reason=None):
     if format is not None:
         return f"no reader is called {format!r}; there are {', '.join(reader_names())}"
     kind = next((what for magic, what in _MAGIC.items() if head.startswith(magic)), None)
@@ -236,6 +236,8 @@ def _not_recognised(head, path, format):
         )
     is_fits = head.startswith((b"SIMPLE", b"\x1f\x8b"))
     what = f"its HDUs are {_hdus(path)}" if is_fits else "no table of numbers in text, no FITS file"
+    if reason is not None and is_fits:
+        what += f" ({reason})"
     return (
         f"its format is not recognised: {what}. --columns wave=NAME,flux=NAME names columns, "
         f"--format a reader: {', '.join(reader_names())}"

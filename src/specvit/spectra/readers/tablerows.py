@@ -58,9 +58,11 @@ def spectra_of_columns(
     columns, units = find_columns(names, chosen), units or {}
     _check_units(wave_unit, flux_unit)
     if not columns.complete:
-        missing = "flux" if "flux" not in columns else "wavelength"
+        missing = " and ".join(
+            ["wavelength"] * (not {"wave", "loglam"} & set(columns)) + ["flux"] * ("flux" not in columns)
+        )
         raise ValueError(
-            f"no column of the {missing} is known by its name among {', '.join(map(str, names))}: "
+            f"no column of {missing} is known by its name among {', '.join(map(str, names))}: "
             "choose columns, as --columns wave=NAME,flux=NAME,err=NAME, or columns={'wave': NAME, …}"
         )
 
