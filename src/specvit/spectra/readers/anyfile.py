@@ -23,8 +23,8 @@ from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, identify, regis
 from specvit.spectra.readers.fitsfile import open_fits
 from specvit.spectra.readers.npzfile import is_archive, read_archive
 from specvit.spectra.readers.pfs import is_pfs, read_pfs
+from specvit.spectra.readers.textbytes import is_packed, unpack
 from specvit.spectra.readers.textfile import is_text, read_text
-from specvit.spectra.readers.textlines import is_packed, unpack
 
 __all__ = ["LAYOUTS", "read", "reader_names", "register_all"]
 
@@ -176,29 +176,37 @@ def _by_format(path, format, columns, units):
     return _with_specutils(path, b"", format)
 
 
-def _formats_of_specutils(path):
-    """Formats that specutils' identifiers claim for a file, ours left out, best first."""
-    from astropy.io import registry
-    from specutils import Spectrum, SpectrumList
-
-    ours = {one.name for one in LAYOUTS} | {"text", "NumPy archive"}
-    found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for kind in (Spectrum, SpectrumList):
-            with open(path, "rb") as file:
-                names = registry.identify_format("read", kind, str(path), file, (str(path),), {})
-            found += [(name, kind) for name in names if name not in ours]
-    return found
-
-
 #: Readers of specutils that go by units or take anything: ours are tried before.
-_ANY_FILE = {"tabular-fits", "wcs1d-fits", "iraf", "ASCII", "IPAC", "ECSV"}
+_ANY_FILE = {"tabular-fits", "wcs1d-fits", "iraf", "ASCII", "IPAC", "ECSV", "text", "NumPy archive"}
 
 
 def _known_to_specutils(path):
     """Whether a reader of specutils for one survey or instrument knows the file."""
-    return any(name not in _ANY_FILE for name, _ in _formats_of_specutils(path))
+    with open_fits(str(path)) as file:
+        cards = (file.hdus[0].header.get(card) for card in ("TELESCOP", "INSTRUME", "ORIGIN", "SURVEY"))
+        parts = tuple((hdu.name, fitstable.names_of(hdu) or hdu.header["NAXIS"]) for hdu in file.hdus)
+    return _claimed((*map(str, cards), *parts), Path(path))
+
+
+_claims = {}  # what a file is made of -> whether specutils knows it: its identifiers open a file fifty times
+
+
+def _claimed(signature, path):
+    if signature not in _claims:
+        from astropy.io import registry
+        from specutils import Spectrum, SpectrumList
+
+        ours = {one.name for one in LAYOUTS} | _ANY_FILE
+        found = set()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for kind in (Spectrum, SpectrumList):
+                with open(path, "rb") as file:
+                    found |= set(registry.identify_format("read", kind, str(path), file, (str(path),), {}))
+        if len(_claims) > 1000:
+            _claims.clear()
+        _claims[signature] = bool(found - ours)
+    return _claims[signature]
 
 
 def _with_specutils(path, head, format=None):

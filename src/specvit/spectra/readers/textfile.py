@@ -16,7 +16,8 @@ import numpy as np
 from specvit.grid import find_instrument
 from specvit.spectra.readers.gaiarvs import is_gaia, spectra_of_table
 from specvit.spectra.readers.tablerows import spectra_of_columns
-from specvit.spectra.readers.textlines import decode, parse, unpack
+from specvit.spectra.readers.textbytes import decode, unpack
+from specvit.spectra.readers.textlines import parse
 from specvit.spectra.readers.unitwords import to_wavelengths
 
 __all__ = ["is_text", "read_text"]

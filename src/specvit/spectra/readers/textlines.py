@@ -1,12 +1,9 @@
-"""Tables in text of any habit: separators, decimal commas, headings, comments, units, compression."""
+"""Tables in text of any habit: separators, decimal commas, headings, comments, units."""
 
 from __future__ import annotations
 
-import bz2
 import csv
-import lzma
 import re
-import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +11,7 @@ import numpy as np
 from specvit.spectra.readers.columnroles import find_columns, split_unit
 from specvit.spectra.readers.unitwords import wave_unit_of
 
-__all__ = ["TextTable", "decode", "is_packed", "parse", "unpack"]
+__all__ = ["TextTable", "parse"]
 
 _MISSING = {
     "",
@@ -38,13 +35,8 @@ _COMMENT = re.compile(r"^\s*(#|%|!|//|\\|\*|;|\"#)+\s*")
 _POINT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?")
 _COMMA = re.compile(r"[-+]?\d[\d.]*,\d+([eEdD][-+]?\d+)?")
 _FACT = re.compile(r"^\s*([A-Za-z][\w \-]{0,30}?)\s*[:=]\s*(\S.*?)\s*$")
-_PACKED = (
-    (b"\x1f\x8b", lambda: zlib.decompressobj(31)),
-    (b"BZh", bz2.BZ2Decompressor),
-    (b"\xfd7zXZ", lzma.LZMADecompressor),
-)
 _RESOLUTION = {"resolution", "resolving power", "resolving_power", "r", "spec_res"}
-_ENOUGH = 200  # rows from which separator and decimal sign are told
+_ENOUGH = 50  # rows from which separator and decimal sign are told
 
 
 @dataclass
@@ -98,73 +90,12 @@ class TextTable:
             If a field is no number.
         """
         index = which if isinstance(which, int) else self.names.index(which)
-        return np.array(
-            [_number(text, self.comma, self.names[index] or index + 1) for text in self.columns[index]]
-        )
-
-
-def is_packed(content):
-    """Whether a file begins as gzip, bzip2 and xz files do."""
-    return any(content.startswith(magic) for magic, _ in _PACKED)
-
-
-def unpack(content, *, whole=True):
-    """Content of a file, whether it is packed by gzip, bzip2, xz or not.
-
-    Parameters
-    ----------
-    content : bytes
-        The file, or its beginning.
-    whole : bool
-        Whether it must be the whole file.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    ValueError
-        If the packed file is cut or damaged.
-    """
-    for magic, unpacker in _PACKED:
-        if content.startswith(magic):
-            one = unpacker()
-            try:
-                unpacked = one.decompress(content)
-            except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-                raise ValueError(f"the packed file is damaged: {error}") from None
-            if whole and not one.eof:
-                raise ValueError("the packed file is cut")
-            return unpacked
-    return content
-
-
-def decode(content):
-    """Text of a file: UTF-8 or UTF-16 with or without a byte order mark, else Latin-1.
-
-    Parameters
-    ----------
-    content : bytes
-        The file, unpacked.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        If it is binary.
-    """
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", "replace")
-    if b"\x00" in content[:4096]:
-        raise ValueError("the file is binary, no text")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+        fields = self.columns[index]
+        try:
+            return np.array(fields, dtype=np.float64)
+        except ValueError:  # missing values, decimal commas, exponents of Fortran
+            name = self.names[index] or index + 1
+            return np.array([_number(text, self.comma, name, i) for i, text in enumerate(fields, 1)])
 
 
 def parse(text):
@@ -199,7 +130,9 @@ def parse(text):
         if not line.strip():
             continue
         fields = _split(line, separator)
-        if _is_row(fields, comma):
+        if _is_row(fields, comma, width):
+            if len(rows) == 1 and len(fields) > width:  # numbers before the table, as its length
+                head, rows = [*head, " ".join(rows[0])], []
             if rows and len(fields) != width:
                 raise ValueError(
                     f"line {number} has {len(fields)} columns, those before {width}: {line.strip()[:60]!r}"
@@ -219,8 +152,8 @@ def parse(text):
 
 def _habit(lines):
     """Separator and whether the decimal sign is a comma, of the lines that look like numbers."""
-    data = [line for line in lines if line.strip() and not _COMMENT.match(line) and re.search(r"\d", line)]
-    sample = data[-_ENOUGH:]
+    tail = lines[-2 * _ENOUGH :]
+    sample = [line for line in tail if not _COMMENT.match(line) and re.search(r"\d", line)][-_ENOUGH:]
     best, most = (None, False), 0
     for separator in (";", "\t", "|", ",", None):
         for comma in (False,) if separator == "," else (False, True):
@@ -245,9 +178,14 @@ def _split(line, separator):
     return fields
 
 
-def _is_row(fields, comma):
-    """Whether at least two fields are numbers, and the first of all that are not missing is one."""
+def _is_row(fields, comma, width=None):
+    """Whether at least two fields are numbers, and the first of all that are not missing is one.
+
+    If there are `width` of them, as in the rows before, the first one tells.
+    """
     pattern = _COMMA if comma else _POINT
+    if len(fields) == width and pattern.fullmatch(fields[0]):
+        return True
     numbers = 0
     for text in fields:
         text = text.strip()
@@ -260,7 +198,8 @@ def _is_row(fields, comma):
     return numbers > 0 and numbers + missing + arrays > 1
 
 
-def _number(text, comma, name):
+def _number(text, comma, name, row):
+    """A number of a field; the name of its column and the number of its row are for the message."""
     text = text.strip()
     if text.lower() in _MISSING:
         return np.nan
@@ -271,7 +210,7 @@ def _number(text, comma, name):
     try:
         return float(text.replace("D", "e").replace("d", "e"))
     except ValueError:
-        raise ValueError(f"column {name} must hold numbers, got {text[:40]!r}") from None
+        raise ValueError(f"column {name} must hold numbers, got {text[:40]!r} in row {row}") from None
 
 
 def _read_head(table, head, separator):
