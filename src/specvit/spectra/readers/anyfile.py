@@ -19,6 +19,7 @@ from specvit.spectra.readers import (
     sdss,
     weave,
 )
+from specvit.spectra.readers.assembling import in_density
 from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, identify, register, register_reader
 from specvit.spectra.readers.fitsfile import open_fits
 from specvit.spectra.readers.npzfile import is_archive, read_archive
@@ -177,7 +178,8 @@ def _by_format(path, format, columns, units):
 
 
 #: Readers of specutils that go by units or take anything: ours are tried before.
-_ANY_FILE = {"tabular-fits", "wcs1d-fits", "iraf", "ASCII", "IPAC", "ECSV", "text", "NumPy archive"}
+_ANY_FILE = {"tabular-fits", "wcs1d-fits", "iraf", "ASCII", "IPAC", "ECSV", "JWST x1d MIRI MRS"}
+_OURS = {"text", "NumPy archive", *(layout.name for layout in LAYOUTS)}
 
 
 def _known_to_specutils(path):
@@ -196,7 +198,6 @@ def _claimed(signature, path):
         from astropy.io import registry
         from specutils import Spectrum, SpectrumList
 
-        ours = {one.name for one in LAYOUTS} | _ANY_FILE
         found = set()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -205,7 +206,7 @@ def _claimed(signature, path):
                     found |= set(registry.identify_format("read", kind, str(path), file, (str(path),), {}))
         if len(_claims) > 1000:
             _claims.clear()
-        _claims[signature] = bool(found - ours)
+        _claims[signature] = bool(found - _OURS - _ANY_FILE)
     return _claims[signature]
 
 
@@ -216,7 +217,7 @@ def _with_specutils(path, head, format=None):
 
     options = {} if format is None else {"format": format}
     try:
-        return [Spectrum.read(path, **options)]
+        return [in_density(Spectrum.read(path, **options))]
     except IORegistryError:
         pass
     except (
@@ -226,7 +227,8 @@ def _with_specutils(path, head, format=None):
             raise ValueError(_not_recognised(head, path, None, error)) from error
         raise
     try:
-        return list(SpectrumList.read(path, **options))  # some formats are read as lists only
+        # Some formats are read as lists only.
+        return [in_density(one) for one in SpectrumList.read(path, **options)]
     except IORegistryError as error:
         if format is not None and format in reader_names():
             raise ValueError(f"{format} does not read this file: {error}") from error

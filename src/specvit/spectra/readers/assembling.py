@@ -9,9 +9,10 @@ import numpy as np
 from specvit.grid import air_to_vacuum, find_instrument
 from specvit.spectra.batch import SpectrumError
 from specvit.spectra.medium import medium_of
+from specvit.spectra.readers.unitwords import flux_unit_of
 from specvit.spectra.units import wavelength_in_angstrom
 
-__all__ = ["bad_bits", "instrument_named", "make_spectrum", "preset_resolution"]
+__all__ = ["bad_bits", "in_density", "instrument_named", "make_spectrum", "preset_resolution"]
 
 # Words of the card INSTRUME -> preset.
 _CARDS = {
@@ -141,6 +142,35 @@ def make_spectrum(
 def _at(values, keep):
     """Values of the pixels that are kept, unless they were chosen already."""
     return values[keep] if values.shape == keep.shape else values
+
+
+def in_density(spectrum):
+    """A spectrum of a reader of specutils whose flux is in counts, as a relative one; others as they are.
+
+    Parameters
+    ----------
+    spectrum : specutils.Spectrum
+        The spectrum.
+
+    Returns
+    -------
+    specutils.Spectrum
+        With a note in ``meta["notes"]`` if its unit was no flux density.
+    """
+    from specutils import Spectrum
+
+    note = flux_unit_of(spectrum.unit)[1]
+    if note is None:
+        return spectrum
+    uncertainty = spectrum.uncertainty
+    return Spectrum(
+        flux=spectrum.data * flux_unit_of("")[0],
+        spectral_axis=spectrum.spectral_axis,
+        uncertainty=None if uncertainty is None else type(uncertainty)(uncertainty.array),
+        mask=spectrum.mask,
+        meta={**spectrum.meta, "notes": (*spectrum.meta.get("notes", ()), note)},
+        spectral_axis_index=spectrum.spectral_axis_index,
+    )
 
 
 def preset_resolution(instrument, wave, medium=None):

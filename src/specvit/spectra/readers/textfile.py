@@ -22,7 +22,7 @@ from specvit.spectra.readers.unitwords import to_wavelengths
 
 __all__ = ["is_text", "read_text"]
 
-_HEAD = 1 << 16  # bytes by which a file is known
+_HEADS = (1 << 13, 1 << 16)  # bytes by which a file is known; more if comments are long
 _BARE = ("wave", "flux", "sigma", "mask")
 
 
@@ -38,17 +38,19 @@ def is_text(source):
     -------
     bool
     """
-    try:
-        content = _content(source, _HEAD)
-        if _is_votable(content) or content.startswith(b"# %ECSV"):
+    for size in _HEADS:
+        try:
+            content = _content(source, size)
+            if _is_votable(content) or content.startswith(b"# %ECSV"):
+                return True
+            if content.startswith(b"SIMPLE"):
+                return False
+            lines = decode(content).splitlines()
+            parse("\n".join(lines[: -1 if len(lines) > 3 and len(content) >= size else None]))
             return True
-        if content.startswith(b"SIMPLE"):
-            return False
-        lines = decode(content).splitlines()
-        parse("\n".join(lines[: -1 if len(lines) > 3 and len(content) >= _HEAD else None]))
-    except (ValueError, OSError):
-        return False
-    return True
+        except (ValueError, OSError):
+            continue
+    return False
 
 
 def read_text(source, *, columns=None, wave_unit=None, flux_unit=None):
