@@ -4,6 +4,9 @@ Medium: vacuum, heliocentric. Unit: 1e-17 erg / (s cm² Å). Resolution: that of
 pixels of 1e-4 in log10 λ, Smee et al. 2013), else the preset ``SDSS/BOSS``. Lost: inverse variance 0, and
 pixels flagged in all exposures (AND mask), bits of the whole fibre and of emission lines left out.
 
+The loaders of specutils (2.x) for spSpec and spPlate place each pixel one too far to the red, 69 km/s, and
+that for spec knows files of reductions v5 only: these files are read here.
+
 References
 ----------
 * spec: https://data.sdss.org/datamodel/files/BOSS_SPECTRO_REDUX/RUN2D/spectra/PLATE4/spec.html
