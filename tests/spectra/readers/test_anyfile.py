@@ -46,7 +46,7 @@ def test_names_are_of_all_readers():
     assert {layout.name for layout in LAYOUTS} | {"PFS", "text", "NumPy archive", "tabular-fits"} <= set(
         names
     )
-    assert names == sorted(set(names), key=str.lower)
+    assert names == sorted(set(names), key=lambda name: (name.lower(), name))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)

@@ -120,3 +120,11 @@ def test_pixel_numbers_are_refused(tmp_path, observe, cards):
     fits.PrimaryHDU(np.ones(4000, "f4"), fits.Header(cards)).writeto(tmp_path / "a.fits")
     with pytest.raises(Exception, match=r"pixels|wavelengths|format"):
         Spectrum.read(tmp_path / "a.fits", **({} if cards else {"format": "FITS image"}))
+
+
+def test_images_of_feros_are_in_air(tmp_path, observe, check):
+    star = observe(6900 + 0.03 * np.arange(70000), "air")
+    star.lost[:] = False
+    cards = fits.Header({"CRVAL1": 6900.0, "CDELT1": 0.03, "CRPIX1": 1.0, "INSTRUME": "FEROS"})
+    fits.PrimaryHDU(star.flux, cards).writeto(tmp_path / "feros.fits")
+    check(Spectrum.read(tmp_path / "feros.fits"), star, sigma=False)

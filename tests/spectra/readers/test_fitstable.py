@@ -181,3 +181,44 @@ def test_rows_that_lie_side_by_side_are_orders(tmp_path, observe):
     spectrum = Spectrum.read(tmp_path / "a.fits")
     assert spectrum.meta["joined"] == 3
     assert spectrum.spectral_axis.value[[0, -1]].tolist() == [7000.0, pytest.approx(9199.6)]
+
+
+def test_rows_of_unequal_lengths(tmp_path, observe):
+    stars = [observe(np.arange(low, low + length, 0.4)) for low, length in ((7000.0, 800.0), (7700.0, 900.0))]
+    columns = []
+    for name in ("wave", "flux", "sigma"):
+        arrays = np.empty(2, dtype=object)
+        arrays[:] = [getattr(star, name) for star in stars]
+        columns.append(fits.Column(name, "PD()", array=arrays))
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]).writeto(tmp_path / "a.fits")
+    (spectrum,) = read(tmp_path / "a.fits")
+    assert spectrum.spectral_axis.value[[0, -1]].tolist() == [7000.0, pytest.approx(8599.6)]
+    assert not spectrum.mask.any()
+
+
+def test_arms_in_tables_of_their_own_are_joined(tmp_path, observe, table):
+    arms = [observe(np.arange(low, low + 1500, 0.5), "air") for low in (5500.0, 7000.0, 8500.0)]
+    hdus = [fits.PrimaryHDU(header=fits.Header({"INSTRUME": "FORS2"}))]
+    for name, arm in zip("BRI", arms, strict=True):
+        hdus.append(table(name, [("wave", "D", arm.wave), ("flux", "E", arm.flux), ("err", "E", arm.sigma)]))
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    (spectrum,) = read(tmp_path / "a.fits")
+    np.testing.assert_allclose(spectrum.spectral_axis.value, np.arange(5500, 10000, 0.5))
+    np.testing.assert_array_equal(spectrum.flux.value, np.concatenate([arm.flux for arm in arms]))
+    assert spectrum.meta["medium"] == "air"
+    assert spectrum.meta["joined"] == 3
+
+
+def test_stars_of_a_4most_file_are_rows(tmp_path, observe, check):
+    stars = [observe(10 * NM, seed=seed) for seed in (0, 1)]
+    n = NM.size
+    arrays = {"WAVE": "wave", "FLUX": "flux", "ERR_FLUX": "sigma", "QUAL": "lost"}
+    columns = [
+        fits.Column(name, f"{n}D", array=np.stack([getattr(star, key) for star in stars]).astype(float))
+        for name, key in arrays.items()
+    ]
+    primary = fits.PrimaryHDU(header=fits.Header({"INSTRUME": "QMOST", "SPEC_RES": 6000.0}))
+    fits.HDUList([primary, fits.BinTableHDU.from_columns(columns)]).writeto(tmp_path / "l1.fits")
+    spectra = read(tmp_path / "l1.fits")
+    for spectrum, star in zip(spectra, stars, strict=True):
+        check(spectrum, star, resolution=6000.0, predict=False)

@@ -23,7 +23,7 @@ Format              Files                                                       
 ``GALAH arm``       DR2, DR3                                                            galah
 ``MUSE``            cubes and spectra, MPDAF, PampelMuse                                fitsimage
 ``RAVE``            DR4–DR6                                                             fitsimage
-``IRAF``            1-D with DC-FLAG, equispec, multispec, 3-D                          iraf
+``IRAF spectrum``   1-D with DC-FLAG, equispec, multispec, 3-D                          iraf
 ``FITS table``      any with known names of columns                                     fitstable
 ``FITS image``      any with wavelengths in its header or an HDU                        fitsimage
 ``NumPy archive``   arrays of known names, numbered for several spectra                 npzfile

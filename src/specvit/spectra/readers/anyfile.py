@@ -70,7 +70,7 @@ def reader_names():
     for kind in (Spectrum, SpectrumList):
         formats = get_formats(kind, "Read")
         names |= set(formats["Format"].tolist())
-    return sorted(names, key=str.lower)
+    return sorted(names, key=lambda name: (name.lower(), name))
 
 
 def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None):

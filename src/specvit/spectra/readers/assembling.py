@@ -12,7 +12,15 @@ from specvit.spectra.medium import medium_of
 from specvit.spectra.readers.unitwords import flux_unit_of
 from specvit.spectra.units import wavelength_in_angstrom
 
-__all__ = ["bad_bits", "in_density", "instrument_named", "make_spectrum", "preset_resolution"]
+__all__ = [
+    "bad_bits",
+    "camera_medium",
+    "in_density",
+    "instrument_named",
+    "make_spectrum",
+    "preset_resolution",
+    "stated_medium",
+]
 
 # Words of the card INSTRUME -> preset.
 _CARDS = {
@@ -25,6 +33,8 @@ _CARDS = {
     "RVS": "Gaia RVS",
     "WEAVE": "WEAVE LR",
 }
+# Spectrographs of ESO whose pipelines write wavelengths in air.
+_IN_AIR = ("XSHOO", "UVES", "FEROS", "GIRAFFE", "HARPS", "FORS", "VIMOS", "EFOSC")
 
 
 def make_spectrum(
@@ -118,7 +128,7 @@ def make_spectrum(
     meta["notes"] = tuple(dict.fromkeys(note for note in notes if note))
     if header is not None:
         meta["header"] = header
-    if instrument is not None and medium is None and medium_of(SimpleNamespace(meta=meta)) is None:
+    if instrument is not None and medium is None and stated_medium(header) is None:
         medium = find_instrument(instrument).medium
     if medium is not None:
         meta["medium"] = medium
@@ -142,6 +152,30 @@ def make_spectrum(
 def _at(values, keep):
     """Values of the pixels that are kept, unless they were chosen already."""
     return values[keep] if values.shape == keep.shape else values
+
+
+def stated_medium(header):
+    """Medium that a header states (`specvit.spectra.medium.medium_of`), "air" or "vacuum", or None."""
+    return None if header is None else medium_of(SimpleNamespace(meta={"header": header}))
+
+
+def camera_medium(header):
+    """Medium in which an instrument's pipeline writes wavelengths, by the card INSTRUME.
+
+    Parameters
+    ----------
+    header : mapping
+        The header.
+
+    Returns
+    -------
+    {"air", "vacuum"} or None
+        Air for the optical spectrographs of ESO, vacuum for 4MOST.
+    """
+    camera = str(header.get("INSTRUME", "")).upper()
+    if camera.startswith(("QMOST", "4MOST")):
+        return "vacuum"
+    return "air" if camera.startswith(_IN_AIR) else None
 
 
 def in_density(spectrum):

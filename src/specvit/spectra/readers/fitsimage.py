@@ -21,7 +21,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.spectra.readers.assembling import instrument_named, make_spectrum
+from specvit.spectra.readers.assembling import (
+    camera_medium,
+    instrument_named,
+    make_spectrum,
+    stated_medium,
+)
 from specvit.spectra.readers.columnroles import find_columns
 from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, Layout
 from specvit.spectra.readers.fitsfile import columns
@@ -98,6 +103,8 @@ def _read(file, *, hdu=None):
     kind = str(header.get("CTYPE3" if is_cube else "CTYPE1", "")).upper()
     if instrument == "MUSE" and medium is None and kind.startswith("WAVE"):
         medium = "vacuum"
+    if medium is None and stated_medium(header) is None:
+        medium = camera_medium(header)
     unit, unit_note = flux_unit_of(header.get("BUNIT"))
     uncertain = next((role for role in ("sigma", "ivar", "var") if role in parts), None)
     key = {"sigma": "sigma", "ivar": "ivar", "var": "variance", None: "sigma"}[uncertain]

@@ -21,16 +21,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.spectra.readers.assembling import instrument_named, make_spectrum
+from specvit.spectra.readers.assembling import (
+    camera_medium,
+    instrument_named,
+    make_spectrum,
+    stated_medium,
+)
 from specvit.spectra.readers.columnroles import find_columns
 from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, Layout
 from specvit.spectra.readers.fitsfile import columns as names_of
-from specvit.spectra.readers.tablerows import spectra_of_columns
+from specvit.spectra.readers.tablerows import join_orders, spectra_of_columns
 from specvit.spectra.readers.unitwords import flux_unit_of, to_wavelengths
 
 __all__ = ["ANY_TABLE", "LAYOUTS", "read_any_table"]
 
-_IN_AIR = ("XSHOOTER", "UVES", "FEROS", "GIRAFFE", "HARPS", "MUSE", "FORS2", "FORS1", "VIMOS", "EFOSC")
 _XSHOOTER_VIS = (5000.0, 10600.0)  # Å: the other arms are bluer or redder
 
 
@@ -53,8 +57,8 @@ def _phase3(file):
     for hdu in _tables(file):
         is_product = "SCIENCE.SPECTRUM" in str(header.get("PRODCATG", "")).upper()
         is_product |= str(hdu.header.get("VOCLASS", "")).upper().startswith("SPECTRUM")
-        is_product |= "QMOST" in str(header.get("INSTRUME", "")).upper()
-        if is_product and hdu.header["NAXIS2"] <= 1:
+        is_4most = "QMOST" in str(header.get("INSTRUME", "")).upper()
+        if is_4most or (is_product and hdu.header["NAXIS2"] <= 1):
             return hdu
     return None
 
@@ -86,20 +90,18 @@ def _read_phase3(file, *, columns=None):
         units,
         chosen=chosen,
         header=file.header,
-        medium=_medium_of_ucd(hdu, names.index(axis) + 1, camera),
+        medium=_medium_of_ucd(hdu, names.index(axis) + 1) or camera_medium(file.header),
         resolution=resolution,
         instrument=instrument,
     )
 
 
-def _medium_of_ucd(hdu, number, camera):
-    """Medium of the wavelengths by the UCD of their column, else by the instrument."""
+def _medium_of_ucd(hdu, number):
+    """Medium of the wavelengths by the UCD of their column, or None."""
     ucd = str(hdu.header.get(f"TUCD{number}", "")).lower().replace(" ", "")
     if ucd.startswith("em.wl"):
         return "air" if "obs.atmos" in ucd else "vacuum"
-    if "QMOST" in camera or "4MOST" in camera:
-        return "vacuum"
-    return "air" if camera.startswith(_IN_AIR) else None
+    return None
 
 
 def _positive(value):
@@ -187,28 +189,35 @@ def read_any_table(file, *, columns=None, hdu=None, wave_unit=None, flux_unit=No
         raise ValueError(
             f"{file.name}: no table with a wavelength and a flux; the columns are {found or 'none'}"
         )
-    table = usable[0]
+    options = {"chosen": columns, "wave_unit": wave_unit, "flux_unit": flux_unit}
+    spectra = _of_table(file, usable[0], options)
+    if len(usable) > 1:
+        alike = [one for one in usable if names_of(one) == names_of(usable[0])]
+        joined = join_orders([row for one in alike for row in _of_table(file, one, options)])
+        if len(joined) == 1:
+            return joined
+        table = usable[0]
+        others = ", ".join(one.name or f"HDU {file.hdus.index(one)}" for one in usable[1:])
+        note = f"the table {table.name or 'of HDU 1'} is read, not {others}: hdu= chooses another"
+        for spectrum in spectra:
+            spectrum.meta["notes"] += (note,)
+    return spectra
+
+
+def _of_table(file, table, options):
+    """Spectra of one table."""
     rows = file.table(table)
     names, units = _named_units(table)
-    notes = None
-    if len(usable) > 1:
-        others = ", ".join(one.name or f"HDU {file.hdus.index(one)}" for one in usable[1:])
-        notes = f"the table {table.name or 'of HDU 1'} is read, not {others}: hdu= chooses another"
-    spectra = spectra_of_columns(
+    return spectra_of_columns(
         names,
         lambda name: rows[name],
         units,
-        chosen=columns,
-        wave_unit=wave_unit,
-        flux_unit=flux_unit,
         header=file.header,
+        medium=None if stated_medium(file.header) else camera_medium(file.header),
         resolution=_positive(_card(file, table, "SPEC_RES")),
         instrument=instrument_named(file.header),
+        **options,
     )
-    for spectrum in spectra:
-        if notes:
-            spectrum.meta["notes"] += (notes,)
-    return spectra
 
 
 LAYOUTS = (

@@ -187,4 +187,4 @@ def _function(kind, words, pixels):
     raise ValueError(f"the function {kind} of a multispec axis is not known")
 
 
-LAYOUTS = (Layout("IRAF", _is_iraf, _read),)
+LAYOUTS = (Layout("IRAF spectrum", _is_iraf, _read),)

@@ -9,7 +9,7 @@ from specvit.spectra.readers.columnroles import find_columns, split_unit
 from specvit.spectra.readers.joining import Piece, are_orders, join
 from specvit.spectra.readers.unitwords import flux_unit_of, to_wavelengths, wave_unit_of
 
-__all__ = ["spectra_of_columns"]
+__all__ = ["join_orders", "spectra_of_columns"]
 
 
 def spectra_of_columns(
@@ -76,6 +76,10 @@ def spectra_of_columns(
     axis = "wave" if "wave" in columns else "loglam"
     unit, unit_note = flux_unit_of(stated("flux", flux_unit))
     flux, raw = np.atleast_2d(column("flux")), np.atleast_2d(column(axis))
+    if len(raw) == 1 and flux.shape[1] != raw.size == len(flux):
+        raise ValueError(
+            f"column {columns['flux']!r} holds {flux.shape[1]} spectra side by side: they are read one a row"
+        )
     notes = [unit_note, _ignored(columns)]
     kind = next((role for role in ("sigma", "ivar", "var") if role in columns), None)
     error = None if kind is None else np.broadcast_to(np.atleast_2d(column(kind)), flux.shape)
@@ -96,26 +100,59 @@ def spectra_of_columns(
     notes.append(note)
     common = {"unit": unit, "medium": medium or columns.medium, "header": header, "notes": notes, **facts}
     key = {"sigma": "sigma", "ivar": "ivar", "var": "variance", None: "sigma"}[kind]
-    if len(rows) > 1:
-        pieces = [
-            Piece.of(wave.to_value("Angstrom"), one, mask=lost, **{key: uncertain})
+    return join_orders(
+        [
+            make_spectrum(wave, one, mask=lost, **{key: uncertain}, **common)
             for wave, one, uncertain, lost in rows
         ]
-        if are_orders(pieces):
-            whole = join(pieces)
-            return [
-                make_spectrum(
-                    whole.wave,
-                    whole.flux,
-                    variance=whole.variance,
-                    mask=~whole.good,
-                    joined=len(pieces),
-                    **common,
-                )
-            ]
+    )
+
+
+def join_orders(spectra):
+    """Join spectra that are arms or orders of one star; others stay as they are.
+
+    Parameters
+    ----------
+    spectra : list of specutils.Spectrum
+        One-dimensional, of one file.
+
+    Returns
+    -------
+    list of specutils.Spectrum
+        One, if `are_orders` says so and the units agree, divided by their continuum before if in counts.
+    """
+    from astropy import units as u
+
+    if len(spectra) < 2 or any(one.flux.ndim > 1 or one.unit != spectra[0].unit for one in spectra):
+        return spectra
+    pieces = []
+    for one in spectra:
+        error = one.uncertainty
+        key = {"std": "sigma", "ivar": "ivar", "var": "variance"}.get(
+            getattr(error, "uncertainty_type", None)
+        )
+        errors = {} if key is None else {key: error.array}
+        wave = one.spectral_axis.to_value(u.AA, u.spectral())
+        pieces.append(Piece.of(wave, one.flux.value, mask=one.mask, **errors))
+    if not are_orders(pieces):
+        return spectra
+    meta = {**spectra[0].meta, "joined": len(pieces)}
+    notes = list(dict.fromkeys(note for one in spectra for note in one.meta["notes"]))
+    in_counts = any(note.endswith("is taken as relative") for note in notes)
+    notes.append(f"{len(pieces)} arms or orders are joined" + ", each divided by its continuum" * in_counts)
+    whole = join([piece.flattened() for piece in pieces] if in_counts else pieces)
+    if np.ndim(meta.get("resolution")) > 0:
+        del meta["resolution"]  # of a preset, which knows the other pieces too
+    meta["notes"] = notes
     return [
-        make_spectrum(wave, one, mask=lost, **{key: uncertain}, **common)
-        for wave, one, uncertain, lost in rows
+        make_spectrum(
+            whole.wave,
+            whole.flux,
+            unit=spectra[0].unit,
+            variance=whole.variance,
+            mask=~whole.good,
+            **meta,
+        )
     ]
 
 
@@ -133,8 +170,11 @@ def _numbers(values, name):
     """Values of a column as float64; masked ones are NaN."""
     try:
         values = np.ma.asarray(values)
-        if values.dtype.kind == "O":  # arrays of one length in a column of variable length
-            values = np.ma.asarray(np.stack([np.asarray(one) for one in values]))
+        if values.dtype.kind == "O":  # a column of variable length: shorter rows are filled up
+            rows = [np.asarray(one, np.float64) for one in values]
+            values = np.full((len(rows), max(row.size for row in rows)), np.nan)
+            for full, row in zip(values, rows, strict=True):
+                full[: row.size] = row
         if values.dtype.kind == "b":
             return np.ma.filled(values, False).astype(np.float64)
         return np.ma.filled(values.astype(np.float64), np.nan)

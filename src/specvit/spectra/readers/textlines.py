@@ -246,7 +246,7 @@ def _heading(line, separator, width):
     ways += [
         re.findall(r"[^\s\[(,;]+(?:\s*[\[(][^\])]*[\])])?", line),
         line.split(),
-        re.split(r"\s*[,;\t|]\s*", line),
+        re.split(r"\s*[,;\t|]\s*", line.strip("| ")),
     ]
     for words in ways:
         words = [word.strip().strip("\"'") for word in words]

@@ -34,7 +34,9 @@ _SPELLINGS = (
 )
 _WAVES = {
     "": None,
-    **dict.fromkeys(("angstrom", "angstroms", "ang", "angs", "a", "aa", "å", "0.1nm", "0.1 nm"), "Angstrom"),
+    **dict.fromkeys(
+        ("angstrom", "angstroms", "angstroem", "ang", "angs", "a", "aa", "å", "0.1nm", "0.1 nm"), "Angstrom"
+    ),
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), "nm"),
     **dict.fromkeys(("um", "micron", "microns", "micrometer", "micrometers", "µm", "μm"), "um"),
 }
