@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from specvit.grid import air_to_vacuum, find_instrument
+from specvit.grid import INSTRUMENTS, air_to_vacuum, find_instrument
 from specvit.spectra.batch import SpectrumError
 from specvit.spectra.medium import medium_of
 from specvit.spectra.readers.unitwords import flux_unit_of
@@ -22,17 +22,23 @@ __all__ = [
     "stated_medium",
 ]
 
-# Words of the card INSTRUME -> preset.
-_CARDS = {
+# First word of INSTRUME, or of SURVEY -> preset.
+_NAMED = {
     "MUSE": "MUSE",
-    "DEIMOS": "DEIMOS 1200G",
-    "KECK_DEIMOS": "DEIMOS 1200G",
     "BOSS": "SDSS/BOSS",
+    "LAMOST": "LAMOST LRS",
     "DESI": "DESI",
     "RAVE": "RAVE",
     "RVS": "Gaia RVS",
     "WEAVE": "WEAVE LR",
 }
+# First word of INSTRUME -> a setting, the cards that say it, the preset of this setting.
+_SETTINGS = {
+    "DEIMOS": ("1200G", ("GRATENAM", "DISPNAME", "GRATING"), "DEIMOS 1200G"),
+    "GIRAFFE": ("L881.7", ("ESO INS EXP MODE", "ESO INS GRAT NAME"), "GIRAFFE LR8"),
+    "XSHOOTER": ("VIS", ("ESO SEQ ARM", "DISPELEM"), "X-shooter VIS"),
+}
+_BY_NAME = {name.upper(): name for name in INSTRUMENTS}
 # Spectrographs of ESO whose pipelines write wavelengths in air.
 _IN_AIR = ("XSHOO", "UVES", "FEROS", "GIRAFFE", "HARPS", "FORS", "VIMOS", "EFOSC")
 
@@ -233,7 +239,7 @@ def preset_resolution(instrument, wave, medium=None):
 
 
 def instrument_named(header):
-    """Preset that the card INSTRUME of a header names.
+    """Preset that a header names, by the cards INSTRUME and SURVEY.
 
     Parameters
     ----------
@@ -242,11 +248,20 @@ def instrument_named(header):
 
     Returns
     -------
-    str or None
-        Name of the preset; None if there is none, or the name alone does not say the mode (X-shooter's arms).
+    str or None Name of the preset; None if there is none, or the setting of the instrument is not that
+    preset's or not said (grating of DEIMOS, mode of GIRAFFE, arm of X-shooter).
     """
-    words = str(header.get("INSTRUME", "")).upper().split()
-    return next((_CARDS[word] for word in (" ".join(words), *words[:1]) if word in _CARDS), None)
+    for card in ("INSTRUME", "SURVEY"):
+        stated = str(header.get(card, "")).strip().upper()
+        if stated in _BY_NAME:
+            return _BY_NAME[stated]
+        word = stated.split()[0].strip(":,;") if stated else ""
+        if word in _NAMED:
+            return _NAMED[word]
+        if word in _SETTINGS:
+            setting, cards, preset = _SETTINGS[word]
+            return preset if any(setting in str(header.get(one, "")).upper() for one in cards) else None
+    return None
 
 
 def bad_bits(values, information=0):
