@@ -50,8 +50,38 @@ def test_cube(tmp_path, observe, check, kind, medium, cards):
     )
 
 
+def test_spectra_of_pampelmuse(tmp_path, observe, check):
+    """Its wavelengths are in metres, with or without the unit; it does not name the instrument."""
+    star = observe(WAVE, "air")
+    flux = np.where(star.lost, np.nan, star.flux).astype("f4")
+    for name, unit in (("a.fits", {"CUNIT1": "m"}), ("b.fits", {})):
+        cards = {
+            "CRVAL1": 4750e-10,
+            "CRPIX1": 1.0,
+            "CDELT1": 1.25e-10,
+            **unit,
+            "HIERARCH SPECTRUM SNRATIO": 30.0,
+        }
+        hdus = [fits.PrimaryHDU(flux, fits.Header(cards)), fits.ImageHDU(star.sigma, name="SIGMA")]
+        fits.HDUList(hdus).writeto(tmp_path / name)
+        check(Spectrum.read(tmp_path / name), star, resolution=power(star), predict=not unit)
+
+
+@pytest.mark.parametrize(("base", "value"), [(np.e, "AWAV-LOG"), (10, "WAVE-LOG"), (None, "WAVE-LOG")])
+def test_logarithmic_axes_of_all_kinds(tmp_path, observe, base, value):
+    """The natural and the decimal logarithm, and λ0 exp((p - p0) Δλ / λ0) of the standard."""
+    step = 1e-4
+    wave = 6900 * np.exp(step * np.arange(2500))
+    start, step = (6900.0, 6900 * step) if base is None else (np.log([6900, np.exp(step)]) / np.log(base))
+    cards = fits.Header({"CTYPE1": value, "CRVAL1": start, "CDELT1": step, "CRPIX1": 1.0})
+    fits.PrimaryHDU(observe(wave).flux, cards).writeto(tmp_path / "a.fits")
+    np.testing.assert_allclose(
+        Spectrum.read(tmp_path / "a.fits").spectral_axis.to_value("Angstrom"), wave, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize("error", ["STAT", "SIGMA"])
-def test_spectra_of_mpdaf_and_pampelmuse(tmp_path, observe, check, error):
+def test_spectra_of_mpdaf(tmp_path, observe, check, error):
     star = observe(WAVE, "air")
     axis = fits.Header(
         {"CTYPE1": "AWAV", "CUNIT1": "Angstrom", "CRVAL1": 4750.0, "CRPIX1": 1.0, "CDELT1": 1.25}

@@ -63,6 +63,18 @@ def test_4most(tmp_path, observe, check):
     check(Spectrum.read(tmp_path / "l1.fits"), star, resolution=6500.0, scale=1e-16)
 
 
+def test_4most_before_it_names_itself(tmp_path, observe, check):
+    """As a simulator of the facility writes: no INSTRUME, the name of the HDU and the columns say it."""
+    star = observe(10 * NM)
+    n = NM.size
+    arrays = {"WAVE": star.wave, "FLUX": star.flux, "ERR_FLUX": star.sigma, "QUAL": star.lost.astype(int)}
+    arrays |= {"FLUX_NOSS": star.flux, "ERR_FLUX_NOSS": star.sigma}
+    columns = [fits.Column(name, f"{n}D", array=[one]) for name, one in arrays.items()]
+    hdu = fits.BinTableHDU.from_columns(columns, name="PHASE3SPECTRUM")
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "LJ1.fits")
+    check(Spectrum.read(tmp_path / "LJ1.fits"), star, resolution=6500.0, predict=False)
+
+
 def test_errors_of_nothing_but_nan_are_none(tmp_path, observe):
     star = observe(10 * NM, "air")
     star.sigma[:] = np.nan

@@ -98,7 +98,7 @@ def test_no_wavelength(stated):
     assert wave_unit_of(stated) is None
 
 
-@pytest.mark.parametrize("factor", [1.0, 10.0, 1e4])
+@pytest.mark.parametrize("factor", [1.0, 10.0, 1e4, 1e10])
 def test_the_size_of_numbers_tells_their_unit(factor):
     wave = np.linspace(7100, 8850, 50)
     found, note = to_wavelengths(wave / factor)

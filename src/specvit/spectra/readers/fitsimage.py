@@ -99,9 +99,9 @@ def _read(file, *, hdu=None):
             wave, medium, note = header_axis(header, values.shape[-1], 3 if is_cube else 1)
         except ValueError as error:
             raise file.error(flux.name or "PRIMARY", error) from None
-    instrument = instrument_named(header)
+    instrument = "MUSE" if _is_pampelmuse(header) else instrument_named(header)
     kind = str(header.get("CTYPE3" if is_cube else "CTYPE1", "")).upper()
-    if instrument == "MUSE" and medium is None and kind.startswith("WAVE"):
+    if instrument == "MUSE" and medium is None and kind.startswith("WAVE") and not _is_pampelmuse(header):
         medium = "vacuum"
     if medium is None and stated_medium(header) is None:
         medium = camera_medium(header)
@@ -177,8 +177,15 @@ def _read_rave(file):
     ]
 
 
+def _is_pampelmuse(header):
+    """Whether PampelMuse has extracted the spectrum: cards HIERARCH SPECTRUM … say so."""
+    return "SPECTRUM SNRATIO" in header or "SPECTRUM STAR-ID" in header
+
+
 def _is_muse(file):
     parts = _parts(file)
+    if parts is not None and _is_pampelmuse(file.hdus[0].header):
+        return _is_image(file)
     return (
         parts is not None
         and str(file.hdus[0].header.get("INSTRUME", parts[0].header.get("INSTRUME", ""))).strip().upper()

@@ -57,6 +57,7 @@ def _phase3(file):
     for hdu in _tables(file):
         is_product = "SCIENCE.SPECTRUM" in str(header.get("PRODCATG", "")).upper()
         is_product |= str(hdu.header.get("VOCLASS", "")).upper().startswith("SPECTRUM")
+        is_product |= hdu.name == "PHASE3SPECTRUM"
         is_4most = "QMOST" in str(header.get("INSTRUME", "")).upper()
         if is_4most or (is_product and hdu.header["NAXIS2"] <= 1):
             return hdu
@@ -75,6 +76,8 @@ def _read_phase3(file, *, columns=None):
         if "ERR_REDUCED" in by_name:
             chosen["sigma"] = by_name["ERR_REDUCED"]
     camera = str(file.header.get("INSTRUME", "")).upper()
+    if {"ERR_FLUX", "FLUX_NOSS"} <= set(by_name):
+        camera = "QMOST"
     found = find_columns(names, chosen)
     axis = found.get("wave") or found["loglam"]
     resolution = _positive(_card(file, hdu, "SPEC_RES"))
@@ -90,7 +93,7 @@ def _read_phase3(file, *, columns=None):
         units,
         chosen=chosen,
         header=file.header,
-        medium=_medium_of_ucd(hdu, names.index(axis) + 1) or camera_medium(file.header),
+        medium=_medium_of_ucd(hdu, names.index(axis) + 1) or camera_medium({"INSTRUME": camera}),
         resolution=resolution,
         instrument=instrument,
     )

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from specvit.spectra.readers.unitwords import wave_unit_of
+from specvit.spectra.readers.unitwords import unit_by_size, wave_unit_of
 
 __all__ = ["header_axis", "log_linear"]
 
@@ -59,9 +59,10 @@ def header_axis(header, npix, axis=1):
 
     Notes
     -----
-    Linear, λ = CRVAL + (p − CRPIX) CDELT, with p from 1, is the rule. It is log10 λ if DC-FLAG is 1 (IRAF),
-    or CTYPE says LOG10, or numbers without a unit lie in 3.3–4.6; λ = CRVAL exp((p − CRPIX) CDELT / CRVAL)
-    for CTYPE = WAVE-LOG and AWAV-LOG (Greisen et al. 2006, A&A 446, 747).
+    Linear, λ = CRVAL + (p − CRPIX) CDELT, with p from 1, is the rule. It is log10 λ, or ln λ/Å if it lies in
+    7.5–10.5, if DC-FLAG is 1 (IRAF), CTYPE says LOG, or the size of numbers without a unit does
+    (`unit_by_size`); λ = CRVAL exp((p − CRPIX) CDELT / CRVAL) for CTYPE = WAVE-LOG and AWAV-LOG (Greisen et
+    al. 2006, A&A 446, 747).
     """
     from astropy import units as u
 
@@ -82,31 +83,20 @@ def header_axis(header, npix, axis=1):
     stated = header.get(f"CUNIT{axis}") or _iraf_unit(header, axis)
     unit, note = wave_unit_of(stated), None
     medium = "air" if kind.startswith("AWAV") else None
-    if kind in ("WAVE-LOG", "AWAV-LOG"):
+    if kind in ("WAVE-LOG", "AWAV-LOG") and not 3.3 < start < 10.5:  # of the standard, not just a logarithm
         return start * np.exp(offset / start) * (unit or u.AA), medium, None
     values = start + offset
-    logarithm = str(header.get("DC-FLAG", "0")).strip() == "1" or ("LOG" in kind and "LOGICAL" not in kind)
-    if not logarithm and values.min() > 3.3 and values.max() < 4.6 and (unit is None or abs(step) < 0.01):
-        logarithm = unit is None or (unit.is_equivalent(u.AA) and unit != u.um)
-        note = "wavelengths of 3.3 to 4.6 in the header are taken for log10 of Å" if logarithm else None
-    if logarithm:
-        if values.min() > 7.5 and values.max() < 10.5:  # ln λ/Å, as pPXF and others write it
-            return (
-                np.exp(values) * u.AA,
-                medium,
-                "logarithmic wavelengths of 7.5 to 10.5 are taken for ln of Å",
-            )
-        if values.max() > 10:
-            raise ValueError(
-                f"must have log10 wavelengths, as its header says, got {start:g} to {values[-1]:g}"
-            )
-        return 10.0**values * (unit or u.AA), medium, note
-    if unit is None:
-        if kind.startswith("FREQ"):
-            unit = u.Hz
-        elif values.min() > 300 and values.max() < 2500:
-            unit, note = u.nm, "wavelengths without a unit are taken for nm"
-    return values * (unit or u.AA), medium, note
+    logarithm = str(header.get("DC-FLAG", "0")).strip() == "1" or "LOG" in kind
+    if not logarithm and kind.startswith("FREQ"):
+        unit = unit or u.Hz
+    elif not logarithm and (unit is None or (unit == u.AA and abs(step) < 0.01)):
+        logarithm, guess, note = unit_by_size(values.min(), values.max())
+        unit = unit or guess
+    if logarithm and values.min() > 7.5 and values.max() < 10.5:
+        return np.exp(values) * u.AA, medium, "logarithms of 7.5 to 10.5 are taken for ln of Å"
+    if logarithm and values.max() > 10:
+        raise ValueError(f"must have log10 wavelengths, as its header says, got {start:g} to {values[-1]:g}")
+    return (10.0**values if logarithm else values) * (unit or u.AA), medium, note
 
 
 def _iraf_unit(header, axis):

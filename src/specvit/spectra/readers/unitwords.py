@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-__all__ = ["flux_unit_of", "to_wavelengths", "wave_unit_of"]
+__all__ = ["flux_unit_of", "to_wavelengths", "unit_by_size", "wave_unit_of"]
 
 # Words for a flux whose scale means nothing: the network needs its shape only.
 _RELATIVE = re.compile(
@@ -157,9 +157,7 @@ def to_wavelengths(values, stated=None, *, logarithm=False):
 
     Notes
     -----
-    Without a unit, numbers that all lie in 3.3–4.6 are log10 λ/Å (2000 Å to 4 µm), in 0.3–3.3 µm, in
-    300–2500 nm; else Å. No spectrum of the range of the networks is mistaken so: in Å it has numbers
-    above 2500, in nm none.
+    Without a unit, the size of the numbers tells it (`unit_by_size`).
     """
     from astropy import units as u
 
@@ -167,14 +165,41 @@ def to_wavelengths(values, stated=None, *, logarithm=False):
     unit, note = wave_unit_of(stated), None
     finite = values[np.isfinite(values) & (values != 0)]
     if not logarithm and unit is None and finite.size:
-        low, high = finite.min(), finite.max()
-        if low > 3.3 and high < 4.6:
-            logarithm, note = True, "wavelengths without a unit are taken for log10 of Å"
-        elif low > 300 and high < 2500:
-            unit, note = u.nm, "wavelengths without a unit are taken for nm"
-        elif low > 0.3 and high < 3.3:
-            unit, note = u.um, "wavelengths without a unit are taken for µm"
+        logarithm, unit, note = unit_by_size(finite.min(), finite.max())
     if logarithm:
         with np.errstate(over="ignore"):
             values = np.where(values == 0, np.nan, 10.0**values)
     return values * (unit or u.AA), note
+
+
+def unit_by_size(low, high):
+    """What wavelengths are given in, by their size, where nothing says it.
+
+    Parameters
+    ----------
+    low, high : float
+        Least and largest of the numbers.
+
+    Returns
+    -------
+    logarithm : bool
+        Whether they are log10 λ/Å.
+    unit : astropy.units.UnitBase or None
+        None for Å and for logarithms.
+    note : str or None
+        What was assumed.
+
+    Notes
+    -----
+    Numbers that all lie in 3.3–4.6 are log10 λ/Å (2000 Å to 4 µm), in 0.3–3.3 µm, in 300–2500 nm, in
+    3e-7–3.3e-6 m; else Å. No spectrum of the range of the networks is mistaken so: in Å it has numbers above
+    2500, in nm none.
+    """
+    from astropy import units as u
+
+    for least, most, unit in ((300, 2500, u.nm), (0.3, 3.3, u.um), (3e-7, 3.3e-6, u.m)):
+        if low > least and high < most:
+            return False, unit, f"wavelengths without a unit are taken for {unit.to_string('unicode')}"
+    if low > 3.3 and high < 4.6:
+        return True, None, "wavelengths without a unit are taken for log10 of Å"
+    return False, None, None
