@@ -53,3 +53,14 @@ def test_a_file_with_all_arms_gives_the_infrared_one(tmp_path, observe, check):
         hdus += [fits.ImageHDU(flux, axis), fits.ImageHDU(star.sigma / star.flux, axis)]
     fits.HDUList(hdus).writeto(tmp_path / "all.fits")
     check(Spectrum.read(tmp_path / "all.fits"), star, resolution=28000.0)
+
+
+def test_a_normalised_flux_is_no_error(tmp_path, observe, check):
+    """Reductions after DR3 have it in HDU 1, the relative error in HDU 2."""
+    star = observe(ARMS[4] + STEP * np.arange(4096), "air")
+    star.lost[:] = False
+    axis = fits.Header({"CRVAL1": star.wave[0], "CDELT1": STEP, "CRPIX1": 1, "INSTRUME": "HERMES-2dF"})
+    hdus = [fits.PrimaryHDU(star.flux * 500, axis), fits.ImageHDU(star.flux, axis)]
+    hdus.append(fits.ImageHDU(star.sigma / star.flux, axis))
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    check(Spectrum.read(tmp_path / "a.fits"), star, resolution=28000.0, scale=500)

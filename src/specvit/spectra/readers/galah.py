@@ -25,6 +25,7 @@ from specvit.spectra.readers.joining import Piece, join
 __all__ = ["LAYOUTS"]
 
 _INFRARED = (7500.0, 7950.0)  # Å
+_LARGEST_ERROR = 0.5  # of the flux, in the median
 
 
 def _is_galah(file):
@@ -45,14 +46,22 @@ def _arms(file):
         return []
     starts = {round(float(hdu.header["CRVAL1"]), -2) for hdu in spectra}
     if len(starts) == 1 or spectra[0] is file.hdus[0]:
-        first = spectra[0]
-        return [(first, next((hdu for hdu in file.hdus[1:2] if hdu.shape == first.shape), None))]
+        return [(spectra[0], _relative_error(spectra[0], file.hdus[1:3]))]
     arms = {}
     for hdu in spectra:
         arms.setdefault(round(float(hdu.header["CRVAL1"]), -2), []).append(hdu)
-    return [
-        (one[0], one[1] if len(one) > 1 and one[1].shape == one[0].shape else None) for one in arms.values()
-    ]
+    return [(one[0], _relative_error(one[0], one[1:3])) for one in arms.values()]
+
+
+def _relative_error(flux, others):
+    """The first of the next two HDUs that can be an error relative to the flux, or None.
+
+    Later reductions have the normalised flux before it, which is about 1.
+    """
+    for hdu in others:
+        if hdu.is_image and hdu.shape == flux.shape and 0 < np.nanmedian(hdu.data) < _LARGEST_ERROR:
+            return hdu
+    return None
 
 
 def _read(file):
