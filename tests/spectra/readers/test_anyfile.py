@@ -41,6 +41,15 @@ def test_counts_of_a_reader_of_specutils_are_relative(tmp_path):
     np.testing.assert_allclose(spectrum.uncertainty.array, 0.1)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_a_format_that_is_not_the_file_s_is_refused(tmp_path, layout):
+    fits.PrimaryHDU(np.ones((10, 10), "f4")).writeto(tmp_path / "a.fits")
+    with pytest.raises(
+        ValueError, match=f"no file of the format '{layout.name}': its HDUs are PRIMARY .image 10x10."
+    ):
+        read(tmp_path / "a.fits", format=layout.name)
+
+
 def test_names_are_of_all_readers():
     names = reader_names()
     assert {layout.name for layout in LAYOUTS} | {"PFS", "text", "NumPy archive", "tabular-fits"} <= set(

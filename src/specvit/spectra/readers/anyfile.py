@@ -173,6 +173,11 @@ def _by_format(path, format, columns, units):
             f"columns are for the formats 'text' and {fitstable.ANY_TABLE.name!r}, got {format!r}"
         )
     if layout is not None:
+        if identify(path, (layout,)) is None:
+            raise ValueError(
+                f"no file of the format {format!r}: its HDUs are {_hdus(path)}; without a format the reader "
+                "is found by the content"
+            )
         return _with_layout(layout, path, units)
     return _with_specutils(path, b"", format)
 

@@ -126,7 +126,8 @@ def identify(source, layouts):
     key = None
     if isinstance(source, str | os.PathLike) and os.path.isfile(source):
         stat = os.stat(source)
-        key = (os.path.abspath(source), stat.st_mtime_ns, stat.st_size, id(layouts))
+        names = tuple(one.name for one in layouts)
+        key = (os.path.abspath(source), stat.st_mtime_ns, stat.st_size, names)
         if key == _last[0]:
             return _last[1]
     try:
