@@ -115,10 +115,19 @@ def test_fits_is_read_by_specutils(tmp_path):
     [
         ("a.txt", "", "a.txt"),
         ("a.txt", "1 2 3 4\n2 3 4 5\n", "must be two or three, got 4"),
-        ("a.csv", "wave,brightness\n1,2\n2,3\n", "no column flux or f_lambda or flam among wave, brightness"),
-        ("a.csv", "wave,flux\n7000,abc\n7001,def\n", "a.csv: could not convert"),
+        (
+            "a.csv",
+            "wave,brightness\n1,2\n2,3\n",
+            "no column of flux .* among wave, brightness: choose columns",
+        ),
+        (
+            "a.csv",
+            "wave,flux\n7000,abc\n7001,def\n",
+            "a.csv: its format is not recognised: no table of numbers",
+        ),
         ("a.fits", "SIMPLE  = no", "a.fits: its format is not recognised"),
-        ("a.npz", "PK", "a.npz: its format is not recognised"),
+        ("a.npz", "PK", "a.npz: no NumPy archive that can be read"),
+        ("a.h5", "\x89HDF", "a.h5: its format is not recognised"),
     ],
 )
 def test_unreadable_files_are_named(tmp_path, name, content, message):
@@ -179,7 +188,7 @@ def test_rows_of_a_file_with_several_spectra_are_numbered(stand_in, star, tmp_pa
     cube = Spectrum(flux=np.ones((2, WAVE.size)) * u.Jy, spectral_axis=WAVE * u.AA)
     files = {"one": one, "cube": cube, "list": SpectrumList([one, cube, one])}
     monkeypatch.setattr(cli.predict, "read_spectrum", lambda path, **options: files[path])
-    monkeypatch.setattr(cli.predict, "check_file", lambda path: path)
+    monkeypatch.setattr(cli.predict, "expand", list)
     assert cli.main(["predict", "one", "cube", "one", "list"]) == 0
     names = [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]]
     assert names == ["one", "cube[0]", "cube[1]", "one", "list[0]", "list[1][0]", "list[1][1]", "list[2]"]

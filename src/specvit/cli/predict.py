@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from specvit.cli.common import add_traceback, given, positive
-from specvit.cli.reading import check_file, read_spectrum
+from specvit.cli.common import add_traceback, given, one_line, positive, tell
+from specvit.cli.reading import chosen_columns, expand, read_spectrum
 from specvit.labels import LABELS, label_of
 
 __all__ = ["add_parser", "run"]
@@ -21,11 +21,15 @@ def add_parser(commands):
         "predict",
         help="log g, Teff and abundances of spectra, with errors",
         description="Predict log g, Teff, [M/H], [alpha/M] and [C/M] of each spectrum, with 1-sigma errors.",
-        epilog="FILE is anything that specutils reads, or a text table (.txt .dat .csv .tsv .ascii .ecsv) "
-        "with the columns wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or the "
-        "first two or three in this order when the columns have no names.",
+        epilog="FILE is a file of a survey or instrument in a layout that is known (page Files of the "
+        "documentation), anything else that specutils reads, or a table, FITS or text, with the columns "
+        "wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or the first two or "
+        "three in this order when the columns have no names. A folder stands for the files in it, @LIST for "
+        "those in a list, a pattern in quotes for those that match.",
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="file with one or more spectra")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="file with one or more spectra, folder, pattern or @LIST"
+    )
     parser.add_argument("--example", action="store_true", help="predict the example, a simulated star")
     parser.add_argument(
         "--medium",
@@ -66,18 +70,26 @@ def add_parser(commands):
     parser.add_argument(
         "--weights", metavar="NAME|PATH", help="bundled weights by name, or a file (see info)"
     )
-    parser.add_argument("--format", metavar="FORMAT", help="name of the specutils reader (default: guessed)")
+    parser.add_argument(
+        "--format", metavar="FORMAT", help="name of the reader (default: found by the content of the file)"
+    )
+    parser.add_argument(
+        "--columns",
+        type=chosen_columns,
+        metavar="ROLE=NAME,…",
+        help="columns of tables, names or numbers from 1: wave=, loglam=, flux=, err=, ivar=, var=, mask=, "
+        "good=; or just those of wavelength, flux, error and mask (default: known by their names)",
+    )
     parser.add_argument(
         "--wave-unit",
-        default="Angstrom",
         metavar="UNIT",
-        help="for text tables without units (default: %(default)s)",
+        help="for tables without units (default: Angstrom, nm or micron by the size of the numbers)",
     )
     parser.add_argument(
         "--flux-unit",
         default="erg / (s cm2 Angstrom)",
         metavar="UNIT",
-        help="for text tables without units (default: %(default)s)",
+        help="for tables without units (default: %(default)s)",
     )
     parser.add_argument(
         "--output", type=Path, metavar="TABLE", help="also write every column to this table (.ecsv)"
@@ -99,8 +111,7 @@ def run(args):
         raise ValueError("give at least one FILE, or --example")
     if args.output is not None and args.output.exists() and not args.overwrite:
         raise FileExistsError(f"{args.output} exists; --overwrite replaces it")
-    for path in args.files:
-        check_file(path)  # before anything slow
+    args.files = expand(args.files)  # before anything slow
 
     import specvit
 
@@ -109,20 +120,23 @@ def run(args):
     tables, stated = [], given(args, *names)
     if args.example:
         tables.append(_with_names(estimator.predict_table(specvit.example_spectrum()), ["example"]))
-    for names, spectra in _jobs(args):
+    jobs, unread = _jobs(args)
+    for names, spectra in jobs:
         table = estimator.predict_table(spectra, **stated)
         tables.append(_with_names(table, names))
         reasons = [f"{name}: {error}" for name, error in zip(names, table["error"], strict=True) if error]
         if reasons and args.on_error == "raise":
             raise ValueError(reasons[0])
 
+    if not tables:
+        return 2
     from astropy.table import vstack
 
     table = vstack(tables, metadata_conflicts="silent")
     if args.output is not None:
         table.write(args.output, overwrite=args.overwrite)
     print(_as_text(table))
-    return int(any(value != value for value in _values(table, "logg")))
+    return int(unread > 0 or any(value != value for value in _values(table, "logg")))
 
 
 def _window(text):
@@ -140,15 +154,28 @@ def _resolution_rule(text):
 
 
 def _jobs(args):
-    """Names and spectra to predict at once: runs of one-dimensional spectra together, others alone."""
+    """Names and spectra to predict at once, and the number of files that cannot be read.
+
+    Runs of one-dimensional spectra go together, others alone. What readers assumed or left out is told.
+    """
     from specutils import Spectrum, SpectrumList
 
-    jobs = []
+    options = {name: getattr(args, name) for name in ("format", "columns", "wave_unit", "flux_unit")}
+    jobs, unread, notes = [], 0, {}
     for path in args.files:
-        found = read_spectrum(path, format=args.format, wave_unit=args.wave_unit, flux_unit=args.flux_unit)
+        try:
+            found = read_spectrum(path, **options)
+        except (OSError, ValueError) as error:
+            if len(args.files) == 1 or args.on_error == "raise":
+                raise
+            tell(f"specvit: error: {one_line(error)}")
+            unread += 1
+            continue
         alone = isinstance(found, Spectrum)
         for i, spectrum in enumerate([found] if alone else found):
             name = path if alone else f"{path}[{i}]"
+            for note in spectrum.meta.get("notes", ()):
+                notes.setdefault(note, []).append(name)
             if spectrum.flux.ndim > 1:
                 n = spectrum.flux.size // spectrum.flux.shape[spectrum.spectral_axis_index]
                 jobs.append(([f"{name}[{k}]" for k in range(n)], spectrum))
@@ -157,7 +184,10 @@ def _jobs(args):
                 jobs.append(([], SpectrumList()))
             jobs[-1][0].append(name)
             jobs[-1][1].append(spectrum)
-    return jobs
+    for note, where in notes.items():
+        more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
+        tell(f"specvit: note: {where[0]}{more}: {note}")
+    return jobs, unread
 
 
 def _with_names(table, names):
