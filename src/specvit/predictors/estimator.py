@@ -114,12 +114,9 @@ class LoggEstimator(Predictor):
     `~specutils.SpectrumList`, `~specutils.SpectrumCollection`, cube, array of objects,
     `~specvit.SpectrumBatch`) it returns quantities of their shape, log g as `~astropy.units.Dex`; for arrays
     (n, n_pixels) of NumPy or torch, floats (n,). Several `labels` give a dict of quantities, or floats with a
-    last axis of labels. `predict_table` returns a `~astropy.table.QTable` of all labels for either. Its
-    ``flags`` are sums of these (`~specvit.spectra.Flag`; ``Flag.describe`` names them): NO_UNCERTAINTY 1,
-    errors estimated from scatter; PARTIAL_COVERAGE 2, fewer than 90 % of the pixels; RESOLUTION_ASSUMED 4,
-    that of the grid; LOWER_RESOLUTION 8; MEDIUM_ASSUMED 16, vacuum; OUT_OF_DOMAIN 32, a label at the end of
-    what was learned, or χ² too large; UNUSABLE 64, all NaN, ``error`` says why; LOW_SNR 128, S/N below 1, so
-    that the prior decides.
+    last axis of labels. `predict_table` returns a `~astropy.table.QTable` of all labels for either, with
+    ``flags``, sums of `~specvit.spectra.Flag`: those of ``Flag.ALARMS`` say that an answer is not to be
+    trusted, the others inform; ``Flag.describe`` names them.
 
     Advantages: the most accurate of the four for stars like those it learned from; a calibrated σ for each
     star. Disadvantages: training takes a GPU; labels of faint stars are biased towards the middle of the

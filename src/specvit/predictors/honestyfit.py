@@ -96,7 +96,7 @@ class _Fit:
         self.flux = model.tensor(np.where(good, flux / scale, 0))
         self.ivar = model.tensor(ivar * scale**2) / self.shared
         self.labels = model.clamp(model.tensor(labels))
-        sigma = model.tensor(np.nan_to_num(sigma))
+        sigma = model.tensor(np.where(np.isnan(sigma), _LABEL_SPREAD, sigma))
         self.sigma = torch.maximum(sigma, model.tensor(_LABEL_FLOOR))
         #: σ in ln λ of each line spread function in the middle of the grid, over the grid's own, squared.
         self.wider = 4.0 ** self.lsf.median(1).values
