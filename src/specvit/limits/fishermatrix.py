@@ -119,11 +119,16 @@ class Fisher:
     def crlb(self, name=None):
         """Cramér–Rao bound on the variance of unbiased estimators, (n, p), or (n,) for the parameter `name`.
 
-        It is infinite for a parameter with a component along a direction that is not measured.
+        It is infinite for a parameter with a component along a direction that is not measured. `sigma` is
+        its root, in the unit of the parameter.
         """
         inverse, degenerate = _invert(self.matrix)
         bound = np.where(degenerate, np.inf, np.diagonal(inverse, axis1=1, axis2=2))
         return bound if name is None else bound[:, self._index([name])[0]]
+
+    def sigma(self, name=None):
+        """Least standard error of unbiased estimators, the root of `crlb`: (n, p), or (n,) for one `name`."""
+        return np.sqrt(self.crlb(name))
 
     def mean(self):
         """Information averaged over the spectra, a `Fisher` of one matrix."""
