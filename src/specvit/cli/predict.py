@@ -50,6 +50,14 @@ def add_parser(commands):
         "7590-7705; may be repeated",
     )
     parser.add_argument(
+        "--given",
+        action="append",
+        type=_measurement,
+        metavar="LABEL=VALUE±SIGMA",
+        help="what is known of a label from elsewhere, for all spectra, as teff=4750±50 or teff=4750+-50 (K, "
+        "dex); the other labels follow by their correlations; may be repeated",
+    )
+    parser.add_argument(
         "--lower-resolution",
         type=_resolution_rule,
         metavar="raise|flag|R",
@@ -106,9 +114,11 @@ def run(args):
 
     estimator = specvit.LoggEstimator(**({} if args.weights is None else {"weights": args.weights}))
     names = ("medium", "resolution", "instrument", "mask", "lower_resolution", "min_coverage")
-    tables, stated = [], given(args, *names)
+    known = {} if args.given is None else {"given": dict(args.given)}
+    tables, stated = [], given(args, *names) | known
     if args.example:
-        tables.append(_with_names(estimator.predict_table(specvit.example_spectrum()), ["example"]))
+        table = estimator.predict_table(specvit.example_spectrum(), **known)
+        tables.append(_with_names(table, ["example"]))
     for names, spectra in _jobs(args):
         table = estimator.predict_table(spectra, **stated)
         tables.append(_with_names(table, names))
@@ -132,6 +142,19 @@ def _window(text):
         return (float(low), float(high)) if dash else text
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a name or LOW-HIGH in Angstrom, got {text}") from None
+
+
+def _measurement(text):
+    """Type of ``--given``: a label, and (value, σ)."""
+    name, _, number = text.partition("=")
+    for sign in ("±", "+/-", "+-"):
+        value, found, sigma = number.partition(sign)
+        if name and found:
+            try:
+                return name, (float(value), positive(sigma))
+            except ValueError:
+                break
+    raise argparse.ArgumentTypeError(f"must be LABEL=VALUE±SIGMA, as teff=4750±50, got {text}")
 
 
 def _resolution_rule(text):

@@ -8,6 +8,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import validate_data
 
 from specvit.labels import LABELS, label_tuple
+from specvit.predictors.knowledge import conditioned
 from specvit.predictors.misfit import LARGEST_MISFIT, misfit
 from specvit.predictors.plainfeatures import plain_features
 from specvit.predictors.predictions import Predictions, flag_labels
@@ -27,7 +28,8 @@ class Predictor(RegressorMixin, BaseEstimator):
     returns the `~specvit.PixelGrid` of its spectra, or None where it was fitted on plain features.
     ``_infer(flux, ivar)`` returns mean and σ (n, n_labels) of usable spectra on that grid. ``_label_range()``
     is optional and returns the lowest and highest value of each label that it has learned from.
-    ``_instrument_rules()`` is optional and returns the lowest resolution and coverage answered by default.
+    ``_instrument_rules()`` is optional and returns the lowest resolution and coverage answered by default;
+    ``_covariance(batch, details)`` too: that of the errors, (n, n_labels, n_labels), for `given`.
 
     See Also
     --------
@@ -94,6 +96,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         on_error="raise",
         lower_resolution=None,
         min_coverage=None,
+        given=None,
     ):
         """Surface gravity, or the labels that the parameter `labels` asks for (see `output_names`).
 
@@ -128,6 +131,10 @@ class Predictor(RegressorMixin, BaseEstimator):
         min_coverage : float, optional
             Least share of the grid's pixels with information. By default 0.05 for networks that are told of
             the instrument, 0.5 for all others.
+        given : dict of str to (value, σ), optional
+            What is known of labels from elsewhere, as photometric temperatures, ``{"teff": (4750, 50)}``: one
+            value or one a spectrum, NaN where unknown. All labels are conditioned on it
+            (`specvit.predictors.knowledge.condition`).
 
         Returns
         -------
@@ -149,9 +156,9 @@ class Predictor(RegressorMixin, BaseEstimator):
             If `X` is not on the grid, or an argument does not go with it.
         """
         names = self.output_names
-        given = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
-        given |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
-        found = self.predict_labels(X, on_error=on_error, **given)
+        options = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
+        options |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        found = self.predict_labels(X, on_error=on_error, given=given, **options)
         plain = kind_of(X) is Kind.ARRAY or found.batch is None
         axis = len(names) > 1 or (plain and self.columns_ is not None)
         answer = (found.numbers if plain else found.quantities)(names, axis=axis)
@@ -169,12 +176,13 @@ class Predictor(RegressorMixin, BaseEstimator):
         on_error="raise",
         lower_resolution=None,
         min_coverage=None,
+        given=None,
     ):
         """All labels as plain numbers, from which `predict`, `predict_table` and `specvit.assess` start.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, instrument, mask, on_error, lower_resolution, min_coverage
+        X, ivar, medium, resolution, instrument, mask, on_error, lower_resolution, min_coverage, given
             As for `predict`.
 
         Returns
@@ -189,8 +197,8 @@ class Predictor(RegressorMixin, BaseEstimator):
         """
         names, grid = self.label_names, self._own_grid()
         if grid is None:
-            if not (instrument is None and mask is None):
-                raise ValueError("instrument and mask are for spectra, not for plain features")
+            if not (instrument is None and mask is None and given is None):
+                raise ValueError("instrument, mask and given are for spectra, not for plain features")
             features, shape = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
             features = validate_data(self, features, **options)
@@ -201,6 +209,8 @@ class Predictor(RegressorMixin, BaseEstimator):
         stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
         batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
         mean, sigma, details = self._predict_batch(batch)
+        if given is not None:
+            mean, sigma = conditioned(self, batch, details, mean, sigma, given)
         if on_error == "raise":
             raise_rejected(batch)  # those that the predictor found no answer for
         flag_labels(batch, names, mean, self._label_range())
@@ -218,12 +228,13 @@ class Predictor(RegressorMixin, BaseEstimator):
         on_error="nan",
         lower_resolution=None,
         min_coverage=None,
+        given=None,
     ):
         """A table of all labels with their errors, and of the quality of each spectrum.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, instrument, mask, lower_resolution, min_coverage
+        X, ivar, medium, resolution, instrument, mask, lower_resolution, min_coverage, given
             As for `predict`.
         on_error : {"nan", "raise"}
             By default a spectrum without an answer gives a row of NaN with its flag and the reason.
@@ -244,17 +255,9 @@ class Predictor(RegressorMixin, BaseEstimator):
         """
         if self._own_grid() is None:
             raise ValueError("predict_table needs spectra: this estimator takes plain features")
-        found = self.predict_labels(
-            X,
-            ivar=ivar,
-            medium=medium,
-            resolution=resolution,
-            instrument=instrument,
-            mask=mask,
-            on_error=on_error,
-            lower_resolution=lower_resolution,
-            min_coverage=min_coverage,
-        )
+        options = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
+        options |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        found = self.predict_labels(X, on_error=on_error, given=given, **options)
         return found.table(**self._more_columns(found))
 
     def score(self, X, y, sample_weight=None, *, ivar=None, medium=None, resolution=None):

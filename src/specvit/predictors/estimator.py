@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from specvit.dataset import SpectrumDataset
 from specvit.predictors.base import Predictor
 from specvit.predictors.learning import ArraySource, DatasetSource, FitConfig, SurveySource, fit_network
-from specvit.predictors.networkarrays import predict_arrays, to_device
+from specvit.predictors.networkarrays import batch_covariance, predict_arrays, to_device
 from specvit.predictors.networkchoices import NetworkChoices
 from specvit.predictors.trainingdata import grid_to_learn, is_source, label_columns, simulated_grid
 from specvit.spectra.rules import ANY_INSTRUMENT, ONE_INSTRUMENT
@@ -298,6 +298,9 @@ class LoggEstimator(Predictor):
     def _infer_batch(self, batch, rows):
         return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])
 
+    def _covariance(self, batch, details):
+        return batch_covariance(to_device(self._ready()[0], self.device), batch)
+
     def _ready(self):
         """Network, grid and record: the fitted ones, or those of the weights."""
         if hasattr(self, "regressor_"):
@@ -313,13 +316,7 @@ class LoggEstimator(Predictor):
         return self._loaded[1:]
 
     def save(self, path):
-        """Write the network to a safetensors file, which `load` and the parameter `weights` read.
-
-        Parameters
-        ----------
-        path : path-like
-            File to write.
-        """
+        """Write the network to the safetensors file `path`, which `load` and the parameter `weights` read."""
         regressor, grid, record = self._ready()
         save_weights(path, regressor, grid=grid, record=record)
 
