@@ -48,7 +48,7 @@ def test_what_is_not_measured_changes_nothing(gaussian):
 
 def test_agrees_with_the_posterior_under_that_prior():
     """Stars of good S/N: the posterior without the measurement, conditioned, is the posterior with it."""
-    survey, n = Survey("paper", seed=8), 40
+    survey, n = Survey("paper", seed=8), 24
     rng = np.random.default_rng(1)
     ranges = ((4300, 5300), (2, 4), (-0.8, -0.2), (0.0, 0.3), (-0.4, -0.1))
     labels = np.stack([rng.uniform(*limits, n) for limits in ranges], 1)

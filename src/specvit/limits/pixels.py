@@ -6,7 +6,7 @@ import numpy as np
 
 from specvit.limits.scope import require_plain
 
-__all__ = ["pixel_information"]
+__all__ = ["information_density", "pixel_information"]
 
 
 def pixel_information(survey, labels, magnitude=None, *, snr=None, label="logg", known=(), given=None):
@@ -79,18 +79,49 @@ def pixel_information(survey, labels, magnitude=None, *, snr=None, label="logg",
     flux, derivative = model.derivatives(labels, brightness)
     root = model.variance(flux, brightness)[0].rsqrt().numpy()
     flux, derivative = flux[0].numpy(), derivative[0].numpy()
+    told = {name: sigma for name, sigma in (given or {}).items() if name != label}
+    columns = [names.index(name) for name in unknown]
+    return information_density(derivative[:, columns], flux, root**2, unknown, label, told), flux
+
+
+def information_density(derivative, flux, ivar, names, label, given=None):
+    """Fisher information about one label in each pixel, the other labels and the amplitude unknown.
+
+    Parameters
+    ----------
+    derivative : ndarray, shape (n_pixels, d)
+        Derivatives of the flux by the d labels.
+    flux, ivar : ndarray, shape (n_pixels,)
+        Noiseless flux, and the inverse variance of its noise, 0 where masked.
+    names : sequence of str
+        Names of the labels.
+    label : str
+        The one that is asked about.
+    given : dict of str to float, optional
+        σ with which others are known from elsewhere.
+
+    Returns
+    -------
+    ndarray, shape (n_pixels,)
+        As `pixel_information` defines it.
+
+    Raises
+    ------
+    ValueError
+        If `given` names another label, or a σ is not positive.
+    """
+    names, root, given = list(names), np.sqrt(ivar), given or {}
     score = root * derivative[:, names.index(label)]
-    others = [derivative[:, names.index(name)] for name in unknown if name != label]
-    nuisance = root[:, None] * np.stack([*others, flux], 1)
+    others = [name for name in names if name != label]
+    nuisance = np.stack([*(derivative[:, names.index(name)] for name in others), flux], 1) * root[:, None]
     # A prior of another label is one more datum, of derivative 1/σ by that label and 0 by all others.
-    given = {name: sigma for name, sigma in (given or {}).items() if name != label}
     prior = np.zeros((len(given), nuisance.shape[1]))
-    columns = [name for name in unknown if name != label]
     for row, (name, sigma) in enumerate(given.items()):
-        if name not in columns or not sigma > 0:
-            raise ValueError(f"given must hold a positive σ of labels among {tuple(columns)}, got {given!r}")
-        prior[row, columns.index(name)] = 1 / sigma
+        if name not in others or not sigma > 0:
+            raise ValueError(f"given must hold a positive σ of labels among {tuple(others)}, got {given!r}")
+        prior[row, others.index(name)] = 1 / sigma
     nuisance, score = np.concatenate([nuisance, prior]), np.concatenate([score, np.zeros(len(given))])
-    nuisance = nuisance / np.linalg.norm(nuisance, axis=0)
+    norm = np.linalg.norm(nuisance, axis=0)
+    nuisance = nuisance / np.where(norm > 0, norm, 1.0)
     score = score - nuisance @ np.linalg.lstsq(nuisance, score, rcond=None)[0]
-    return score[: len(flux)] ** 2, flux
+    return score[: len(flux)] ** 2

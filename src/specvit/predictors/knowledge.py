@@ -130,7 +130,7 @@ def conditioned(predictor, batch, details, mean, sigma, given):
     covariance = getattr(predictor, "_covariance", lambda *_: None)(batch, details)
     if covariance is None:
         raise ValueError(
-            f"given needs the correlations of the errors, and this {type(predictor).__name__} does not predict "
+            f"given needs correlations of the errors, and this {type(predictor).__name__} does not predict "
             "them: the weights 'any', networks trained with correlations, and TemplateFit do"
         )
     used = np.isfinite(mean).all(1) & np.isfinite(covariance).all((1, 2)) & np.isfinite(spread).any(1)
