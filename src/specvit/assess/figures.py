@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from specvit.assess.plots import plot_calibration, plot_predictions, plot_r2, plot_residuals
+from specvit.assess.plots.accuracy import CEILING
 from specvit.assess.plots.starbystar import AGAINST
 from specvit.assess.plots.style import COLUMN, LEGEND
 from specvit.labels import label_of
@@ -55,7 +56,9 @@ def report_figures(part, predictions, label):
     """Figures of one label with stems of their files and captions, one at a time."""
     symbol = label_of(label).plain
     if (part["by"] == "magnitude").any() and (part["by"] == "snr").any():
-        caption = f"R² of {symbol} against magnitude and S/N; nothing can lie in the shaded region."
+        caption = f"R² of {symbol} against magnitude and S/N"
+        shaded = (part["predictor"] == CEILING).any()
+        caption += "; nothing can lie in the shaded region." if shaded else "."
         yield draw_summary(part, label=label), "r2", caption
     if predictions is None:
         return

@@ -74,8 +74,11 @@ def plot_information(
         fontsize=SMALL,
         color="#0072B2",
     )
-    ax.yaxis.set_label_coords(-0.055, 0.68)
-    below.yaxis.set_label_coords(1.04, 0.21)
+    # Beside the numbers, whatever the width: distances in inches, as shares of the Axes.
+    width = ax.get_position().width * ax.figure.get_size_inches()[0]
+    ax.yaxis.set_label_coords(-0.33 / width, 0.68)
+    below.yaxis.set_label_coords(1 + 0.27 / width, 0.21)
+    ax.locator_params(axis="x", nbins=max(3, int(width / 0.55)))
     return ax
 
 
@@ -92,5 +95,9 @@ def mark_lines(ax, edges, lines=None):
             if text is None:
                 ax.plot(inside, np.ones(len(inside)), "|", color="#D55E00", markersize=5, transform=place)
             elif inside:
-                options = {"ha": "center", "va": "top", "fontsize": SMALL, "color": "#D55E00"}
-                ax.text(np.mean(inside), 1, text, transform=place, **options)
+                middle, room = np.median(inside), 0.03 * (edges[-1] - edges[0])
+                side = (
+                    "right" if middle > edges[-1] - room else "left" if middle < edges[0] + room else "center"
+                )
+                options = {"ha": side, "va": "top", "fontsize": SMALL, "color": "#D55E00"}
+                ax.text(middle, 1, text, transform=place, **options)
