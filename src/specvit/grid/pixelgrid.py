@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 from numpy.polynomial import Chebyshev
 
 from specvit.constants import FWHM_PER_SIGMA
@@ -53,8 +54,8 @@ class PixelGrid:
     8116
     """
 
-    edges: np.ndarray = field(repr=False)
-    lsf_sigma: np.ndarray = field(repr=False)
+    edges: npt.NDArray[np.float64] = field(repr=False)
+    lsf_sigma: npt.NDArray[np.float64] = field(repr=False)
     medium: str = "vacuum"
     name: str = "unnamed"
 
@@ -79,7 +80,16 @@ class PixelGrid:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def linear(cls, start, stop, n, lsf_sigma, *, medium="vacuum", name="unnamed"):
+    def linear(
+        cls,
+        start: float,
+        stop: float,
+        n: int,
+        lsf_sigma: npt.ArrayLike,
+        *,
+        medium: str = "vacuum",
+        name: str = "unnamed",
+    ) -> PixelGrid:
         """Grid of pixels of equal width.
 
         Parameters
@@ -100,7 +110,9 @@ class PixelGrid:
         return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, medium, name)
 
     @classmethod
-    def from_resolving_power(cls, low, high, resolving_power, *, pixels_per_fwhm=2.5, **kwargs):
+    def from_resolving_power(
+        cls, low: float, high: float, resolving_power: float, *, pixels_per_fwhm: float = 2.5, **kwargs: str
+    ) -> PixelGrid:
         """Grid of constant resolving power: pixels equal in ln λ, a FWHM in proportion to λ.
 
         Parameters
@@ -139,7 +151,7 @@ class PixelGrid:
         edges = np.geomspace(low, high, max(n, 1) + 1)
         return cls(edges, 0.5 * (edges[1:] + edges[:-1]) / resolving_power / FWHM_PER_SIGMA, **kwargs)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.edges.size - 1
 
     def __eq__(self, other):
@@ -153,17 +165,17 @@ class PixelGrid:
         return hash((self.medium, self.edges.tobytes(), self.lsf_sigma.tobytes()))
 
     @property
-    def wave(self):
+    def wave(self) -> npt.NDArray[np.float64]:
         """Pixel centres in Å, shape (n,)."""
         return 0.5 * (self.edges[1:] + self.edges[:-1])
 
     @property
-    def width(self):
+    def width(self) -> npt.NDArray[np.float64]:
         """Pixel widths in Å, shape (n,)."""
         return np.diff(self.edges)
 
     @property
-    def resolving_power(self):
+    def resolving_power(self) -> npt.NDArray[np.float64]:
         """λ / FWHM at each pixel, shape (n,)."""
         return self.wave / (FWHM_PER_SIGMA * self.lsf_sigma)
 

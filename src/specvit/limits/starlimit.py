@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from specvit.grid import Instrument, PixelGrid
 from specvit.labels import LABELS, label_of, label_tuple
 from specvit.limits.compressed import CompressedSpectra
 from specvit.limits.fisher import survey_fisher
 from specvit.limits.fishermatrix import Fisher
 from specvit.limits.posterior import Posterior, posterior
 from specvit.stars import Emulator, regrid_emulator
-from specvit.survey import PRIORS, SNRNoise, Survey, preset_survey
+from specvit.survey import PRIORS, Noise, SNRNoise, Survey, preset_survey
 from specvit.survey.streams import LIMITS
 
 __all__ = ["StarLimit", "star_limit"]
@@ -83,12 +86,12 @@ class StarLimit:
     survey: Survey
     posterior: Posterior | None = None
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         """σ of the label `name`: a float for one star, else an ndarray (n,)."""
         best = self.sigma if self.sigma_posterior is None else self.sigma_posterior
         return best[..., self.label_names.index(label_tuple(name, among=self.label_names)[0])][()]
 
-    def __str__(self):
+    def __str__(self) -> str:
         grid, (kind, value) = self.survey.grid, next(iter(self.brightness.items()), ("", ""))
         text = {"snr": "S/N {} per pixel", "magnitude": "magnitude {}", "": "{}"}[kind]
         how = text.format(f"{value:g}" if kind and np.ndim(value) == 0 else value)
@@ -104,22 +107,22 @@ class StarLimit:
 
 
 def star_limit(
-    labels,
-    magnitude=None,
+    labels: npt.ArrayLike | Mapping[str, float],
+    magnitude: npt.ArrayLike | None = None,
     *,
-    snr=None,
-    grid=None,
-    instrument=None,
-    noise=None,
-    survey=None,
-    given=None,
-    prior=True,
-    continuum=0,
-    velocity=False,
-    posteriors=0,
-    seed=0,
-    device="cpu",
-):
+    snr: npt.ArrayLike | None = None,
+    grid: PixelGrid | None = None,
+    instrument: str | Instrument | None = None,
+    noise: Noise | None = None,
+    survey: Survey | None = None,
+    given: Mapping[str, float] | None = None,
+    prior: bool = True,
+    continuum: int | None = 0,
+    velocity: bool = False,
+    posteriors: int = 0,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+) -> StarLimit:
     r"""Least σ of each label of a star: "what can I know of my star at my S/N with my spectrograph?"
 
     .. math:: \sigma_i^2 = \big[(F + P)^{-1}\big]_{ii}

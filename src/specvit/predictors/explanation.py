@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from specvit.grid import PixelGrid
@@ -16,6 +18,7 @@ from specvit.network.attribution import (
     gradients,
     integrated_gradients,
 )
+from specvit.predictors.estimator import LoggEstimator
 from specvit.predictors.networkarrays import to_device
 from specvit.predictors.predictions import Predictions
 from specvit.spectra.rules import raise_rejected
@@ -81,21 +84,30 @@ class Explanation:
     attention: np.ndarray
     information: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.flux)
 
     @property
-    def completeness(self):
+    def completeness(self) -> np.ndarray:
         """Sum of the attributions less `difference`, (n,): 0 but for the error of the quadrature."""
         return self.attribution.sum(1) - self.difference
 
     @property
-    def noise_error(self):
+    def noise_error(self) -> np.ndarray:
         """Error of the label by independent noise of the pixels, (n,), as the network propagates it."""
         return np.sqrt(np.square(self.sensitivity).sum(1))
 
 
-def explain(estimator, X, label="logg", *, baseline=None, n_steps=64, on_error="raise", **stated):
+def explain(
+    estimator: LoggEstimator,
+    X: Any,
+    label: str = "logg",
+    *,
+    baseline: npt.ArrayLike | None = None,
+    n_steps: int = 64,
+    on_error: Literal["raise", "nan"] = "raise",
+    **stated: Any,
+) -> Explanation:
     """What the network's answers about one label rest on.
 
     Parameters

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from specvit.labels import label_of
 from specvit.spectra import Flag, SpectrumBatch
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
 
 __all__ = ["Predictions", "flag_labels", "label_unit"]
 
@@ -55,15 +59,15 @@ class Predictions:
     batch: SpectrumBatch | None = None
     details: Any = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.mean)
 
-    def columns(self, names):
+    def columns(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and σ of the labels `names`, both ndarray (n, len(names))."""
         index = [self.names.index(name) for name in names]
         return self.mean[:, index], self.sigma[:, index]
 
-    def numbers(self, names, *, axis):
+    def numbers(self, names: Sequence[str], *, axis: bool) -> tuple[np.ndarray, ...]:
         """Mean and σ as plain arrays in the shape of the input.
 
         Parameters
@@ -80,7 +84,7 @@ class Predictions:
         ending = (len(names),) if axis else ()
         return tuple(values.reshape(self.shape + ending) for values in self.columns(names))
 
-    def quantities(self, names, *, axis):
+    def quantities(self, names: Sequence[str], *, axis: bool) -> tuple[Any, Any]:
         """Mean and σ with units, in the shape of the input.
 
         Parameters
@@ -100,7 +104,7 @@ class Predictions:
         mean, sigma = ({name: found[name][k] * units[name][k] for name in names} for k in (0, 1))
         return (mean, sigma) if axis else (mean[names[0]], sigma[names[0]])
 
-    def table(self, **more):
+    def table(self, **more: Any) -> QTable:
         """A table with one row for each spectrum.
 
         Parameters

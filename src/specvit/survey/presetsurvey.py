@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.grid import TELLURIC, PixelGrid, find_instrument, native_edges
+from specvit.grid import TELLURIC, Instrument, PixelGrid, find_instrument, native_edges
 from specvit.stars import Emulator, regrid_emulator
 from specvit.survey.noise import Noise
-from specvit.survey.priors import PRIORS
+from specvit.survey.priors import PRIORS, Prior
 from specvit.survey.snrnoise import SNRNoise
 from specvit.survey.survey import Survey
 
@@ -19,7 +19,7 @@ _REACH = 3.01
 _JUST_ABOVE = 1e-6
 
 
-def preset_grid(instrument, emulator):
+def preset_grid(instrument: str | Instrument, emulator: Emulator) -> PixelGrid:
     """Native pixels of an instrument within the emulator's range, no sharper than the emulator.
 
     Parameters
@@ -73,7 +73,14 @@ def preset_grid(instrument, emulator):
     return PixelGrid(edges, sigma(0.5 * (edges[1:] + edges[:-1])), name=instrument.name)
 
 
-def preset_survey(instrument, snr=50.0, *, noise: Noise | None = None, prior=None, emulator=None):
+def preset_survey(
+    instrument: str | Instrument,
+    snr: float | tuple[float, float] = 50.0,
+    *,
+    noise: Noise | None = None,
+    prior: Prior | None = None,
+    emulator: Emulator | None = None,
+) -> Survey:
     """A survey of one instrument in its own pixels, stars at rest and without imperfections.
 
     Parameters

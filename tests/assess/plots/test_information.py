@@ -1,5 +1,7 @@
 """The information in each pixel sums to that of the spectrum, and is drawn as it is."""
 
+from itertools import pairwise
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -49,7 +51,7 @@ def test_names_of_axes_are_beside_their_numbers(survey, width):
             assert not name.overlaps(number.get_window_extent())
         assert name.x0 >= 0 and name.x1 <= figure.bbox.x1
     numbers = [one.get_window_extent() for one in ax.get_xticklabels()]
-    assert not any(a.overlaps(b) for a, b in zip(numbers, numbers[1:], strict=False))
+    assert not any(a.overlaps(b) for a, b in pairwise(numbers))
 
 
 def test_lines_are_at_their_vacuum_wavelengths():
