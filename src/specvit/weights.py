@@ -10,6 +10,7 @@ import torch
 from specvit.archive import read_archive, write_archive
 from specvit.network import LabelRegressor
 from specvit.network.inputs import SNR_DEFINITION
+from specvit.paths import user_path
 
 __all__ = ["BUNDLED", "list_weights", "load_weights", "save_weights"]
 
@@ -100,8 +101,8 @@ def _bundled(name):
 def _locate(source):
     if str(source) in BUNDLED and _bundled(source).exists():
         return _bundled(source)
-    if Path(source).is_file():
-        return Path(source)
+    if user_path(source).is_file():
+        return user_path(source)
     successor = _RETIRED.get(str(source))
     hint = f"; {successor!r} has replaced these" if successor else ""
     raise FileNotFoundError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from specvit.assess.plots.accuracy import CEILING
 from specvit.assess.plots.starbystar import AGAINST
 from specvit.assess.plots.style import COLUMN, LEGEND
 from specvit.labels import label_of
+from specvit.paths import user_path
 
 __all__ = ["draw_summary", "report_figures", "save_figure"]
 
@@ -44,7 +44,7 @@ def save_figure(figure, path, formats=("png",), dpi=200):
     """Write a figure in each of `formats` beside `path`, the same bytes every time; the paths written."""
     import matplotlib as mpl
 
-    paths = [Path(path).with_suffix(f".{form}") for form in formats]
+    paths = [user_path(path).with_suffix(f".{form}") for form in formats]
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with mpl.rc_context({"svg.hashsalt": "specvit"}):
         for file in paths:

@@ -101,7 +101,15 @@ def _devices():
 
 
 def _readers():
-    """Names of the readers that this package adds to those of specutils."""
-    from specvit.spectra.readers import READERS
+    """Formats of files that this package adds to those of specutils, sorted list of str."""
+    from astropy.io import registry
+    from specutils import Spectrum, SpectrumList
 
-    return sorted(READERS)
+    import specvit.spectra.readers  # noqa: F401 - registers them
+
+    found = set()
+    for kind in (Spectrum, SpectrumList):
+        for name in registry.get_formats(kind, "Read")["Format"]:
+            if registry.get_reader(name, kind).__module__.startswith("specvit."):
+                found.add(str(name))
+    return sorted(found)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from specvit.cli.common import add_traceback, given, positive
+from specvit.cli.common import add_traceback, examples, given, positive
 from specvit.cli.reading import check_file, read_spectrum
 from specvit.labels import LABELS, label_of
+from specvit.paths import user_path
+from specvit.progress import ProgressLine
 
 __all__ = ["add_parser", "run"]
 
+_AT_ONCE = 256  # spectra predicted together, between two updates of the progress
 #: Labels printed on the terminal, log g first.
 _SHOWN = sorted(map(label_of, LABELS), key=lambda label: label.name != "logg")
 
@@ -21,9 +23,15 @@ def add_parser(commands):
         "predict",
         help="log g, Teff and abundances of spectra, with errors",
         description="Predict log g, Teff, [M/H], [alpha/M] and [C/M] of each spectrum, with 1-sigma errors.",
-        epilog="FILE is anything that specutils reads, or a text table (.txt .dat .csv .tsv .ascii .ecsv) "
-        "with the columns wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or the "
-        "first two or three in this order when the columns have no names.",
+        **examples(
+            "specvit predict --example",
+            "specvit predict star.fits --medium air --resolution 21000",
+            "specvit predict spec-*.fits --instrument SDSS --output labels.ecsv",
+            "specvit predict star.txt --mask telluric --given teff=4750±50",
+            about="FILE is anything that specutils reads, or a text table (.txt .dat .csv .tsv .ascii .ecsv) "
+            "with the columns wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or "
+            "the first two or three in this order when the columns have no names.",
+        ),
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="file with one or more spectra")
     parser.add_argument("--example", action="store_true", help="predict the example, a simulated star")
@@ -88,7 +96,10 @@ def add_parser(commands):
         help="for text tables without units (default: %(default)s)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="TABLE", help="also write every column to this table (.ecsv)"
+        "--output",
+        type=user_path,
+        metavar="TABLE",
+        help="also write every column to this table (.ecsv .fits .vot .h5 .parquet .csv)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace TABLE if it exists")
     parser.add_argument(
@@ -119,8 +130,13 @@ def run(args):
     if args.example:
         table = estimator.predict_table(specvit.example_spectrum(), **known)
         tables.append(_with_names(table, ["example"]))
-    for names, spectra in _jobs(args):
+    jobs = _jobs(args)
+    line, done = ProgressLine("spectra"), 0
+    for names, spectra in jobs:
         table = estimator.predict_table(spectra, **stated)
+        done += len(names)
+        if len(jobs) > 1:
+            line(done, sum(len(job[0]) for job in jobs))
         tables.append(_with_names(table, names))
         reasons = [f"{name}: {error}" for name, error in zip(names, table["error"], strict=True) if error]
         if reasons and args.on_error == "raise":
@@ -128,9 +144,11 @@ def run(args):
 
     from astropy.table import vstack
 
+    from specvit.predictors import write_table
+
     table = vstack(tables, metadata_conflicts="silent")
     if args.output is not None:
-        table.write(args.output, overwrite=args.overwrite)
+        write_table(table, args.output, overwrite=args.overwrite)
     print(_as_text(table))
     return int(any(value != value for value in _values(table, "logg")))
 
@@ -176,7 +194,7 @@ def _jobs(args):
                 n = spectrum.flux.size // spectrum.flux.shape[spectrum.spectral_axis_index]
                 jobs.append(([f"{name}[{k}]" for k in range(n)], spectrum))
                 continue
-            if not jobs or isinstance(jobs[-1][1], Spectrum):
+            if not jobs or isinstance(jobs[-1][1], Spectrum) or len(jobs[-1][0]) == _AT_ONCE:
                 jobs.append(([], SpectrumList()))
             jobs[-1][0].append(name)
             jobs[-1][1].append(spectrum)

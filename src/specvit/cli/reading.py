@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from specvit.cli.common import one_line
+from specvit.paths import user_path
 
 __all__ = ["check_file", "read_spectrum"]
 
@@ -51,9 +50,10 @@ def read_spectrum(path, *, format=None, wave_unit="Angstrom", flux_unit="erg / (
 
 
 def check_file(path):
-    if not Path(path).is_file():
+    path = user_path(path)
+    if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    return Path(path)
+    return path
 
 
 def _read_specutils(path, format):

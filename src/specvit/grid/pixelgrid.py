@@ -13,7 +13,7 @@ from specvit.constants import FWHM_PER_SIGMA
 __all__ = ["PFS_MR", "PixelGrid"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PixelGrid:
     """Pixels of a spectrograph: edges, line spread function and wavelength medium.
 
@@ -150,6 +150,15 @@ class PixelGrid:
         n = int(np.ceil(np.log(high / low) * resolving_power * pixels_per_fwhm - 1e-9))
         edges = np.geomspace(low, high, max(n, 1) + 1)
         return cls(edges, 0.5 * (edges[1:] + edges[:-1]) / resolving_power / FWHM_PER_SIGMA, **kwargs)
+
+    def __repr__(self) -> str:
+        low, high = self.edges[[0, -1]]
+        power = self.resolving_power
+        least, most = f"{power.min():.0f}", f"{power.max():.0f}"
+        return (
+            f"PixelGrid({self.name!r}, {low:.1f}–{high:.1f} Å in {self.medium}, {len(self)} pixels, "
+            f"R = {least if least == most else f'{least}–{most}'})"
+        )
 
     def __len__(self) -> int:
         return self.edges.size - 1

@@ -96,6 +96,7 @@ def bayes_limit(
     min_ess=100,
     batch_size=64,
     seed=0,
+    progress=None,
 ):
     """The Bayes limit of a survey: R², MAE and RMSE that no estimator can exceed, with their errors.
 
@@ -139,6 +140,8 @@ def bayes_limit(
         Spectra worked on at once.
     seed : int
         Of the sampling; the stars follow from `stream`.
+    progress : callable, optional
+        As for `posterior`.
 
     Returns
     -------
@@ -194,6 +197,7 @@ def bayes_limit(
         min_ess=min_ess,
         batch_size=batch_size,
         seed=seed,
+        progress=progress,
     )
     truth = batch.labels.double().cpu().numpy()
     prior_variance = variance_of_prior(spectra.prior, truth.shape[1])

@@ -77,6 +77,7 @@ def posterior(
     min_ess=100,
     batch_size=64,
     seed=0,
+    progress=None,
 ):
     """Posterior of the labels for spectra of known noise, by adaptive importance sampling.
 
@@ -106,6 +107,8 @@ def posterior(
         Spectra worked on at once.
     seed : int
         Seed of the draws.
+    progress : callable, optional
+        Called with the number of spectra done and that of all, after each batch.
 
     Returns
     -------
@@ -157,6 +160,8 @@ def posterior(
         quadratic = torch.stack([(spectra.basis * row) @ spectra.basis.T for row in weight])
         effort = (n_draws, n_rounds, target_ess)
         parts.append(refine(spectra, start, linear, quadratic, amplitude, *effort, rng, known))
+        if progress is not None:
+            progress(int(rows[-1]) + 1, len(flux))
     columns = [torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)]
     ess = columns[-1]
     return Posterior(tuple(spectra.label_names), *columns, ess < min_ess)

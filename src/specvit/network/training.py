@@ -6,7 +6,6 @@ import contextlib
 import logging
 import warnings
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 
@@ -14,6 +13,7 @@ from specvit.checks import check_choice, check_integer, check_number, from_known
 from specvit.network.feed import BatchStream, Reiterable, share
 from specvit.network.losses import LOSSES
 from specvit.network.processes import process_rank
+from specvit.paths import user_path
 
 __all__ = ["TrainingConfig", "train"]
 
@@ -186,11 +186,11 @@ def _checkpoint_to_resume(resume, checkpoint_dir):
     if resume == "last":
         if checkpoint_dir is None:
             raise ValueError("resume='last' needs checkpoint_dir")
-        last = Path(checkpoint_dir) / "last.ckpt"
+        last = user_path(checkpoint_dir) / "last.ckpt"
         return last if last.exists() else None
-    if not Path(resume).exists():
+    if not user_path(resume).exists():
         raise FileNotFoundError(f"resume must be None, 'last' or an existing checkpoint, got {resume!r}")
-    return Path(resume)
+    return user_path(resume)
 
 
 def train(

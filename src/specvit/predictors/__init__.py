@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "explanation": ["Explanation", "explain"],
         "labelpredictor": ["ForeignPredictor", "LabelPredictor"],
         "predictions": ["Predictions"],
+        "resulttables": ["read_table", "write_table"],
         "ridge": ["RidgeEstimator"],
         "template": ["TemplateFit", "TemplateResult"],
     },

@@ -8,6 +8,8 @@ from specvit.predictors.explanation import explain as explain
 from specvit.predictors.labelpredictor import ForeignPredictor as ForeignPredictor
 from specvit.predictors.labelpredictor import LabelPredictor as LabelPredictor
 from specvit.predictors.predictions import Predictions as Predictions
+from specvit.predictors.resulttables import read_table as read_table
+from specvit.predictors.resulttables import write_table as write_table
 from specvit.predictors.ridge import RidgeEstimator as RidgeEstimator
 from specvit.predictors.template import TemplateFit as TemplateFit
 from specvit.predictors.template import TemplateResult as TemplateResult

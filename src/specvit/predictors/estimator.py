@@ -80,8 +80,8 @@ class LoggEstimator(Predictor):
         Seed of `fit`: first weights, order of the spectra, choice of held-out spectra. With an integer a fit
         can be repeated. None, the default, draws a seed from NumPy's global generator for each fit, so that
         two fits differ; ``record_["seed"]`` holds it. `predict` draws nothing.
-    progress : bool
-        Whether to show a progress bar while training.
+    progress : bool, optional
+        Whether to show a progress bar while training; by default on a terminal only.
     checkpoint_dir : path-like, optional
         Folder for checkpoints; a fit with the same folder continues from the last one.
 
@@ -159,7 +159,7 @@ class LoggEstimator(Predictor):
         device="auto",
         devices=1,
         random_state=None,
-        progress=False,
+        progress=None,
         checkpoint_dir=None,
     ):
         self.weights = weights

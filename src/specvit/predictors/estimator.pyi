@@ -45,7 +45,7 @@ class LoggEstimator(Predictor):
         device: str = "auto",
         devices: int = 1,
         random_state: int | RandomState | None = None,
-        progress: bool = False,
+        progress: bool | None = None,
         checkpoint_dir: str | PathLike[str] | None = None,
     ) -> None: ...
     def fit(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specvit.labels import label_of
+from specvit.predictors.resulttables import describe_columns
 from specvit.spectra import Flag, SpectrumBatch
 
 if TYPE_CHECKING:
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictions", "flag_labels", "label_unit"]
 
+#: Rows that the text of `Predictions` shows.
+_SHOWN = 5
 #: A prediction this close to the end of the training range, as a share of it, is flagged.
 _EDGE = 0.01
 #: Median S/N per pixel below which labels are determined by the prior more than by the spectrum.
 _LOWEST_SNR = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictions:
     """All labels of n spectra, as plain numbers.
 
@@ -131,7 +134,23 @@ class Predictions:
             table[name] = values
         table["flags"] = self.batch.flags
         table["error"] = [reason or "" for reason in self.batch.errors]
-        return table
+        return describe_columns(table)
+
+    def __repr__(self) -> str:
+        ends = slice(None) if len(self) <= _SHOWN else slice(_SHOWN)
+        rows = [
+            ", ".join(
+                f"{label_of(name).plain} {x:.{label_of(name).decimals}f} ± {s:.{label_of(name).decimals}f}"
+                for name, x, s in zip(self.names, mean, sigma, strict=True)
+            )
+            for mean, sigma in zip(self.mean[ends], self.sigma[ends], strict=True)
+        ]
+        more = [f"... {len(self) - _SHOWN} more"] if len(self) > _SHOWN else []
+        many = f"{len(self)} spectr{'um' if len(self) == 1 else 'a'}"
+        return "\n  ".join([f"Predictions of {many}", *rows, *more])
+
+    def _repr_html_(self):
+        return repr(self).replace("\n", "<br>") if self.batch is None else self.table()._repr_html_()
 
 
 def label_unit(name):

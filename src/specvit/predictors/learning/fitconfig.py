@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from specvit.checks import check_integer, check_number
 from specvit.network import TrainingConfig
 from specvit.network.processes import own_device, process_rank
+from specvit.progress import on_terminal
 
 __all__ = ["FitConfig"]
 
@@ -44,11 +45,12 @@ class FitConfig:
     precision: str = "auto"
     device: str = "auto"
     devices: int = 1
-    progress: bool = False
+    progress: bool | None = None
     checkpoint_dir: str | Path | None = None
     seed: int = 0
 
     def __post_init__(self):
+        object.__setattr__(self, "progress", bool(on_terminal(self.progress)))
         for name in ("epochs", "batch_size", "devices"):
             check_integer(name, getattr(self, name), 1)
         check_number("validation_fraction", self.validation_fraction, 0, 1, open_maximum=True)
