@@ -41,8 +41,8 @@ def _add_fit(actions):
             "specvit emulator fit library/ --range 7110 8840 --pixels 2048 --fwhm 3 --out own.safetensors",
             "specvit emulator fit bosz/ --limit teff 3500 6500 --microturbulence 2 --out bosz.safetensors",
             about="LIBRARY is a folder (or files) with d*.npz files of this project's kind, or with spectra "
-            "of BOSZ, of 2017 or 2024. The library must be sharper than 0.85 of the spectrograph's line spread "
-            "function.",
+            "of BOSZ, of 2017 or 2024. The library must be sharper than 0.85 of the spectrograph's line "
+            "spread function.",
         ),
     )
     fit.add_argument("library", nargs="+", type=user_path, metavar="LIBRARY")
