@@ -52,6 +52,8 @@ class LightGBMEstimator(FeatureRegressor):
         Share of the spectra, at most 10,000, that are held out of the training to stop it and to measure σ.
     n_jobs : int
         Threads; 0 is LightGBM's choice.
+    device : str or torch.device
+        Where a survey is simulated; trees grow on the CPU.
     random_state : int
         Seed of the choice of held-out spectra, and of the spectra and features of each tree.
 
@@ -131,6 +133,7 @@ class LightGBMEstimator(FeatureRegressor):
         encoding="median",
         validation_fraction=0.1,
         n_jobs=0,
+        device="cpu",
         random_state=0,
     ):
         self.grid = grid
@@ -148,6 +151,7 @@ class LightGBMEstimator(FeatureRegressor):
         self.encoding = encoding
         self.validation_fraction = validation_fraction
         self.n_jobs = n_jobs
+        self.device = device
         self.random_state = random_state
 
     def _learn(self, batches):
@@ -175,6 +179,10 @@ class LightGBMEstimator(FeatureRegressor):
             prediction.append(booster.predict(x[held_out], num_iteration=booster.best_iteration))
         self.n_trees_ = [booster.best_iteration for booster in self.boosters_]
         return np.stack(prediction, 1), labels[held_out], snr[held_out], len(x)
+
+    @property
+    def _device(self):
+        return self.device
 
     def _labels(self, x):
         x = x.float().numpy()
@@ -220,10 +228,10 @@ def _collect(batches, n_components, seed):
     x, at, parts, components = None, 0, [], None
     labels, snr, held_out = [], [], []
     for features, values, ratio, chosen in batches:
-        features = features.float().numpy()
-        labels.append(values.numpy())
-        snr.append(ratio.double().numpy())
-        held_out.append(chosen.numpy())
+        features = features.float().cpu().numpy()
+        labels.append(values.cpu().numpy())
+        snr.append(ratio.double().cpu().numpy())
+        held_out.append(chosen.cpu().numpy())
         at += len(features)
         if n_components is None:
             if x is None:  # filled in place: a list of batches would hold everything twice

@@ -1,0 +1,230 @@
+"""Tables and figures of studies from finished rows: ``python -m studies.tables ROWS... --out FOLDER``.
+
+For each study of which something is finished three files are written: ``NAME.ecsv``, tidy, a row for every
+training, test, condition and label; ``NAME.csv``, the means over seeds with their standard errors, which the
+documentation shows; and ``NAME.svg``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from studies.catalogue import STUDIES
+from studies.ledger import read_rows
+from studies.scoring import MAGNITUDES
+
+__all__ = ["means", "summary", "tidy", "write_study"]
+
+_RECORD = (
+    "minutes",
+    "joules",
+    "core_hours",
+    "parameters",
+    "first_gradient_norm",
+    "spectra_seen",
+    "spectra_per_second",
+)
+_ORIGIN = ("device", "revision", "specvit", "torch")
+
+
+def tidy(study, rows):
+    """Tidy table of a study.
+
+    Parameters
+    ----------
+    study : Study
+        Of whose configurations rows are taken.
+    rows : dict of str to dict
+        Finished rows by key.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each variant, seed, test, condition and label; empty if nothing is finished. Of conditions
+        other than the survey's own, log g only. A training that failed has one row without figures and with
+        its ``failure``.
+    """
+    lines = []
+    for name, own in study.variants.items():
+        for configuration in own:
+            row = rows.get(configuration.key)
+            if row is None:
+                continue
+            head = {"study": study.name, "name": name} | configuration.columns()
+            head |= {column: row.get(column) for column in (*_RECORD, *_ORIGIN)}
+            head["failure"] = row.get("failure", "")
+            results = [
+                one
+                for one in row["results"]
+                if one["label"] == "logg" or (one["test"] == "paper" and one["condition"] is None)
+            ]
+            lines += [head | one for one in results or [{}]]
+    return pd.DataFrame(lines)
+
+
+def means(study, table):
+    """Means over seeds with their standard errors.
+
+    Parameters
+    ----------
+    study : Study
+        Gives the columns to keep.
+    table : pandas.DataFrame
+        From `tidy`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each variant, its columns of configuration, test, condition and label, with ``seeds``,
+        their number, and for each figure its mean and ``<figure>_err``, the standard error of this mean over
+        seeds, NaN for one seed.
+    """
+    figures = [name for name in ("r2", "mae", "rmse", "bias", "coverage68") if name in table]
+    kept = [
+        name
+        for name in dict.fromkeys((*study.columns, study.picture.x, study.picture.series))
+        if name in table
+    ]
+    measured = [*figures, *(name for name in _RECORD if name in table)]
+    by = list(dict.fromkeys(["name", *kept, "test", "condition", "label"]))
+    by = [name for name in by if name not in measured]
+    groups = table.groupby(by, dropna=False, sort=False)
+    result = groups["seed"].nunique().rename("seeds").to_frame()
+    for name in measured:
+        values = pd.to_numeric(table[name]).groupby([table[one] for one in by], dropna=False, sort=False)
+        result[name] = values.mean()
+        if name in figures:
+            result[f"{name}_err"] = values.sem()
+    return result.reset_index()
+
+
+def _number(value, digits=3):
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if isinstance(value, float | np.floating) and not float(value).is_integer():
+        return f"{value:.{digits}f}" if abs(value) < 100 else f"{value:,.0f}"
+    return (
+        f"{int(value):,}"
+        if isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        else str(value)
+    )
+
+
+def _with_error(value, error):
+    text = _number(float(value))
+    return f"{text} ± {error:.3f}" if text and error is not None and np.isfinite(error) else text
+
+
+def summary(study, table):
+    """The table that the documentation shows: a row for each variant, or for each size of a variant.
+
+    Parameters
+    ----------
+    study, table
+        As for `means`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of words: R² and MAE (dex) of log g, mean ± standard error over seeds; R² at single magnitudes, or
+        under the conditions of the study's own test; the reference's R² where there is one; minutes of the
+        device, or hours of cores.
+    """
+    average = means(study, table)
+    failed = table.loc[table["failure"] != "", "name"].unique()
+    own = [name for name in study.columns if name in average]
+    key = ["name", *(name for name in own if name not in _RECORD)]
+    test = study.picture.test
+    lines = []
+    for values, part in average.groupby(key, dropna=False, sort=False):
+        line = dict(zip(key, values, strict=True))
+        logg = part[part["label"] == "logg"] if "label" in part else part[:0]
+        whole = logg[(logg["test"] == "paper") & logg["condition"].isna()] if len(logg) else logg
+        first = part.iloc[0]
+        line |= {name: first[name] for name in own if name in _RECORD}
+        shown = {name: _number(value) for name, value in line.items()}
+        shown["seeds"] = str(first["seeds"])
+        if len(whole):
+            shown["R²"] = _with_error(whole.iloc[0]["r2"], whole.iloc[0]["r2_err"])
+            shown["MAE"] = _with_error(whole.iloc[0]["mae"], whole.iloc[0]["mae_err"])
+        elif values[0] in failed:
+            shown["R²"] = "failed"
+        wanted = MAGNITUDES if test == "paper" else sorted(set(logg.loc[logg["test"] == test, "condition"]))
+        for condition in wanted:
+            at = logg[(logg["test"] == test) & (logg["condition"] == condition)] if len(logg) else logg
+            if len(at):
+                shown[f"R² at {condition:g}"] = _number(float(at.iloc[0]["r2"]))
+        shown["minutes"] = _number(float(first["minutes"]), 2) if "minutes" in first else ""
+        if "joules" in first and pd.notna(first["joules"]):
+            shown["kJ"] = _number(float(first["joules"]) / 1000, 1)
+        if "core_hours" in first and pd.notna(first["core_hours"]):
+            shown["core hours"] = _number(float(first["core_hours"]), 2)
+        shown |= _beside(study, line)
+        lines.append(shown)
+    return pd.DataFrame(lines).fillna("")
+
+
+def _beside(study, line):
+    """The reference's values for a line, in words."""
+    for one in study.reference:
+        if all(line.get(name) == one[name] for name in ("name", "spectra") if name in one):
+            values = {name: one[name] for name in ("r2", "first_gradient_norm") if name in one}
+            return {
+                f"reference: {'R²' if name == 'r2' else 'gradient'}": _with_error(
+                    value, one.get(f"{name}_err")
+                )
+                for name, value in values.items()
+            }
+    return {}
+
+
+def write_study(study, rows, folder):
+    """Write the three files of a study; returns whether anything of it is finished."""
+    from astropy.table import Table
+
+    table = tidy(study, rows)
+    if not len(table):
+        return False
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    known = table.dropna(axis=1, how="all").copy()
+    for name in known:
+        if known[name].dtype == object:
+            known[name] = known[name].map(lambda value: "" if value is None or value != value else str(value))
+    commands = sorted({rows[one.key]["command"] for one in study.configurations if one.key in rows})
+    written = Table.from_pandas(known)
+    written.meta = {"question": study.question, "commands": commands}
+    written.write(folder / f"{study.name}.ecsv", format="ascii.ecsv", overwrite=True)
+    summary(study, table).to_csv(folder / f"{study.name}.csv", index=False)
+    if (table["failure"] == "").any():
+        from studies.figures import draw
+
+        draw(study, means(study, table), folder / f"{study.name}.svg")
+    return True
+
+
+def main(arguments=None):
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m studies.tables",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("rows", nargs="+", help="files of JSON lines that the runner has written")
+    parser.add_argument("--out", required=True)
+    chosen = parser.parse_args(arguments)
+    rows = {}
+    for path in chosen.rows:
+        rows |= read_rows(path)
+    for study in STUDIES.values():
+        done = sum(one.key in rows for one in study.configurations)
+        write_study(study, rows, chosen.out)
+        print(f"{study.name:12s} {done:3d} of {len(study.configurations)} rows")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Tokens: how a spectrum is cut into windows and mapped to vectors."""
+
+from __future__ import annotations
+
+from studies.configuration import Configuration
+from studies.scaling import REFERENCE
+from studies.study import Picture, Study
+
+__all__ = ["CAUSES", "STUDY"]
+
+
+def _tokens(tokenizer, patch, overlap=False, **changes):
+    stride = patch // 2 if overlap else None
+    shape = {"tokenizer": tokenizer, "patch_size": patch, "stride": stride} | changes
+    return Configuration(changes=tuple(shape.items()))
+
+
+GRID = (
+    {
+        f"{tokenizer} {patch}": _tokens(tokenizer, patch)
+        for tokenizer in ("conv1d", "local")
+        for patch in (8, 16, 32, 64)
+    }
+    | {f"sliding window {patch}": _tokens("sliding_window", patch) for patch in (16, 32)}
+    | {f"conv1d {patch}, overlap 50 %": _tokens("conv1d", patch, True) for patch in (16, 32, 64)}
+    | {f"local {patch}, overlap 50 %": _tokens("local", patch, True) for patch in (32, 64)}
+    | {f"conv1d {patch}, normalised": _tokens("conv1d", patch, chunk_norm=True) for patch in (16, 32)}
+    | {"local 32, normalised": _tokens("local", 32, chunk_norm=True)}
+)
+
+
+def _cause(tokenizer, initialisation, **options):
+    values = {
+        "network": "reference",
+        "changes": (("tokenizer", tokenizer),),
+        "initialisation": initialisation,
+    }
+    values |= {name: getattr(REFERENCE, name) for name in ("encoding", "labels", "loss", "learning_rate")}
+    return Configuration(**values | {"steps": 1500, "batch_size": 256} | options)
+
+
+#: Candidate causes of the reference's failed runs. Its framework draws matrices of linear layers from a
+#: normal distribution of σ = 0.02 and leaves those of one-dimensional convolutions as torch makes them.
+CAUSES = {
+    "conv1d as the reference's": _cause("conv1d", "tokenizer"),
+    "sliding window as the reference's": _cause("sliding_window", "normal"),
+    "sliding window, initialised as conv1d": _cause("sliding_window", "tokenizer"),
+    "conv1d, initialised as sliding window": _cause("conv1d", "normal"),
+    "sliding window as the reference's, fp16": _cause("sliding_window", "normal", precision="16-mixed"),
+    "conv1d as the reference's, fp16": _cause("conv1d", "tokenizer", precision="16-mixed"),
+    "sliding window as the reference's, unscaled": _cause("sliding_window", "normal", encoding="none"),
+    "conv1d as the reference's, unscaled": _cause("conv1d", "tokenizer", encoding="none"),
+}
+
+STUDY = Study(
+    name="tokens",
+    title="How should a spectrum be cut into tokens?",
+    question="Which tokenizer, patch size and overlap are best, does it help to normalise each window, and "
+    "why did all the reference's sliding-window runs fail?",
+    variants=Study.grid(GRID) | Study.grid(CAUSES, 1),
+    picture=Picture("name"),
+    columns=(
+        "tokenizer",
+        "patch_size",
+        "stride",
+        "chunk_norm",
+        "initialisation",
+        "precision",
+        "first_gradient_norm",
+    ),
+    reference=(
+        {"name": "conv1d 16", "r2": 0.582, "r2_err": 0.045},
+        {"name": "conv1d 32", "r2": 0.473, "r2_err": 0.128},
+        {"name": "conv1d 64", "r2": 0.534},
+        {"name": "conv1d as the reference's", "first_gradient_norm": 5.6},
+        {"name": "sliding window as the reference's", "first_gradient_norm": 11.5},
+    ),
+)
