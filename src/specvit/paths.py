@@ -8,5 +8,15 @@ __all__ = ["user_path"]
 
 
 def user_path(path):
-    """`path`, str or path-like, as a `pathlib.Path`, in which ``~`` is the home folder."""
+    """A path in which ``~`` is the home folder.
+
+    Parameters
+    ----------
+    path : str or path-like
+        As the user wrote it.
+
+    Returns
+    -------
+    pathlib.Path
+    """
     return Path(path).expanduser()

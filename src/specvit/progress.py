@@ -11,7 +11,17 @@ _BETWEEN = 0.2  # seconds from one update of the line to the next
 
 
 def on_terminal(progress=None):
-    """What ``progress=None`` means: True where the standard error is a terminal; other values as they are."""
+    """What ``progress=None`` means: whether the standard error is a terminal.
+
+    Parameters
+    ----------
+    progress : bool, optional
+        What the user asked for: returned as it is, unless it is None.
+
+    Returns
+    -------
+    bool
+    """
     return sys.stderr.isatty() if progress is None else progress
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from specvit.cli.common import add_traceback, examples
 
@@ -38,20 +39,17 @@ def add_parser(commands):
     )
     parser.add_argument("shell", choices=["bash", "zsh"])
     add_traceback(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=partial(run, commands=commands.choices))
 
 
-def run(args):
-    """Carry the command out; returns its exit status."""
-    from specvit.cli.program import build_parser
-
-    print(completion_script(build_parser(), args.shell), end="")
+def run(args, commands):
+    """Carry the command out; returns its exit status. `commands` are the parsers of all, by name."""
+    print(completion_script(commands, args.shell), end="")
     return 0
 
 
-def completion_script(parser, shell):
-    """The script for a `parser`, an `argparse.ArgumentParser`, and a `shell`, "bash" or "zsh"."""
-    commands = _commands(parser)
+def completion_script(commands, shell):
+    """The script for `commands`, dict of str to `argparse.ArgumentParser`, and a `shell`, "bash" or "zsh"."""
     cases = "\n".join(
         f'            {name}) words="{" ".join(_words(one))}" ;;' for name, one in commands.items()
     )
