@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from specvit.archive import read_archive, write_archive
 from specvit.network import LabelRegressor
 from specvit.network.inputs import SNR_DEFINITION
 from specvit.paths import user_path
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["BUNDLED", "list_weights", "load_weights", "save_weights"]
 
@@ -72,6 +75,7 @@ def load_weights(source=BUNDLED[0]):
         If the file is truncated, damaged or not a weights file of this package.
     """
     path = _locate(source)
+    _LOG.debug("weights %s are read from %s", source, path)
     archive = read_archive(path, FORMAT, what="weights")
     try:
         regressor = LabelRegressor.from_dict(archive.fields["regressor"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import logging
 import os
 import shutil
 import sys
@@ -20,6 +21,8 @@ from specvit.dataset.shardrecords import describe, is_complete
 from specvit.dataset.shardwriter import CHUNK, Shard, ShardWriter, new_arrays, simulate_chunk
 from specvit.paths import user_path
 from specvit.survey.observation import full_float32
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["Progress", "write_dataset"]
 
@@ -135,6 +138,7 @@ def write_dataset(
     ]
     missing = [shard for shard in shards if not is_complete(shard)]
     rows = sum(shard.rows for shard in missing)
+    _LOG.info("%d of %d spectra are there, %d files are to be written", n - rows, n, len(missing))
     if check_space and missing:
         _require_space(
             folder, rows * (13 * len(survey.grid) + table_dtype().itemsize) + 100_000 * len(missing)
