@@ -8,14 +8,14 @@ import sys
 import warnings
 from importlib import metadata
 
-from specvit.cli import completion, emulator, evaluate, info, predict, simulate, train
+from specvit.cli import completion, emulator, evaluate, info, limit, predict, simulate, train
 from specvit.cli.common import examples, one_line
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
 #: Modules of the commands, in the order of the help. Each has ``add_parser(commands)``, which adds options
 #: and sets the default ``run``, and ``run(args)``, which imports what is slow and returns the exit status.
-COMMANDS = (predict, simulate, train, evaluate, emulator, info, completion)
+COMMANDS = (predict, simulate, train, evaluate, limit, emulator, info, completion)
 
 
 #: Exit status of a program whose output nobody reads, 128 + SIGPIPE, as shells have it.
