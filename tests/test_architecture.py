@@ -21,7 +21,7 @@ MAX_LINES = 350
 MAX_SHARE = 0.25
 
 #: Ground: single modules that know of no room.
-GROUND = {"labels", "constants", "checks", "digests", "pixelscatter", "paths", "progress"}
+GROUND = {"labels", "constants", "checks", "digests", "exceptions", "pixelscatter", "paths", "progress"}
 
 #: Room, from the top -> the rooms of this package that it may import, beside itself and the ground.
 ALLOWED = {

@@ -1,6 +1,7 @@
 """Archives: what comes back, and what each kind of damage is answered with."""
 
 import json
+import random
 
 import pytest
 import torch
@@ -53,11 +54,30 @@ def test_without_a_grid(tmp_path):
     assert read_archive(tmp_path / "b", KIND).grid is None
 
 
-def test_files_from_before_the_digest_are_read(path):
+def test_files_without_digest_are_read_only_on_request(path):
     tensors, header = parts(path)
     del header["sha256"]
     save_file(tensors, str(path), metadata=header)
-    assert read_archive(path, KIND).grid == GRID
+    for header_only in (False, True):
+        with pytest.raises(ValueError, match=r"file: .*a\.safetensors has no digest of its contents"):
+            read_archive(path, KIND, header_only=header_only)
+    assert read_archive(path, KIND, unverified=True).grid == GRID
+
+
+@pytest.mark.parametrize("share", [0.08, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_flipped_bit_is_found(path, share):
+    """Bits of the header and of the numbers behind it: some 700 of them, or each."""
+    whole = path.read_bytes()
+    positions = random.Random(0).sample(range(8 * len(whole)), int(8 * share * len(whole)))
+    assert len(positions) > 600, len(positions)
+    for position in positions:
+        content = bytearray(whole)
+        content[position // 8] ^= 1 << position % 8
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"file: .*a\.safetensors "):
+            read_archive(path, KIND)
+    path.write_bytes(whole)
+    read_archive(path, KIND)
 
 
 def flip(path, what):
@@ -103,7 +123,7 @@ def no_digest(header):
         (change, lambda t, h: (no_digest(h), t.pop("grid.edges")), "does not hold the grid that its header"),
         (
             change,
-            lambda t, h: (no_digest(h), h.update(grid=json.dumps({"medium": "water"}))),
+            lambda t, h: (no_digest(h), h.update(grid=json.dumps({"medium": "water", "name": "a"}))),
             "does not hold the grid .*medium must be",
         ),
         (
@@ -116,7 +136,7 @@ def no_digest(header):
 def test_damage_is_named(path, damage, what, message):
     damage(path, what)
     with pytest.raises(ValueError, match=f"toy: .*a\\.safetensors {message}"):
-        read_archive(path, KIND, what="toy")
+        read_archive(path, KIND, what="toy", unverified=True)
 
 
 def test_a_missing_file(tmp_path):

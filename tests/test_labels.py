@@ -1,11 +1,13 @@
 """The description of labels: what tables, figures, files and users are told."""
 
 import astropy.units as u
+import numpy as np
 import pytest
 from matplotlib.mathtext import MathTextParser
 
+from specvit import Survey
 from specvit.dataset.layout import COLUMNS
-from specvit.labels import LABELS, Label, label_of, label_tuple
+from specvit.labels import LABELS, Label, label_of, label_rows, label_tuple
 
 #: name, plain text, TeX, unit, unit of its error, decimals, column of the HDF5 layout
 EXPECTED = [
@@ -110,3 +112,23 @@ def test_what_is_refused(names, options, message):
 def test_a_label_cannot_be_changed():
     with pytest.raises(AttributeError):
         label_of("teff").unit = "deg_C"
+
+
+def test_rows_of_labels_go_by_name():
+    rows = np.array([[4800, 2.5, -0.5, 0.1, 0.0], [5800, 4.4, 0.0, 0.0, 0.1]])
+    table = {"star": ["a", "b"], "log g": rows[:, 1], "cm": rows[:, 4], "Teff": rows[:, 0]}
+    table |= {"[M/H]": rows[:, 2], "alpham": rows[:, 3]}
+    for given in (rows, rows.tolist(), table):
+        assert (label_rows(given) == rows).all()
+    assert (label_rows({name: column[0] for name, column in table.items()}) == rows[0]).all()
+    with pytest.raises(ValueError, match=r"a column for each label, got none for \['teff'\]"):
+        label_rows({"logg": [2.5], "mh": [0], "alpham": [0], "cm": [0]})
+    with pytest.raises(ValueError, match="labels must not be masked"):
+        label_rows(np.ma.array(rows, mask=rows > 5000))
+
+
+def test_stars_of_a_survey_go_by_name():
+    star = {"logg": 2.5, "teff": 4800, "cm": 0.0, "alpham": 0.1, "mh": -0.5}
+    survey = Survey("paper", seed=1)
+    named, plain = survey.observe(star, 20.0), survey.observe([4800, 2.5, -0.5, 0.1, 0.0], 20.0)
+    assert (named.flux == plain.flux).all()

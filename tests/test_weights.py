@@ -11,12 +11,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import specvit
-from specvit.grid import PFS_MR
+from specvit.archive import read_archive, write_archive
+from specvit.grid import PFS_MR, PixelGrid
 from specvit.network import LabelRegressor, ViTConfig
-from specvit.weights import BUNDLED, list_weights, load_weights, save_weights
+from specvit.weights import BUNDLED, FORMAT, list_weights, load_weights, save_weights
 
 DATA = Path(specvit.__file__).parent / "data"
 
+GRID = PixelGrid.linear(5000, 5100, 96, 0.7, name="small")
 SMALL = ViTConfig(n_pixels=96, width=16, depth=1, heads=2, mlp=32, patch_size=32)
 
 
@@ -35,12 +37,12 @@ def regressor():
 
 def test_round_trip(regressor, tmp_path):
     path = tmp_path / "w.safetensors"
-    save_weights(path, regressor, grid=PFS_MR, record={"seed": 1})
+    save_weights(path, regressor, grid=GRID, record={"seed": 1})
     again, grid, record = load_weights(path)
     flux, ivar = torch.rand(3, 96) + 1, torch.full((3, 96), 50.0)
     for a, b in zip(regressor.predict(flux, ivar), again.predict(flux, ivar), strict=True):
         assert torch.equal(a, b)
-    assert grid == PFS_MR and record["seed"] == 1 and "sqrt(ivar)" in record["snr"]
+    assert grid == GRID and record["seed"] == 1 and "sqrt(ivar)" in record["snr"]
 
 
 def test_half_precision_moves_predictions_little(regressor, tmp_path):
@@ -93,24 +95,20 @@ def emulator(path):
     path.write_bytes((DATA / "emulator_pfs_mr.safetensors").read_bytes())
 
 
-def without_digest(metadata):
-    """Header of a file as it was written before headers had a digest."""
-    return {name: text for name, text in metadata.items() if name != "sha256"}
+def rewritten(source, path, change):
+    """The contents of a file, changed, with a digest that is right."""
+    archive = read_archive(source, FORMAT)
+    found = {"tensors": archive.tensors, "fields": archive.fields, "grid": archive.grid}
+    change(found)
+    write_archive(path, FORMAT, found["tensors"], found["fields"], found["grid"])
 
 
 def lacking(path):
-    with safe_open(str(bundled("any")), framework="pt") as archive:
-        tensors = {k: archive.get_tensor(k) for k in archive.keys() if not k.endswith("head.weight")}  # noqa: SIM118
-        save_file(tensors, str(path), metadata=without_digest(archive.metadata()))
+    rewritten(bundled("any"), path, lambda found: found["tensors"].pop("network.head.weight"))
 
 
 def of_other_sizes(path):
-    with safe_open(str(bundled("any")), framework="pt") as archive:
-        metadata = without_digest(archive.metadata())
-        tensors = {k: archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118
-    description = json.loads(metadata["regressor"])
-    description["config"]["depth"] = 1
-    save_file(tensors, str(path), metadata=metadata | {"regressor": json.dumps(description)})
+    rewritten(bundled("any"), path, lambda found: found["fields"]["regressor"]["config"].update(depth=1))
 
 
 def bit_flipped(path):
@@ -144,6 +142,89 @@ def test_hostile_files(tmp_path, make, message):
         return
     with pytest.raises(ValueError, match=f"weights: .*{message}"):
         load_weights(path)
+
+
+def scaled(name, values):
+    return lambda found: found["tensors"].update({name: torch.tensor(values)})
+
+
+def recorded(**fields):
+    return lambda found: found["fields"]["record"].update(fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f["fields"]["regressor"].update(label_names=["logg", "teff"]), "in another order"),
+        (lambda f: f["fields"]["regressor"].update(label_names=["teff", "teff"]), "different names"),
+        (lambda f: f["fields"]["regressor"].update(label_names=["teff"]), "n_outputs must be 2"),
+        (lambda f: f["fields"]["regressor"]["config"].update(heads=3), "width must be a multiple of heads=3"),
+        (lambda f: f["fields"]["regressor"]["config"].update(heads=None), "heads must be an integer"),
+        (lambda f: f["fields"]["regressor"]["config"].update(size=3), "has no field 'size'"),
+        (lambda f: f["fields"]["regressor"].update(encoding="water"), "encoding"),
+        (lambda f: f["fields"].update(regressor=None), "not iterable"),
+        (lambda f: f["fields"].pop("regressor"), "regressor"),
+        (lambda f: f["fields"].update(record=None), "the record must be a dict, got None"),
+        (lambda f: f["fields"].pop("record"), "record"),
+        (recorded(label_range=None), "label_range must be a dict of ranges"),
+        (recorded(label_range={"teff": [4000, 6000], "age": [1, 2]}), "label_range must be a dict of ranges"),
+        (
+            recorded(label_range={"teff": [6000, 4000]}),
+            "label_range of teff must be finite, the lowest first",
+        ),
+        (recorded(label_range={"teff": [None, 4000]}), "NoneType"),
+        (recorded(columns=["age"]), "columns must be labels"),
+        (recorded(features=["a"]), "features must name the 96 features"),
+        (scaled("label_scale", [-500.0, 1.0]), "scale must be positive, got .-500"),
+        (scaled("label_scale", [500.0, float("nan")]), "scale must be finite"),
+        (scaled("label_centre", [5000.0, float("inf")]), "centre must be finite"),
+        (scaled("calibration_factor", [[1.1, 0.9], [-1.2, 0.8]]), "factor must be positive and finite"),
+        (scaled("calibration_factor", [[1.1, 0.9], [float("nan"), 0.8]]), "factor must be positive"),
+        (scaled("calibration_snr", [10.0, 1.0]), "snr must be positive, finite and strictly increasing"),
+        (scaled("network.head.bias", [0.0, 0.0, 0.0, float("nan")]), "head.bias must be finite"),
+        (lambda f: f.update(grid=PFS_MR), "the grid must have the network's 96 pixels, got 4096"),
+    ],
+)
+def test_every_field_is_checked(regressor, tmp_path, change, message):
+    ranges = {"teff": [4000, 6000], "logg": [0, 5]}
+    save_weights(tmp_path / "good", regressor, grid=GRID, record={"label_range": ranges})
+    load_weights(tmp_path / "good")
+    rewritten(tmp_path / "good", tmp_path / "bad", change)
+    with pytest.raises(ValueError, match=rf"weights: .*bad does not hold the model .*{message}"):
+        load_weights(tmp_path / "bad")
+
+
+@pytest.mark.parametrize("grid", ['{"medium": null, "name": "x"}', '{"name": "x"}', "null", '"vacuum"'])
+def test_a_grid_without_medium(regressor, tmp_path, grid):
+    """Nothing is assumed of a grid that does not say its medium."""
+    save_weights(tmp_path / "w", regressor, grid=GRID)
+    with safe_open(str(tmp_path / "w"), framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = file.metadata() | {"grid": grid}
+    header.pop("sha256")
+    save_file(tensors, str(tmp_path / "w"), metadata=header)
+    with pytest.raises(ValueError, match="does not hold the grid that its header describes"):
+        read_archive(tmp_path / "w", FORMAT, unverified=True)
+
+
+def test_labels_without_sigma_come_back(regressor, tmp_path):
+    regressor.calibration_factor[:, 0] = torch.nan
+    save_weights(tmp_path / "w", regressor)
+    again = load_weights(tmp_path / "w")[0]
+    assert again.calibration_factor.isnan().tolist() == [[True, False]] * 2
+    torch.testing.assert_close(again.calibration_factor, regressor.calibration_factor, equal_nan=True)
+
+
+def test_flipped_bits_of_the_bundled_weights(tmp_path):
+    """Wherever a bit flips, in 18 MB or in the header, the file is refused."""
+    whole, rng = bundled("any").read_bytes(), np.random.default_rng(0)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for position in [*rng.integers(8 * header, size=6), *rng.integers(8 * len(whole), size=6)]:
+        content = bytearray(whole)
+        content[position // 8] ^= 1 << int(position % 8)
+        (tmp_path / "w").write_bytes(content)
+        with pytest.raises(ValueError, match="weights: "):
+            load_weights(tmp_path / "w")
 
 
 def test_unknown_name():

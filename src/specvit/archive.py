@@ -91,7 +91,7 @@ def write_archive(path, kind, tensors, fields, grid=None):
     save_file(tensors, str(user_path(path)), metadata=header | {"sha256": _digest(tensors, header)})
 
 
-def read_archive(path, kind, *, what="file", header_only=False):
+def read_archive(path, kind, *, what="file", header_only=False, unverified=False):
     """Read a file that `write_archive` wrote.
 
     Parameters
@@ -105,6 +105,10 @@ def read_archive(path, kind, *, what="file", header_only=False):
     header_only : bool
         Whether to leave the tensors unread; they are then not checked for damage either.
 
+    unverified : bool
+        Whether to accept a file without digest, of a version that wrote none: `write_archive` makes a new one
+        of what is read.
+
     Returns
     -------
     Archive
@@ -115,12 +119,13 @@ def read_archive(path, kind, *, what="file", header_only=False):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is truncated, damaged, or of another format. The message names it and says what is wrong.
+        If the file is truncated, damaged, of another format or without digest. The message names it and says
+        what is wrong.
 
     Notes
     -----
     The header holds a SHA-256 of names, types, shapes and values of all tensors and of the other fields;
-    what is read is compared with it. Files of versions that wrote no SHA-256 are read without this check.
+    what is read is compared with it.
     """
     if not user_path(path).exists():
         raise FileNotFoundError(f"{what}: {path} does not exist")
@@ -134,6 +139,11 @@ def read_archive(path, kind, *, what="file", header_only=False):
     if header.get("format") != kind:
         raise ValueError(f"{what}: {path} is not a file of format {kind} (it says {header.get('format')!r})")
     stored = header.pop("sha256", None)
+    if stored is None and not unverified:
+        raise ValueError(
+            f"{what}: {path} has no digest of its contents, by which damage is found: it is damaged, or of "
+            "an old version (read_archive(..., unverified=True) reads it, write_archive makes a new one)"
+        )
     if stored is not None and not header_only and stored != _digest(tensors, header):
         raise ValueError(f"{what}: {path} is damaged, its numbers or header are not those that were written")
     fields = {}
@@ -146,11 +156,12 @@ def read_archive(path, kind, *, what="file", header_only=False):
                     f"{what}: {path} is damaged, {name!r} in its header is no JSON ({error})"
                 ) from error
     description, edges, sigma = fields.pop("grid", None), tensors.pop(_EDGES, None), tensors.pop(_LSF, None)
-    if header_only or description is None:
+    if header_only or description is edges is sigma is None:
         return Archive(tensors, fields)
     try:
-        grid = PixelGrid(edges.numpy(), sigma.numpy(), **description)
-    except (AttributeError, TypeError, ValueError) as error:
+        medium, name = description["medium"], description["name"]
+        grid = PixelGrid(edges.numpy(), sigma.numpy(), medium, name)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{what}: {path} does not hold the grid that its header describes ({error})"
         ) from error

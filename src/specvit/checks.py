@@ -6,7 +6,7 @@ import difflib
 from dataclasses import fields
 from numbers import Integral, Real
 
-__all__ = ["check_choice", "check_integer", "check_number", "from_known_fields"]
+__all__ = ["check_choice", "check_integer", "check_number", "from_known_fields", "in_unit"]
 
 
 def check_integer(name, value, minimum):
@@ -108,3 +108,35 @@ def from_known_fields(cls, description):
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"{cls.__name__} has no field {key!r}{hint} (known: {', '.join(known)})")
     return cls(**description)
+
+
+def in_unit(name, value, unit):
+    """A value as plain numbers of a unit: a quantity is converted, anything else is taken to be in the unit.
+
+    Astropy is not needed: whoever holds a quantity has it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : object
+        What the user gave for it.
+    unit : str
+        The unit, as astropy writes it.
+
+    Returns
+    -------
+    object
+        The numbers, or `value` itself if it has no unit.
+
+    Raises
+    ------
+    ValueError
+        If the unit of the value does not convert.
+    """
+    if getattr(value, "unit", None) is None:
+        return value
+    try:
+        return getattr(value, "quantity", value).to_value(unit)  # of a column of a table the quantity
+    except Exception as reason:  # astropy's, which is not imported here
+        raise ValueError(f"{name} must be in {unit} or a unit that converts, got {value.unit}") from reason

@@ -6,9 +6,12 @@ Every other module asks here instead of describing labels itself.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["LABELS", "Label", "label_of", "label_tuple"]
+import numpy as np
+
+__all__ = ["LABELS", "Label", "columns_by_name", "label_called", "label_of", "label_rows", "label_tuple"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,96 @@ def label_of(name):
     label_tuple : For names as users may write them.
     """
     return _KNOWN.get(name) or Label(name, name, name)
+
+
+def columns_by_name(table, what="labels"):
+    """Columns of a table by their names, so that nobody takes them by their order.
+
+    Parameters
+    ----------
+    table : object
+        A data frame, an astropy Table, a structured array, a dict, or anything else.
+    what : str
+        Name of the argument, for messages.
+
+    Returns
+    -------
+    dict of str to array-like, or None
+        None for what has no named columns: arrays, and data frames whose columns are numbered 0, 1, 2 …
+
+    Raises
+    ------
+    ValueError
+        If two columns have one name.
+    """
+    if isinstance(table, Mapping):
+        return {str(name): column for name, column in table.items()}
+    names = getattr(getattr(table, "dtype", None), "names", None) or getattr(table, "colnames", None)
+    if names is None and hasattr(table, "columns"):
+        names = list(table.columns)
+        if names == list(range(len(names))):
+            return None
+        if len(set(names)) != len(names):
+            raise ValueError(f"{what} must have columns of different names, got {names}")
+    return None if names is None else {str(name): table[name] for name in names}
+
+
+def label_rows(labels):
+    """All five labels of stars as plain numbers, where units and masks would be lost.
+
+    Parameters
+    ----------
+    labels : array-like, shape (5,) or (n, 5), or table
+        In the order of `LABELS`, or the columns of a table that are called so; other columns do not matter.
+
+    Returns
+    -------
+    ndarray of float64
+        A copy, of the shape of `labels`; (n, 5) for a table.
+
+    Raises
+    ------
+    ValueError
+        If a table lacks a label, or there is a unit or something masked.
+    """
+    table = columns_by_name(labels)
+    if table is not None:
+        spelled = {label_called(name): column for name, column in table.items()}
+        lacking = [name for name in LABELS if name not in spelled]
+        if lacking:
+            raise ValueError(f"labels must have a column for each label, got none for {lacking}")
+        return np.stack([_plain(spelled[name], name) for name in LABELS], -1)
+    return _plain(labels, "labels")
+
+
+def _plain(values, what):
+    """Numbers as a float64 copy."""
+    if getattr(values, "unit", None) is not None:
+        raise ValueError(f"{what} must be plain numbers in the label's unit, got the unit {values.unit}")
+    if np.ma.is_masked(values):
+        raise ValueError(f"{what} must not be masked: leave out rows that nobody knows")
+    return np.array(values, np.float64)
+
+
+def label_called(name, among=LABELS):
+    """The label that a user may spell in some way.
+
+    Parameters
+    ----------
+    name : str
+        As the user writes it.
+    among : sequence of str
+        The labels that can be meant.
+
+    Returns
+    -------
+    str or None
+        None if there is none.
+    """
+    try:
+        return label_tuple((name,), among=among)[0]
+    except ValueError:
+        return None
 
 
 def label_tuple(names, among=LABELS, what="labels"):

@@ -18,6 +18,8 @@ _LOG = logging.getLogger(__name__)
 __all__ = ["BUNDLED", "list_weights", "load_weights", "save_weights"]
 
 FORMAT = "specvit-weights-1"
+#: Standard deviations that the middle of a network's label may lie beyond the range that it was learned in.
+_FAR = 5
 
 #: Names of the weights that ship with the package, the default first.
 BUNDLED = ("any", "paper")
@@ -72,7 +74,8 @@ def load_weights(source=BUNDLED[0]):
     FileNotFoundError
         If it is neither the name of bundled weights nor an existing file.
     ValueError
-        If the file is truncated, damaged or not a weights file of this package.
+        If the file is truncated, damaged or not a weights file of this package, or what it says of the
+        network cannot be.
     """
     path = _locate(source)
     _LOG.debug("weights %s are read from %s", source, path)
@@ -81,11 +84,63 @@ def load_weights(source=BUNDLED[0]):
         regressor = LabelRegressor.from_dict(archive.fields["regressor"])
         regressor.load_state_dict(archive.tensors)
         record = archive.fields["record"]
+        _check_state(regressor, archive.grid)
+        _check_record(regressor, record)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"weights: {path} does not hold the model that its header describes ({error})"
         ) from error
     return regressor.eval(), archive.grid, record
+
+
+def _check_state(regressor, grid):
+    """Raise ValueError unless numbers and grid of a network are such as can be."""
+    for name, values in regressor.network.state_dict().items():
+        if not values.isfinite().all():
+            raise ValueError(f"{name} must be finite")
+    regressor.set_label_scaling(regressor.label_centre, regressor.label_scale)
+    # Labels whose σ nobody knows have NaN, as a whole.
+    unknown = regressor.calibration_factor.isnan().flatten(0, -2).all(0)
+    axes = [regressor.calibration_snr, torch.where(unknown, 1.0, regressor.calibration_factor)]
+    if regressor.encoding == "instrument":
+        axes += [regressor.calibration_lsf, regressor.calibration_coverage]
+        if not (axes[2].isfinite().all() and (axes[2].diff() > 0).all()):
+            raise ValueError("calibration_lsf must be finite and strictly increasing")
+    factor = regressor.calibration_factor
+    regressor.set_calibration(*axes)
+    regressor.calibration_factor = factor
+    if regressor.covariance and not 0 <= regressor.correlation_shrinkage <= 1:
+        raise ValueError(f"correlation_shrinkage must be in [0, 1], got {regressor.correlation_shrinkage}")
+    if grid is not None and len(grid) != regressor.config.n_pixels:
+        raise ValueError(
+            f"the grid must have the network's {regressor.config.n_pixels} pixels, got {len(grid)}"
+        )
+
+
+def _check_record(regressor, record):
+    """Raise ValueError unless the record of a network speaks of its labels, in its order of magnitude."""
+    if not isinstance(record, dict):
+        raise ValueError(f"the record must be a dict, got {record!r}")
+    names, ranges = regressor.label_names, record.get("label_range", {})
+    if not isinstance(ranges, dict) or not set(ranges) <= set(names):
+        raise ValueError(f"label_range must be a dict of ranges of the labels {names}, got {ranges!r}")
+    for name, centre, scale in zip(
+        names, regressor.label_centre.tolist(), regressor.label_scale.tolist(), strict=True
+    ):
+        low, high = ranges.get(name, (centre, centre))
+        if not (torch.isfinite(torch.tensor([low, high])).all() and low <= high):
+            raise ValueError(f"label_range of {name} must be finite, the lowest first, got {ranges[name]!r}")
+        if not low - _FAR * scale <= centre <= high + _FAR * scale:
+            raise ValueError(
+                f"label_range of {name}, {low:g} to {high:g}, must be about where the network's label lies, "
+                f"{centre:g} ± {scale:g}: its labels are in another order"
+            )
+    columns = record.get("columns")
+    if columns is not None and not (isinstance(columns, list) and set(columns) <= set(names)):
+        raise ValueError(f"columns must be labels of {names}, got {columns!r}")
+    features = record.get("features") or []
+    if not isinstance(features, list) or len(features) not in (0, regressor.config.n_pixels):
+        raise ValueError(f"features must name the {regressor.config.n_pixels} features, got {features!r}")
 
 
 def list_weights():

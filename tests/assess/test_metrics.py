@@ -146,3 +146,20 @@ def test_score_survey_draws_the_same_stars_at_each_magnitude():
         assert row["teff"]["r2"] == pytest.approx(0.75, abs=0.02)  # 1 − 0.5²
     assert table["20.0"]["snr"] == pytest.approx(24, rel=0.05)
     assert table["22.5"]["snr"] == pytest.approx(2.8, rel=0.05)
+
+
+def test_units_are_those_of_labels():
+    import astropy.units as u
+
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(1, 5, 100)
+    prediction, sigma = truth + 0.1 * rng.normal(size=100), np.full(100, 0.1)
+    expected = label_metrics(truth, prediction, sigma)
+    given = (truth - 2) * u.dex(u.m / u.s**2), prediction * u.dex(u.cm / u.s**2), sigma * u.dex
+    assert label_metrics(*given) == pytest.approx(expected, rel=1e-9)
+    kilo = label_metrics(truth * u.kK, prediction * 1000 * u.K, sigma * u.kK)
+    assert kilo["mae"] == pytest.approx(1000 * expected["mae"], rel=1e-9)
+    with pytest.raises(ValueError, match="prediction must be plain numbers or in the unit of a label"):
+        label_metrics(truth, prediction * u.Jy, sigma)
+    with pytest.raises(ValueError, match="truth must be finite, 3 of 100 are not"):
+        label_metrics(np.ma.array(truth, mask=np.arange(100) < 3), prediction, sigma)

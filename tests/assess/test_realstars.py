@@ -119,3 +119,19 @@ def test_what_is_refused():
         compare_with_literature(predicted, known, list("abc"))
     with pytest.raises(ValueError, match=r"groups must not be called \['star'\]"):
         compare_with_literature(predicted, known, {"star": list("abcd")})
+
+
+def test_units_of_columns_are_converted():
+    import astropy.units as u
+    from astropy.table import MaskedColumn, QTable, Table
+
+    teff, logg, known = np.array([4500.0, 5000.0, 5800.0]), np.array([2.0, 3.0, 4.4]), [0.1, 0.1, 0.1]
+    predicted = {"teff": teff, "logg": logg, "logg_err": known}
+    plain = compare_with_literature(predicted, predicted | {"teff": teff + 10}, bootstrap=0)
+    for literature in (
+        QTable({"teff": (teff + 10) / 1000 * u.kK, "logg": (logg - 2) * u.dex(u.m / u.s**2)}),
+        Table({"teff": MaskedColumn((teff + 10) / 1000, unit="kK"), "logg": logg}),
+    ):
+        literature["logg_err"] = known
+        found = compare_with_literature(predicted, literature, bootstrap=0)
+        assert found["bias"].tolist() == pytest.approx(plain["bias"].tolist(), abs=1e-9)

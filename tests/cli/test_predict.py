@@ -115,10 +115,19 @@ def test_fits_is_read_by_specutils(tmp_path):
     [
         ("a.txt", "", "a.txt"),
         ("a.txt", "1 2 3 4\n2 3 4 5\n", "must be two or three, got 4"),
-        ("a.csv", "wave,brightness\n1,2\n2,3\n", "no column flux or f_lambda or flam among wave, brightness"),
-        ("a.csv", "wave,flux\n7000,abc\n7001,def\n", "a.csv: could not convert"),
+        (
+            "a.csv",
+            "wave,brightness\n1,2\n2,3\n",
+            "no column of flux .* among wave, brightness: choose columns",
+        ),
+        (
+            "a.csv",
+            "wave,flux\n7000,abc\n7001,def\n",
+            "a.csv: its format is not recognised: no table of numbers",
+        ),
         ("a.fits", "SIMPLE  = no", "a.fits: its format is not recognised"),
-        ("a.npz", "PK", "a.npz: its format is not recognised"),
+        ("a.npz", "PK", "a.npz: no NumPy archive that can be read"),
+        ("a.h5", "\x89HDF", "a.h5: its format is not recognised"),
     ],
 )
 def test_unreadable_files_are_named(tmp_path, name, content, message):
@@ -188,7 +197,7 @@ def test_rows_of_a_file_with_several_spectra_are_numbered(stand_in, star, tmp_pa
     cube = Spectrum(flux=np.ones((2, WAVE.size)) * u.Jy, spectral_axis=WAVE * u.AA)
     files = {"one": one, "cube": cube, "list": SpectrumList([one, cube, one])}
     monkeypatch.setattr(cli.predict, "read_spectrum", lambda path, **options: files[path])
-    monkeypatch.setattr(cli.predict, "check_file", lambda path: path)
+    monkeypatch.setattr(cli.predict, "expand", list)
     assert cli.main(["predict", "one", "cube", "one", "list"]) == 0
     names = [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]]
     assert names == ["one", "cube[0]", "cube[1]", "one", "list[0]", "list[1][0]", "list[1][1]", "list[2]"]
@@ -249,3 +258,15 @@ def test_the_example_as_a_user_types_it():
     assert heading.startswith("file")
     assert row.startswith("example")
     assert row.count("±") == 5
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".txt", ".tsv"])
+def test_a_byte_order_mark_and_a_mask_of_words(tmp_path, suffix):
+    """As spreadsheets write them."""
+    separator = {".csv": ",", ".txt": " ", ".tsv": "\t"}[suffix]
+    rows = [("wave", "flux", "mask"), *((w, 1.0, w > 8800) for w in WAVE.tolist())]
+    text = "\n".join(separator.join(map(str, row)) for row in rows)
+    (tmp_path / f"star{suffix}").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    spectrum = cli.read_spectrum(tmp_path / f"star{suffix}")
+    np.testing.assert_allclose(spectrum.wavelength.value, WAVE)
+    np.testing.assert_array_equal(spectrum.mask, WAVE > 8800)

@@ -112,6 +112,7 @@ NUMBERS = {"array", "list of rows", "tensor", "one row"}
 
 @every_predictor
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")  # a nuisance label at its bound
 def test_the_same_star_gives_the_same_answer_in_every_form(fitted, survey, stars, spectra, name, kind):
     predictor = fitted[name]
     expected = predictor.predict_labels(stars[0], ivar=stars[1])
@@ -141,6 +142,7 @@ def test_the_same_star_gives_the_same_answer_in_every_form(fitted, survey, stars
 
 
 @every_predictor
+@pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")  # a nuisance label at its bound
 def test_the_labels_asked_for(fitted, survey, stars, spectra, name):
     """Several: floats with a last axis for arrays, a dict of quantities for spectra; spelled as one likes."""
     predictor = clone(fitted[name]).set_params(labels=("Teff", "log g")).fit(survey)
@@ -278,6 +280,7 @@ def test_the_same_fault_in_fit(survey, stars, spectra, name):
 
 
 @every_predictor
+@pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")  # a nuisance label at its bound
 def test_spectra_without_an_answer(fitted, survey, stars, spectra, name):
     flux, ivar, _ = (values.copy() for values in stars)
     flux[1] *= -1

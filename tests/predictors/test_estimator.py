@@ -248,7 +248,7 @@ class TestUnusableSpectra:
         flux = 1 - 0.4 * sum(np.exp(-0.5 * ((wave - line) / 8) ** 2) for line in lines)
         noisy = flux + np.random.default_rng(0).normal(0, 0.01, wave.size)
         table = estimator.predict_table(noisy, ivar=np.full(wave.size, 1e4))
-        assert table["chi2"][0] > 2 and table["flags"][0] & Flag.OUT_OF_DOMAIN
+        assert table["flags"][0] & Flag.BAD_FIT
 
     def test_simulated_stars_are_not_flagged(self, estimator):
         for survey, magnitude in (("paper", 20.0), ("paper", 22.0), ("pfs-mr", 21.0)):
@@ -395,7 +395,7 @@ class TestLearning:
         settings = GENERIC | {"epochs": 4, "checkpoint_dir": tmp_path}
         first = LoggEstimator(**settings, random_state=1).fit(x, x[:, 0])
         again = LoggEstimator(**settings, random_state=1).fit(x, x[:, 0])  # nothing is left to do
-        assert (tmp_path / "last.ckpt").exists()
+        assert len(list(tmp_path.glob("*/last.ckpt"))) == 1
         assert again.predict(x) == pytest.approx(first.predict(x))
 
 
@@ -527,7 +527,7 @@ class TestDataSets:
         tuned = LoggEstimator(device="cpu", epochs=2, batch_size=4, learning_rate=1e-4, random_state=0)
         tuned.fit(SpectrumDataset(few, labels="logg"))
         assert tuned.regressor_.label_names == ("teff", "logg", "mh", "alpham", "cm")
-        assert tuned.record_["fine_tuned_from"] and list(tuned.record_["label_range"]) == ["logg"]
+        assert tuned.record_["fine_tuned_from"] and tuned.record_["labels_learned"] == ["logg"]
         before = load_weights("any")[0].network.head.bias
         changed = torch.nonzero(tuned.regressor_.network.head.bias != before).ravel().tolist()
         assert changed == [1, 6]  # mean and log σ of log g: nothing was known of the others

@@ -150,3 +150,27 @@ def test_density_of_a_beta_prior_is_that_of_scipy():
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", [TablePrior, SamplePrior])
+def test_columns_of_a_table_go_by_their_names(kind):
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    labels = rng.uniform([4000, 1, -1, 0, -0.2], [6000, 4, 0, 0.3, 0.0], (50, 5))
+    names = ("Teff", "log g", "[M/H]", "[alpha/M]", "cm")
+    frame = pd.DataFrame(labels, columns=names)[[*names[::-1]]].assign(star="a")
+    expected = kind(labels).sample(5, np.random.default_rng(1))
+    np.testing.assert_array_equal(kind(frame).sample(5, np.random.default_rng(1)), expected)
+    with pytest.raises(ValueError, match=r"a column for each label, got none for \['cm'\]"):
+        kind(frame.drop(columns="cm"))
+    with pytest.raises(ValueError, match="labels must not be masked"):
+        kind(np.ma.array(labels, mask=labels == labels[3, 2]))
+
+
+def test_units_of_a_table_are_not_lost():
+    import astropy.units as u
+
+    labels = {"teff": [5.0, 6.0] * u.kK, "logg": [2, 3], "mh": [0, 0], "alpham": [0, 0], "cm": [0, 0]}
+    with pytest.raises(ValueError, match="teff must be plain numbers in the label's unit, got the unit kK"):
+        TablePrior(labels)

@@ -7,6 +7,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import kstest
 
 from specvit.assess.bins import import_pandas
+from specvit.predictors.truelabels import label_numbers
 
 __all__ = ["audit_calibration", "coverage_curve", "pit", "reliability"]
 
@@ -145,7 +146,8 @@ def audit_calibration(predictions, levels=LEVELS):
 
 def _deviation(truth, prediction, sigma):
     """(truth − prediction)/σ, checked."""
-    truth, prediction, sigma = (np.asarray(x, float) for x in (truth, prediction, sigma))
+    truth, prediction = label_numbers(truth, "truth"), label_numbers(prediction, "prediction")
+    sigma = label_numbers(sigma, "sigma", err=True)
     if truth.ndim != 1 or not truth.shape == prediction.shape == sigma.shape or not len(truth):
         raise ValueError(
             f"truth, prediction and sigma must have one shape (n,), n > 0, got {truth.shape}, "

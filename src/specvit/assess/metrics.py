@@ -8,6 +8,7 @@ from scipy.special import ndtri
 from specvit.constants import ONE_SIGMA, SIGMA_PER_MAD
 from specvit.network.conformal import predict_batches
 from specvit.network.inputs import SNR_DEFINITION
+from specvit.predictors.truelabels import label_numbers
 from specvit.survey.streams import SCORING
 
 __all__ = [
@@ -193,8 +194,8 @@ def score_survey(
 
 
 def _checked(truth, prediction, sigma):
-    truth, prediction = np.asarray(truth, float), np.asarray(prediction, float)
-    sigma = np.full(truth.shape, np.nan) if sigma is None else np.asarray(sigma, float)
+    truth, prediction = label_numbers(truth, "truth"), label_numbers(prediction, "prediction")
+    sigma = np.full(truth.shape, np.nan) if sigma is None else label_numbers(sigma, "sigma", err=True)
     if truth.ndim != 1 or not truth.shape == prediction.shape == sigma.shape:
         raise ValueError(
             f"truth, prediction and sigma must have one shape (n,), got {truth.shape}, {prediction.shape} "

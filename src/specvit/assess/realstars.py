@@ -7,7 +7,8 @@ import numpy as np
 from specvit.assess.bins import import_pandas
 from specvit.constants import ONE_SIGMA, SIGMA_PER_MAD
 from specvit.labels import label_tuple
-from specvit.predictors.predictions import label_unit
+from specvit.predictors.truelabels import in_label_unit
+from specvit.spectra.given import numbers_given
 
 __all__ = ["LITERATURE_DEFINITIONS", "LITERATURE_METRICS", "compare_with_literature"]
 
@@ -168,10 +169,10 @@ def _label_columns(table, argument, wanted):
             (name,) = label_tuple(str(key))
         except ValueError:
             continue
-        values = _plain(table[key], label_unit(name)[0], f"{argument}[{key!r}]")
+        values = _plain(table[key], name, f"{argument}[{key!r}]")
         errors, error_key = np.full(values.shape, np.nan), f"{key}_err"
         if error_key in keys:
-            errors = _plain(table[error_key], label_unit(name)[1], f"{argument}[{error_key!r}]")
+            errors = _plain(table[error_key], name, f"{argument}[{error_key!r}]", err=True)
             if errors.shape != values.shape or (errors < 0).any():
                 raise ValueError(
                     f"{argument}[{error_key!r}] must have shape {values.shape} and not be negative, got "
@@ -181,13 +182,14 @@ def _label_columns(table, argument, wanted):
     return found
 
 
-def _plain(column, unit, name):
-    """A column as float64 (n,), NaN where masked, in the unit of its label."""
-    values = column.to_value(unit) if hasattr(column, "to_value") else column
-    values = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
-    if values.ndim != 1:
-        raise ValueError(f"{name} must have shape (n,), got {values.shape}")
-    return values
+def _plain(column, label, name, err=False):
+    """A column as float64 (n,), NaN where masked, in the unit of its label or of the label's error."""
+    if getattr(column, "unit", None) is None and np.asarray(column).dtype == object:
+        column = np.asarray(column, dtype=float)  # None, where nothing is known
+    given = numbers_given(column, name, ValueError)
+    if given.values.ndim != 1:
+        raise ValueError(f"{name} must have shape (n,), got {given.values.shape}")
+    return in_label_unit(given.visible, given.unit, label, name, err=err)
 
 
 def _divisions(groups, n):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from specvit.cli.common import add_traceback, examples, given, positive
-from specvit.cli.reading import check_file, read_spectrum
+from specvit.cli.common import add_traceback, examples, given, one_line, positive, tell
+from specvit.cli.reading import chosen_columns, expand, read_spectrum
 from specvit.labels import LABELS, label_of
 from specvit.paths import user_path
 from specvit.progress import ProgressLine
@@ -26,14 +26,18 @@ def add_parser(commands):
         **examples(
             "specvit predict --example",
             "specvit predict star.fits --medium air --resolution 21000",
-            "specvit predict spec-*.fits --instrument SDSS --output labels.ecsv",
+            'specvit predict "night1/*.fits" --instrument SDSS --output labels.fits',
             "specvit predict star.txt --mask telluric --given teff=4750±50",
-            about="FILE is anything that specutils reads, or a text table (.txt .dat .csv .tsv .ascii .ecsv) "
-            "with the columns wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or "
-            "the first two or three in this order when the columns have no names.",
+            about="FILE is a file of a survey or instrument in a layout that is known (page Files of the "
+            "documentation), anything else that specutils reads, or a table, FITS or text, with the columns "
+            "wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or the first two or "
+            "three in this order when the columns have no names. A folder stands for the files in it, @LIST "
+            "for those in a list, a pattern in quotes for those that match.",
         ),
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="file with one or more spectra")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="file with one or more spectra, folder, pattern or @LIST"
+    )
     parser.add_argument("--example", action="store_true", help="predict the example, a simulated star")
     parser.add_argument(
         "--medium",
@@ -82,18 +86,26 @@ def add_parser(commands):
     parser.add_argument(
         "--weights", metavar="NAME|PATH", help="bundled weights by name, or a file (see info)"
     )
-    parser.add_argument("--format", metavar="FORMAT", help="name of the specutils reader (default: guessed)")
+    parser.add_argument(
+        "--format", metavar="FORMAT", help="name of the reader (default: found by the content of the file)"
+    )
+    parser.add_argument(
+        "--columns",
+        type=chosen_columns,
+        metavar="ROLE=NAME,…",
+        help="columns of tables, names or numbers from 1: wave=, loglam=, flux=, err=, ivar=, var=, mask=, "
+        "good=; or just those of wavelength, flux, error and mask (default: known by their names)",
+    )
     parser.add_argument(
         "--wave-unit",
-        default="Angstrom",
         metavar="UNIT",
-        help="for text tables without units (default: %(default)s)",
+        help="for tables without units (default: Angstrom, nm or micron by the size of the numbers)",
     )
     parser.add_argument(
         "--flux-unit",
         default="erg / (s cm2 Angstrom)",
         metavar="UNIT",
-        help="for text tables without units (default: %(default)s)",
+        help="for tables without units (default: %(default)s)",
     )
     parser.add_argument(
         "--output",
@@ -118,8 +130,7 @@ def run(args):
         raise ValueError("give at least one FILE, or --example")
     if args.output is not None and args.output.exists() and not args.overwrite:
         raise FileExistsError(f"{args.output} exists; --overwrite replaces it")
-    for path in args.files:
-        check_file(path)  # before anything slow
+    args.files = expand(args.files)  # before anything slow
 
     import specvit
 
@@ -130,7 +141,7 @@ def run(args):
     if args.example:
         table = estimator.predict_table(specvit.example_spectrum(), **known)
         tables.append(_with_names(table, ["example"]))
-    jobs = _jobs(args)
+    jobs, unread = _jobs(args)
     line, done = ProgressLine("spectra"), 0
     for names, spectra in jobs:
         table = estimator.predict_table(spectra, **stated)
@@ -142,6 +153,8 @@ def run(args):
         if reasons and args.on_error == "raise":
             raise ValueError(reasons[0])
 
+    if not tables:
+        return 2
     from astropy.table import vstack
 
     from specvit.predictors import write_table
@@ -150,7 +163,7 @@ def run(args):
     if args.output is not None:
         write_table(table, args.output, overwrite=args.overwrite)
     print(_as_text(table))
-    return int(any(value != value for value in _values(table, "logg")))
+    return int(unread > 0 or any(value != value for value in _values(table, "logg")))
 
 
 def _window(text):
@@ -181,15 +194,28 @@ def _resolution_rule(text):
 
 
 def _jobs(args):
-    """Names and spectra to predict at once: runs of one-dimensional spectra together, others alone."""
+    """Names and spectra to predict at once, and the number of files that cannot be read.
+
+    Runs of one-dimensional spectra go together, others alone. What readers assumed or left out is told.
+    """
     from specutils import Spectrum, SpectrumList
 
-    jobs = []
+    options = {name: getattr(args, name) for name in ("format", "columns", "wave_unit", "flux_unit")}
+    jobs, unread, notes = [], 0, {}
     for path in args.files:
-        found = read_spectrum(path, format=args.format, wave_unit=args.wave_unit, flux_unit=args.flux_unit)
+        try:
+            found = read_spectrum(path, **options)
+        except (OSError, ValueError) as error:
+            if len(args.files) == 1 or args.on_error == "raise":
+                raise
+            tell(f"specvit: error: {one_line(error)}")
+            unread += 1
+            continue
         alone = isinstance(found, Spectrum)
         for i, spectrum in enumerate([found] if alone else found):
             name = path if alone else f"{path}[{i}]"
+            for note in spectrum.meta.get("notes", ()):
+                notes.setdefault(note, []).append(name)
             if spectrum.flux.ndim > 1:
                 n = spectrum.flux.size // spectrum.flux.shape[spectrum.spectral_axis_index]
                 jobs.append(([f"{name}[{k}]" for k in range(n)], spectrum))
@@ -198,7 +224,10 @@ def _jobs(args):
                 jobs.append(([], SpectrumList()))
             jobs[-1][0].append(name)
             jobs[-1][1].append(spectrum)
-    return jobs
+    for note, where in notes.items():
+        more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
+        tell(f"specvit: note: {where[0]}{more}: {note}")
+    return jobs, unread
 
 
 def _with_names(table, names):

@@ -1,35 +1,32 @@
-"""Spectra from files of any kind: by specutils, or from text tables by the names of their columns."""
+"""Reading of spectra from files, and which files an argument means."""
 
 from __future__ import annotations
+
+import argparse
+import glob
+from pathlib import Path
 
 from specvit.cli.common import one_line
 from specvit.paths import user_path
 
-__all__ = ["check_file", "read_spectrum"]
+__all__ = ["chosen_columns", "expand", "read_spectrum"]
 
-#: Suffixes of text tables, which are read by the names of their columns.
-_TEXT = {".txt", ".dat", ".csv", ".tsv", ".ascii", ".ecsv"}
-_COLUMNS = {
-    "wave": ("wavelength", "wave", "lambda", "wl", "lam", "spectral_axis"),
-    "flux": ("flux", "f_lambda", "flam"),
-    "sigma": ("uncertainty", "error", "err", "sigma", "flux_err", "flux_error", "e_flux"),
-    "ivar": ("ivar", "inverse_variance"),
-    "mask": ("mask",),
-}
+_ORDER = ("wave", "flux", "err", "mask")
 
 
-def read_spectrum(path, *, format=None, wave_unit="Angstrom", flux_unit="erg / (s cm2 Angstrom)"):
-    """Read the spectrum or spectra in a file.
+def read_spectrum(path, *, format=None, columns=None, wave_unit=None, flux_unit="erg / (s cm2 Angstrom)"):
+    """Read the spectrum or spectra in a file, as `specvit.spectra.readers.read` does.
 
     Parameters
     ----------
     path : str or path-like
-        Text tables (by suffix: .txt .dat .csv .tsv .ascii .ecsv) are read by the names of their
-        columns; everything else, and everything when `format` is given, by specutils.
+        The file.
     format : str, optional
-        Name of a specutils reader.
-    wave_unit, flux_unit : str
-        Units for text tables that state none.
+        Name of a reader.
+    columns : dict, optional
+        Columns of a table by their role.
+    wave_unit, flux_unit : str, optional
+        Units for tables that state none.
 
     Returns
     -------
@@ -38,72 +35,85 @@ def read_spectrum(path, *, format=None, wave_unit="Angstrom", flux_unit="erg / (
     Raises
     ------
     OSError, ValueError
-        If the file cannot be read as a spectrum; the message names the file.
+        If the file cannot be read as a spectrum; the message names the file, in one line.
     """
-    path = check_file(path)
+    from specutils import SpectrumList
+
+    from specvit.spectra.readers import read
+
     try:
-        if format is None and path.suffix.lower() in _TEXT:
-            return _read_table(path, wave_unit, flux_unit)
-        return _read_specutils(path, format)
+        found = read(path, format=format, columns=columns, wave_unit=wave_unit, flux_unit=flux_unit)
+    except FileNotFoundError:
+        raise
     except Exception as error:  # readers of every kind, on files of every kind
-        raise ValueError(f"{path}: {one_line(error)}") from error
+        reason = one_line(error)
+        raise ValueError(reason if reason.startswith(str(path)) else f"{path}: {reason}") from error
+    return found[0] if len(found) == 1 else SpectrumList(found)
 
 
-def check_file(path):
-    path = user_path(path)
+def expand(arguments):
+    """The files that arguments mean.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Paths; patterns with ``*``, ``?`` or ``[…]``; folders, for the files in them; ``@LIST``, a file with
+        one of these a line, relative to the folder of the list if it is not found from here.
+
+    Returns
+    -------
+    list of str
+        In the order given, those of a pattern or folder sorted.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file, folder or list is not there, or nothing matches a pattern.
+    """
+    files = []
+    for argument in arguments:
+        path = user_path(argument)
+        if path.is_file():
+            files.append(str(path))
+        elif path.is_dir():
+            inside = sorted(
+                str(one) for one in path.iterdir() if one.is_file() and not one.name.startswith(".")
+            )
+            if not inside:
+                raise FileNotFoundError(f"{argument}: no file in this folder")
+            files += inside
+        elif str(argument).startswith("@"):
+            files += _listed(user_path(str(argument)[1:]))
+        elif glob.has_magic(str(path)):
+            matches = sorted(glob.glob(str(path), recursive=True))
+            if not matches:
+                raise FileNotFoundError(f"{argument}: no file matches")
+            files += [match for match in matches if Path(match).is_file()]
+        else:
+            raise FileNotFoundError(f"{argument}: no such file")
+    return files
+
+
+def _listed(path):
+    """The files of a list."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    return path
+        raise FileNotFoundError(f"{path}: no such list of files")
+    lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
+    found = []
+    for line in lines:
+        if line and not line.startswith("#"):
+            line = str(user_path(line)) if line.startswith("~") else line
+            here = Path(line).exists() or line.startswith("@") or Path(line).is_absolute()
+            found.append(line if here else str(path.parent / line))
+    return expand(found)
 
 
-def _read_specutils(path, format):
-    from astropy.io.registry import IORegistryError
-    from specutils import Spectrum, SpectrumList
-
-    import specvit.spectra.readers  # noqa: F401 - registers them
-
-    options = {} if format is None else {"format": format}
-    try:
-        return Spectrum.read(path, **options)
-    except IORegistryError as error:
-        try:
-            return SpectrumList.read(path, **options)  # some formats are read as lists only
-        except IORegistryError:
-            which = "its format is not recognised" if format is None else f"no reader is called {format!r}"
-            raise ValueError(
-                f"{which}; specutils' Spectrum.read.list_formats() lists those there are"
-            ) from error
-
-
-def _read_table(path, wave_unit, flux_unit):
-    import astropy.units as u
-    import numpy as np
-    from astropy.nddata import InverseVariance, StdDevUncertainty
-    from astropy.table import Table
-    from specutils import Spectrum
-
-    table = Table.read(path, format="ascii.ecsv" if path.suffix.lower() == ".ecsv" else "ascii")
-    if all(name == f"col{i}" for i, name in enumerate(table.colnames, 1)):
-        if len(table.columns) not in (2, 3):
-            raise ValueError(f"columns without names must be two or three, got {len(table.columns)}")
-        found = dict(zip(("wave", "flux", "sigma"), table.itercols(), strict=False))
-    else:
-        lower = {name.lower(): table[name] for name in table.colnames}
-        found = {key: next((lower[n] for n in names if n in lower), None) for key, names in _COLUMNS.items()}
-    for key in ("wave", "flux"):
-        if found.get(key) is None:
-            raise ValueError(f"no column {' or '.join(_COLUMNS[key])} among {', '.join(table.colnames)}")
-
-    def quantity(key, default):
-        column = found[key]
-        values = np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
-        return u.Quantity(values, column.unit or u.Unit(default))
-
-    wave, flux = quantity("wave", wave_unit), quantity("flux", flux_unit)
-    uncertainty = None
-    if found.get("sigma") is not None:
-        uncertainty = StdDevUncertainty(quantity("sigma", flux.unit))
-    elif found.get("ivar") is not None:
-        uncertainty = InverseVariance(quantity("ivar", flux.unit**-2))
-    mask = None if found.get("mask") is None else np.asarray(found["mask"], dtype=bool)
-    return Spectrum(flux=flux, spectral_axis=wave, uncertainty=uncertainty, mask=mask)
+def chosen_columns(text):
+    """Type of ``--columns``: ``wave=NAME,flux=NAME,err=NAME``, or names of wavelength, flux, error, mask."""
+    parts = [part.strip() for part in text.split(",")]
+    pairs = [part.partition("=") for part in parts]
+    if all(sign for _, sign, _ in pairs):
+        return {role.strip(): name.strip() for role, _, name in pairs}
+    if any(sign for _, sign, _ in pairs) or not 2 <= len(parts) <= len(_ORDER):
+        raise argparse.ArgumentTypeError(f"must be ROLE=NAME,… or two to four names, got {text}")
+    return dict(zip(_ORDER, parts, strict=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import threading
 import weakref
@@ -22,6 +23,7 @@ from specvit.dataset.layout import (
     WAVE,
     find_table,
 )
+from specvit.dataset.seal import check_region, check_seal
 
 __all__ = ["ShardFile", "ShardFiles", "sound"]
 
@@ -29,6 +31,8 @@ _OPEN_FILES = 64
 _TINY = np.nextafter(np.float32(0), np.float32(1))
 _TABLE_ROWS = 1024  # read at a time: as many as a chunk of our own tables has
 _MOST_PLACES = 512  # filled by one call; systems allow 1024
+#: Names in the checksums of what is called otherwise here, where reported errors are stored.
+_STORED = {"sigma": "error_noiseless"}
 
 
 class ShardFile:
@@ -65,13 +69,17 @@ class ShardFile:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is truncated, not HDF5, or of another layout; the message names the file and the dataset.
+        If it is truncated, damaged, not HDF5, or of another layout; the message names file and dataset.
     """
 
     def __init__(self, path, label_names):
         self.path, self.label_names = Path(path), tuple(label_names)
         self._labels = None
+        if self.path.is_file():
+            check_seal(self.path)
         with self._hdf5() as file:
+            record = file["dataset"].attrs.get("specvit") if "dataset" in file else None
+            self._checksums = {} if record is None else json.loads(record).get("checksums", {})
             self._check_arrays(file)
             self._check_wave(file)
             self._check_table(file)
@@ -115,6 +123,7 @@ class ShardFile:
             self.has_mask = mask.id.get_storage_size() > 0  # else never written: False everywhere
             self._keys["mask"], arrays["mask"] = MASK, mask
         self._offsets = {name: _offset(name, array) for name, array in arrays.items()}
+        self._sizes = {name: array.id.get_storage_size() for name, array in arrays.items()}
 
     def _check_wave(self, file):
         wave = self._dataset(file, WAVE, (self.n_pixels,))[:].astype(float)
@@ -195,6 +204,8 @@ class ShardFile:
         bounds = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
         runs = [(int(rows[a]), places[a:b]) for a, b in itertools.pairwise(bounds) if b > a]
         converted = []
+        for name in out:
+            self._compare(name)
         for name, values in out.items():
             if name == "labels":
                 values[places] = self.labels(rows)
@@ -210,6 +221,15 @@ class ShardFile:
             with self._hdf5() as file:
                 for name in converted:
                     self._read_converted(file[self._keys[name]], runs, out[name])
+
+    def _compare(self, name):
+        """Compare an array with its checksum, if the file has one, when it is first read."""
+        expected = self._checksums.pop(_STORED.get(name, name) if self.has_reported else name, None)
+        offset = self._offsets.get(name)
+        if expected is None or offset is None or (name == "mask" and not self.has_mask):
+            return
+        if not check_region(self._descriptor, offset, self._sizes[name], expected):
+            raise ValueError(f"{self.path}: damaged, {self._keys[name]!r} is not as it was written")
 
     def _read_plain(self, offset, runs, values):
         """Straight from the file to where it is wanted, without the library and without a copy."""

@@ -9,9 +9,12 @@ import numpy as np
 import torch
 
 from specvit.dataset.layout import ARRAYS, LABEL_COLUMNS, PARAMS
+from specvit.dataset.seal import check_seal
 from specvit.digests import digest
 
-__all__ = ["describe", "is_complete"]
+__all__ = ["dataset_fingerprint", "describe", "is_complete"]
+
+_FOREIGN_ROWS = 64  # of files without checksums, the spectra that stand for all
 
 
 def describe(survey, stream):
@@ -34,6 +37,35 @@ def describe(survey, stream):
     return json.loads(json.dumps(found))  # as it will be read
 
 
+def dataset_fingerprint(dataset):
+    """What tells one data set from another: its rows, labels, and the checksums in its files.
+
+    Of files without checksums, which other programs wrote, all labels count and 64 spectra of the set.
+
+    Parameters
+    ----------
+    dataset : SpectrumDataset
+        The set, or a part of one.
+
+    Returns
+    -------
+    list
+        Plain JSON types.
+    """
+    import h5py
+
+    rows = np.arange(len(dataset))
+    found = [list(dataset.label_names), digest(dataset.rows_on_disk(rows)), dataset.file_sizes]
+    for path in dataset.paths:
+        with h5py.File(path) as file:
+            record = file["dataset"].attrs.get("specvit")
+            found.append(None if record is None else json.loads(record)["checksums"])
+    if None in found:
+        some = dataset[np.unique(np.linspace(0, len(dataset) - 1, _FOREIGN_ROWS).astype(int))]
+        found.append(digest(dataset.read_labels(), some.flux, some.noiseless_sigma))
+    return found
+
+
 def _mid(values):
     return values.nanmedian(1, keepdim=True).values
 
@@ -51,8 +83,9 @@ def is_complete(shard):
             checksums = found.pop("checksums")
             _same_record(path, found, shard.record)
             try:
+                check_seal(path)
                 return checksums == _checksums(file)
-            except (OSError, KeyError):
+            except (OSError, KeyError, ValueError):
                 return False  # damaged since it was written
     except (OSError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: in the way and no shard of this package ({error}); remove it") from error

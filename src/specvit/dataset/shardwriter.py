@@ -14,6 +14,7 @@ import numpy as np
 from specvit import __version__
 from specvit.constants import SPEED_OF_LIGHT
 from specvit.dataset.layout import ARRAYS, EDGES, LABEL_COLUMNS, LSF, WAVE, create_table, table_dtype
+from specvit.dataset.seal import BLOCK, seal
 
 __all__ = [
     "CHUNK",
@@ -185,7 +186,7 @@ class ShardWriter:
         self.shard, self.grid, self._hasher, self._done = shard, grid, hasher, 0
         self.partial = shard.path.with_name(f".{shard.path.name}.partial")
         try:
-            self._file = h5py.File(self.partial, "w")
+            self._file = h5py.File(self.partial, "w", userblock_size=BLOCK)
         except BlockingIOError as error:
             raise self._elsewhere() from error
         shape = (shard.rows, len(grid))
@@ -235,7 +236,9 @@ class ShardWriter:
         checksums = {name: total.hexdigest() for name, total in self._sums.items()}
         record = self.shard.record | {"version": __version__, "snr": _SNR, "checksums": checksums}
         file["dataset"].attrs["specvit"] = json.dumps(record)
+        stored = [(array.id.get_offset(), array.id.get_storage_size()) for array in self._arrays.values()]
         file.close()
+        seal(self.partial, stored)
         descriptor = os.open(self.partial, os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from specvit.checks import in_unit
+
 __all__ = ["air_to_vacuum", "vacuum_to_air"]
 
 # Below 2000 Å the convention is vacuum throughout; the formula has poles there.
@@ -29,7 +31,7 @@ def vacuum_to_air(wave):
     -------
     numpy.ndarray of float64
     """
-    wave = np.asarray(wave, dtype=np.float64)
+    wave = np.asarray(in_unit("wave", wave, "Angstrom"), dtype=np.float64)
     far = wave < _AIR_STARTS
     return np.where(far, wave, wave / _refractive_index(np.where(far, _AIR_STARTS, wave)))
 
@@ -48,7 +50,7 @@ def air_to_vacuum(wave):
     -------
     numpy.ndarray of float64
     """
-    wave = np.asarray(wave, dtype=np.float64)
+    wave = np.asarray(in_unit("wave", wave, "Angstrom"), dtype=np.float64)
     far = wave < _AIR_STARTS / _refractive_index(_AIR_STARTS)
     near = np.where(far, _AIR_STARTS, wave)
     vacuum = near

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from specvit.checks import in_unit
+
 __all__ = ["boundaries", "edges_from_centres"]
 
 # A step this many times the ordinary step beside it is a gap. One dropped pixel (2.0) is a gap,
@@ -60,7 +62,7 @@ def edges_from_centres(wave, *, gap_factor=_GAP_FACTOR):
     ----------
     .. [1] Carnall 2017, "SpectRes: a fast spectral resampling tool in Python", arXiv:1705.05165
     """
-    wave = np.asarray(wave, dtype=np.float64)
+    wave = np.asarray(in_unit("wave", wave, "Angstrom"), dtype=np.float64)
     if wave.ndim != 1 or wave.size < 2:
         raise ValueError(f"wave must be one-dimensional with at least 2 pixels, got shape {wave.shape}")
     _check_increasing(wave, "wave")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from specvit.checks import check_choice
+from specvit.checks import check_choice, in_unit
 from specvit.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT
 from specvit.grid.native import PIXEL_UNITS
 from specvit.grid.pixelgrid import PFS_MR
@@ -317,7 +317,7 @@ def find_windows(mask):
             names = ["telluric", "none", *TELLURIC]
             raise ValueError(f"mask must be one of {names} or windows (low, high) in Å, got {mask!r}")
         return np.asarray(named[_plain(mask)], np.float64).reshape(-1, 2)
-    mask = list(mask)
+    mask = [in_unit("mask", one, "Angstrom") for one in mask]
     if len(mask) == 2 and all(np.isscalar(end) and not isinstance(end, str) for end in mask):
         low, high = map(float, mask)
         if not 0 < low < high < np.inf:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.polynomial import Chebyshev
 
+from specvit.checks import in_unit
 from specvit.constants import FWHM_PER_SIGMA
 
 __all__ = ["PFS_MR", "PixelGrid"]
@@ -60,12 +61,12 @@ class PixelGrid:
     name: str = "unnamed"
 
     def __post_init__(self):
-        edges = np.array(self.edges, dtype=np.float64)
+        edges = np.array(in_unit("edges", self.edges, "Angstrom"), dtype=np.float64)
         if edges.ndim != 1 or edges.size < 2:
             raise ValueError(f"edges must be one-dimensional with at least 2 values, got shape {edges.shape}")
         if not (np.isfinite(edges).all() and edges[0] > 0 and (np.diff(edges) > 0).all()):
             raise ValueError("edges must be finite, positive and strictly increasing")
-        sigma = np.array(self.lsf_sigma, dtype=np.float64)
+        sigma = np.array(in_unit("lsf_sigma", self.lsf_sigma, "Angstrom"), dtype=np.float64)
         if sigma.ndim > 1 or sigma.size not in (1, edges.size - 1):
             raise ValueError(
                 f"lsf_sigma must be a scalar or have shape ({edges.size - 1},), got {sigma.shape}"

@@ -13,7 +13,7 @@ import torch
 from specvit.constants import ONE_SIGMA
 from specvit.network.inputs import median_snr
 
-__all__ = ["binned_quantiles", "calibrate", "one_sigma_quantile", "predict_batches"]
+__all__ = ["binned_quantiles", "calibrate", "forget_errors", "one_sigma_quantile", "predict_batches"]
 
 
 @torch.no_grad()
@@ -61,6 +61,25 @@ def calibrate(regressor, batches, *, min_count=400, max_points=12):
     if len(nodes):
         # A label that nobody knows keeps its σ; one learned exactly still needs a positive σ.
         regressor.set_calibration(nodes, np.maximum(np.nan_to_num(factors, nan=1.0), 1e-6))
+
+
+def forget_errors(regressor, keep):
+    """Take away σ of the labels that are not to `keep`, which then is NaN.
+
+    Parameters
+    ----------
+    regressor : LabelRegressor
+        A network that was trained further for some of its labels, which is changed. The others moved with it.
+    keep : collection of str
+        Labels whose σ still holds. One of these that had no σ before, and predicts its own, has factor 1.
+    """
+    factor = regressor.calibration_factor.clone()
+    for k, name in enumerate(regressor.label_names):
+        if name not in keep:
+            factor[..., k] = torch.nan
+        elif regressor.heteroscedastic:
+            factor[..., k] = factor[..., k].nan_to_num(nan=1.0)
+    regressor.calibration_factor = factor
 
 
 def binned_quantiles(size, snr, *, min_count, max_points):

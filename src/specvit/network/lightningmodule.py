@@ -142,6 +142,7 @@ class LabelModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint):
         """Keep the regressor's description and all random states, so that a resumed run is the same run."""
         checkpoint["specvit_regressor"] = self.regressor.to_dict()
+        checkpoint["specvit_config"] = self.config.to_dict()
         state = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -152,12 +153,7 @@ class LabelModule(pl.LightningModule):
         checkpoint["specvit_random_states"] = states
 
     def on_load_checkpoint(self, checkpoint):
-        """Check that the checkpoint is of this regressor and take up its batches and random state."""
-        if checkpoint.get("specvit_regressor") != self.regressor.to_dict():
-            raise ValueError(
-                "the checkpoint to resume is of a regressor of another shape than the one given: "
-                f"{checkpoint.get('specvit_regressor')} against {self.regressor.to_dict()}"
-            )
+        """Take up batches and random state of a checkpoint, see `specvit.network.checkpoints`."""
         states, world_size = checkpoint["specvit_random_states"], self.trainer.world_size
         if len(states) == world_size:
             self._random_state = states[self.trainer.global_rank]

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 import torch
 
 from specvit.checks import check_choice, check_integer, check_number, from_known_fields
+from specvit.network.checkpoints import check_checkpoint, checkpoint_to_resume
 from specvit.network.feed import BatchStream, Reiterable, share
 from specvit.network.losses import LOSSES
 from specvit.network.processes import process_rank
-from specvit.paths import user_path
 
 __all__ = ["TrainingConfig", "train"]
 
@@ -180,19 +180,6 @@ def _compiled_whole(distributed):
         yield
 
 
-def _checkpoint_to_resume(resume, checkpoint_dir):
-    if resume is None:
-        return None
-    if resume == "last":
-        if checkpoint_dir is None:
-            raise ValueError("resume='last' needs checkpoint_dir")
-        last = user_path(checkpoint_dir) / "last.ckpt"
-        return last if last.exists() else None
-    if not user_path(resume).exists():
-        raise FileNotFoundError(f"resume must be None, 'last' or an existing checkpoint, got {resume!r}")
-    return user_path(resume)
-
-
 def train(
     regressor,
     train_batches,
@@ -224,8 +211,9 @@ def train(
         Folder of ``last.ckpt``, written after every validation and at the end, and of ``best.ckpt``. Without
         it nothing is written.
     resume : None, "last" or path
-        Checkpoint to continue from: same schedule, step count, optimiser, averages and random state.
-        "last" starts anew where there is none.
+        Checkpoint to continue from: same schedule, step count, optimiser, averages and random state. Only the
+        length of the run may be another. Whether the batches are the same, the caller must know. "last"
+        starts anew where there is none.
     max_minutes : float, optional
         Stop after this long, with a validation and a checkpoint.
     devices : int
@@ -245,6 +233,8 @@ def train(
     ------
     FloatingPointError
         If the training loss is no longer finite.
+    ValueError
+        If the checkpoint to resume is damaged, foreign, or of another network or configuration.
 
     Notes
     -----
@@ -275,7 +265,9 @@ def train(
     rank = process_rank(devices)
     if devices > 1 and device.type == "cuda" and device.index != rank:
         raise ValueError(f"regressor must be on cuda:{rank}, the device of this process, got {device}")
-    checkpoint = _checkpoint_to_resume(resume, checkpoint_dir)
+    checkpoint = checkpoint_to_resume(resume, checkpoint_dir)
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, regressor, config)
 
     import lightning.pytorch as pl  # seconds to import, and needed here only
     from lightning.pytorch.strategies import DDPStrategy
@@ -321,7 +313,7 @@ def train(
         if config.compile:
             regressor.network.compile()
         try:
-            trainer.fit(module, stream, validation, ckpt_path=checkpoint)
+            trainer.fit(module, stream, validation, ckpt_path=checkpoint, weights_only=True)
         finally:
             regressor.network._compiled_call_impl = None  # a plain module again, to copy and to save
             regressor.to(device=device, dtype=dtype).eval()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import validate_data
 
-from specvit.labels import LABELS, label_tuple
+from specvit.labels import label_tuple
+from specvit.predictors.honesty import examined, honesty_columns
 from specvit.predictors.knowledge import conditioned
-from specvit.predictors.misfit import LARGEST_MISFIT, misfit
 from specvit.predictors.plainfeatures import plain_features
-from specvit.predictors.predictions import Predictions, flag_labels
-from specvit.spectra import Flag, adapt
+from specvit.predictors.predictions import Predictions, flag_labels, warn_of_alarms
+from specvit.predictors.trainingarrays import r2_of_labels
+from specvit.spectra import adapt
 from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.rules import ONE_INSTRUMENT, raise_rejected
-from specvit.spectra.units import real_array
 
 __all__ = ["Predictor"]
 
@@ -96,6 +97,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         on_error="raise",
         lower_resolution=None,
         min_coverage=None,
+        velocity=None,
         given=None,
     ):
         """Surface gravity, or the labels that the parameter `labels` asks for (see `output_names`).
@@ -131,10 +133,13 @@ class Predictor(RegressorMixin, BaseEstimator):
         min_coverage : float, optional
             Least share of the grid's pixels with information. By default 0.05 for networks that are told of
             the instrument, 0.5 for all others.
+        velocity : {"fit"}, optional
+            Measure the radial velocity of each spectrum, up to ±600 km/s, remove it and predict again: for
+            spectra that were not brought to rest. By default spectra are taken to be at rest to ±20 km/s, and
+            others are flagged.
         given : dict of str to (value, σ), optional
-            What is known of labels from elsewhere, as photometric temperatures, ``{"teff": (4750, 50)}``: one
-            value or one a spectrum, NaN where unknown. All labels are conditioned on it
-            (`specvit.predictors.knowledge.condition`).
+            What is known of labels from elsewhere, as ``{"teff": (4750, 50)}``: one value or one a spectrum,
+            NaN where unknown. All labels are conditioned on it (`specvit.predictors.knowledge.condition`).
 
         Returns
         -------
@@ -154,11 +159,19 @@ class Predictor(RegressorMixin, BaseEstimator):
             If there is nothing yet to predict with.
         TypeError, ValueError
             If `X` is not on the grid, or an argument does not go with it.
+
+        Warns
+        -----
+        specvit.exceptions.AlarmWarning
+            Once, with counts, if spectra raise an alarm (`~specvit.spectra.Flag`): their labels are not to be
+            trusted.
         """
         names = self.output_names
         options = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
         options |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
-        found = self.predict_labels(X, on_error=on_error, given=given, **options)
+        found = self.predict_labels(X, on_error=on_error, velocity=velocity, given=given, **options)
+        if found.batch is not None:
+            warn_of_alarms(found.batch)
         plain = kind_of(X) is Kind.ARRAY or found.batch is None
         axis = len(names) > 1 or (plain and self.columns_ is not None)
         answer = (found.numbers if plain else found.quantities)(names, axis=axis)
@@ -176,13 +189,16 @@ class Predictor(RegressorMixin, BaseEstimator):
         on_error="raise",
         lower_resolution=None,
         min_coverage=None,
+        velocity=None,
         given=None,
     ):
         """All labels as plain numbers, from which `predict`, `predict_table` and `specvit.assess` start.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, instrument, mask, on_error, lower_resolution, min_coverage, given
+        X, ivar, medium, resolution, instrument, mask, on_error : object
+            As for `predict`.
+        lower_resolution, min_coverage, velocity, given : object
             As for `predict`.
 
         Returns
@@ -195,26 +211,29 @@ class Predictor(RegressorMixin, BaseEstimator):
         SpectrumError, sklearn.exceptions.NotFittedError, TypeError, ValueError
             As `predict` does.
         """
+        if velocity not in (None, "fit"):
+            raise ValueError(f"velocity must be None or 'fit', got {velocity!r}")
         names, grid = self.label_names, self._own_grid()
         if grid is None:
-            if not (instrument is None and mask is None and given is None):
-                raise ValueError("instrument, mask and given are for spectra, not for plain features")
+            if not all(one is None for one in (instrument, mask, velocity, given)):
+                raise ValueError("instrument, mask, velocity, given are for spectra, not for plain features")
             features, shape = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
-            features = validate_data(self, features, **options)
+            features = np.require(validate_data(self, features, **options), requirements="CW")
             mean, sigma = self._infer(features, np.isfinite(features).astype(np.float64))
             return Predictions(names, mean, sigma, (len(mean),) if shape is None else shape)
         chosen = {"lower_resolution": lower_resolution, "min_coverage": min_coverage}
         rules = self._instrument_rules() | {name: x for name, x in chosen.items() if x is not None}
         stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
         batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
-        mean, sigma, details = self._predict_batch(batch)
-        if given is not None:
-            mean, sigma = conditioned(self, batch, details, mean, sigma, given)
+        at_rest, device = velocity == "fit", getattr(self, "device", "cpu")
+        predict = self._predict_batch if given is None else partial(conditioned, self, given)
+        batch, answer, findings = examined(predict, batch, names, at_rest, device)
+        mean, sigma, details = answer
         if on_error == "raise":
             raise_rejected(batch)  # those that the predictor found no answer for
         flag_labels(batch, names, mean, self._label_range())
-        return Predictions(names, mean, sigma, batch.shape, batch, details)
+        return Predictions(names, mean, sigma, batch.shape, batch, details, findings)
 
     def predict_table(
         self,
@@ -228,13 +247,14 @@ class Predictor(RegressorMixin, BaseEstimator):
         on_error="nan",
         lower_resolution=None,
         min_coverage=None,
+        velocity=None,
         given=None,
     ):
         """A table of all labels with their errors, and of the quality of each spectrum.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, instrument, mask, lower_resolution, min_coverage, given
+        X, ivar, medium, resolution, instrument, mask, lower_resolution, min_coverage, velocity, given
             As for `predict`.
         on_error : {"nan", "raise"}
             By default a spectrum without an answer gives a row of NaN with its flag and the reason.
@@ -244,9 +264,12 @@ class Predictor(RegressorMixin, BaseEstimator):
         `~astropy.table.QTable`
             Each label with ``<label>_err``; ``snr``, the median signal-to-noise ratio per pixel;
             ``coverage``, the share of the grid's pixels with information; ``resolution``, the resolving power
-            that was stated or assumed; ``chi2``, the reduced χ² of the
-            spectrum against a synthetic one of its labels (`specvit.predictors.misfit.misfit`; NaN without
-            all five labels); ``flags``, a sum of `~specvit.spectra.Flag`; ``error``, why there is no answer.
+            that was stated or assumed; what the spectrum itself says (`specvit.predictors.examine`; NaN
+            without all five labels): ``velocity``, ``broadening``, the σ of a Gaussian beyond the line spread
+            function, ``dilution``, the share of light without lines, each with ``_err``, and ``chi2``,
+            reduced, against the synthetic spectrum of the labels; ``flags``, a sum of
+            `~specvit.spectra.Flag`, of which those of ``Flag.ALARMS`` say that the answer is not to be
+            trusted; ``error``, why there is no answer.
 
         Raises
         ------
@@ -257,8 +280,10 @@ class Predictor(RegressorMixin, BaseEstimator):
             raise ValueError("predict_table needs spectra: this estimator takes plain features")
         options = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
         options |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
-        found = self.predict_labels(X, on_error=on_error, given=given, **options)
-        return found.table(**self._more_columns(found))
+        found = self.predict_labels(X, on_error=on_error, velocity=velocity, given=given, **options)
+        table = found.table(**self._more_columns(found))
+        table.meta["WEIGHTS"] = self._source_name()
+        return table
 
     def score(self, X, y, sample_weight=None, *, ivar=None, medium=None, resolution=None):
         """Coefficient of determination R² of `predict`, the mean of those of its labels.
@@ -267,19 +292,22 @@ class Predictor(RegressorMixin, BaseEstimator):
         ----------
         X, ivar, medium, resolution
             As for `predict`.
-        y : array-like or Quantity, shape (n,) or (n, n_labels)
-            True labels.
+        y : array-like, Quantity or table, shape (n,), (n, n_labels), or that of the spectra
+            True labels, as for ``fit``; finite.
         sample_weight : array-like, shape (n,), optional
-            Weight of each spectrum.
+            Relative weight of each spectrum.
 
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            If `y` does not match the labels of `predict`, or weights are no weights.
         """
         found = self.predict_labels(X, ivar=ivar, medium=medium, resolution=resolution)
-        truth = np.asarray(getattr(y, "value", y))
-        prediction = found.columns(self.output_names)[0]
-        return r2_score(truth.reshape(len(prediction), -1), prediction, sample_weight=sample_weight)
+        return r2_of_labels(found, self.output_names, y, sample_weight)
 
     # -- for subclasses to define or replace ---------------------------------------------------------
 
@@ -307,38 +335,11 @@ class Predictor(RegressorMixin, BaseEstimator):
             mean[used], sigma[used] = self._infer_batch(batch, used)
         return mean, sigma, None
 
-    def _more_columns(self, predictions):
-        """Further columns of the table, beside labels, S/N, coverage, flags and reasons."""
-        batch, chi2 = predictions.batch, np.full(len(predictions), np.nan)
-        if predictions.names == LABELS:
-            chi2 = misfit(batch.flux, batch.ivar, predictions.mean, batch.grid, batch.lsf)
-            batch.flags[chi2 > LARGEST_MISFIT] |= int(Flag.OUT_OF_DOMAIN)
-        return {"chi2": chi2}
+    def _source_name(self):  # what the labels come from, for the metadata of tables
+        return f"{type(self).__name__}, fitted"
 
-    # -- what is accepted ----------------------------------------------------------------------------
-
-    def _training_arrays(self, X, y, grid, *, ivar, medium, resolution, on_error, **rules):
-        """What ``fit`` is given in memory: flux and inverse variance (n, n_pixels), and y, float64.
-
-        Then lsf and sampling of spectra. `grid` None stands for plain features.
-        """
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None: "
-                "only a Survey or SpectrumDataset knows its own labels"
-            )
-        y = getattr(y, "value", y)
-        if grid is None:
-            features, _ = plain_features(X, ivar, medium, resolution)
-            options = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
-            flux, y = validate_data(self, features, y, multi_output=True, y_numeric=True, **options)
-            return flux, np.isfinite(flux).astype(np.float64), y
-        stated = {"medium": medium, "resolution": resolution}
-        batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
-        y = real_array(y, "y")
-        if y.ndim not in (1, 2) or len(y) != len(batch):
-            raise ValueError(f"y must have shape ({len(batch)},) or ({len(batch)}, n_labels), got {y.shape}")
-        return batch.flux, batch.ivar, y, batch.lsf, batch.sampling
+    def _more_columns(self, predictions):  # beside labels, S/N, coverage, flags and reasons
+        return honesty_columns(predictions.findings)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -28,6 +28,7 @@ class Predictor:
         on_error: Literal["raise", "nan"] = "raise",
         lower_resolution: float | Literal["raise", "flag"] | None = None,
         min_coverage: float | None = None,
+        velocity: Literal["fit"] | None = None,
         given: Mapping[str, tuple[Any, Any]] | None = None,
     ) -> Any: ...
     def predict_labels(
@@ -42,6 +43,7 @@ class Predictor:
         on_error: Literal["raise", "nan"] = "raise",
         lower_resolution: float | Literal["raise", "flag"] | None = None,
         min_coverage: float | None = None,
+        velocity: Literal["fit"] | None = None,
         given: Mapping[str, tuple[Any, Any]] | None = None,
     ) -> Predictions: ...
     def predict_table(
@@ -56,6 +58,7 @@ class Predictor:
         on_error: Literal["raise", "nan"] = "nan",
         lower_resolution: float | Literal["raise", "flag"] | None = None,
         min_coverage: float | None = None,
+        velocity: Literal["fit"] | None = None,
         given: Mapping[str, tuple[Any, Any]] | None = None,
     ) -> QTable: ...
     def score(

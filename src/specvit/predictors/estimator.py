@@ -8,12 +8,13 @@ from sklearn.exceptions import NotFittedError
 
 from specvit.dataset import SpectrumDataset
 from specvit.predictors.base import Predictor
-from specvit.predictors.learning import ArraySource, DatasetSource, FitConfig, SurveySource, fit_network
+from specvit.predictors.learning import ArraySource, FitConfig, fit_network, simulated_source
 from specvit.predictors.networkarrays import batch_covariance, predict_arrays, to_device
 from specvit.predictors.networkchoices import NetworkChoices
-from specvit.predictors.trainingdata import grid_to_learn, is_source, label_columns, simulated_grid
+from specvit.predictors.plainfeatures import feature_names, take_features
+from specvit.predictors.trainingarrays import training_arrays
+from specvit.predictors.trainingdata import grid_to_learn, is_source, simulated_grid
 from specvit.spectra.rules import ANY_INSTRUMENT, ONE_INSTRUMENT
-from specvit.survey import Survey
 from specvit.weights import load_weights, save_weights
 
 __all__ = ["LoggEstimator"]
@@ -83,7 +84,9 @@ class LoggEstimator(Predictor):
     progress : bool, optional
         Whether to show a progress bar while training; by default on a terminal only.
     checkpoint_dir : path-like, optional
-        Folder for checkpoints; a fit with the same folder continues from the last one.
+        Folder for checkpoints: an interrupted fit that is repeated goes on where it stopped. Each fit has a
+        subfolder, named by a fingerprint of its spectra, labels, parameters and first weights, so that none
+        takes up another's network (folds of a grid search). `random_state` None then follows from that.
 
     Attributes
     ----------
@@ -95,8 +98,6 @@ class LoggEstimator(Predictor):
     record_ : dict
         How the network was made: ``survey`` or ``dataset``, ``fine_tuned_from``, ``loss``, ``seed``,
         versions, and ``label_range``, beyond which labels are flagged. `save` writes it into the file.
-    columns_ : tuple of str or None
-        Names of the columns of a two-dimensional `y`; None otherwise.
     n_features_in_, feature_names_in_ : int, ndarray of str
         Number of pixels; names of the columns of plain features, if they came in a data frame.
     label_names, output_names : tuple of str
@@ -113,12 +114,9 @@ class LoggEstimator(Predictor):
     `~specutils.SpectrumList`, `~specutils.SpectrumCollection`, cube, array of objects,
     `~specvit.SpectrumBatch`) it returns quantities of their shape, log g as `~astropy.units.Dex`; for arrays
     (n, n_pixels) of NumPy or torch, floats (n,). Several `labels` give a dict of quantities, or floats with a
-    last axis of labels. `predict_table` returns a `~astropy.table.QTable` of all labels for either. Its
-    ``flags`` are sums of these (`~specvit.spectra.Flag`; ``Flag.describe`` names them): NO_UNCERTAINTY 1,
-    errors estimated from scatter; PARTIAL_COVERAGE 2, fewer than 90 % of the pixels; RESOLUTION_ASSUMED 4,
-    that of the grid; LOWER_RESOLUTION 8; MEDIUM_ASSUMED 16, vacuum; OUT_OF_DOMAIN 32, a label at the end of
-    what was learned, or χ² too large; UNUSABLE 64, all NaN, ``error`` says why; LOW_SNR 128, S/N below 1, so
-    that the prior decides.
+    last axis of labels. `predict_table` returns a `~astropy.table.QTable` of all labels for either, with
+    ``flags``, sums of `~specvit.spectra.Flag`: those of ``Flag.ALARMS`` say that an answer is not to be
+    trusted, the others inform; ``Flag.describe`` names them.
 
     Advantages: the most accurate of the four for stars like those it learned from; a calibrated σ for each
     star. Disadvantages: training takes a GPU; labels of faint stars are biased towards the middle of the
@@ -211,8 +209,9 @@ class LoggEstimator(Predictor):
             Anything that `predict` takes; or a survey, which is simulated batch by batch; or a data set on
             disk, which is read in pieces and shuffled, in constant memory, with new noise for each spectrum
             each time.
-        y : array-like or Quantity, shape (n,) or (n, n_labels)
-            log g in dex(cm/s²), or the columns `labels`, NaN where unknown. None for a survey or data set.
+        y : array-like, Quantity or table, shape (n,) or (n, n_labels)
+            log g in dex(cm/s²), or the columns `labels`, NaN where unknown. Columns of a table go by their
+            names, units are converted, masked values refused. None for a survey or data set.
         ivar : array-like, shape (n, n_pixels), optional
             Inverse variance of `X` where that is an array.
         medium, resolution, lower_resolution
@@ -243,34 +242,28 @@ class LoggEstimator(Predictor):
         plain, known = choices.plain if base is None else grid is None, base and base.label_names
         if validation is not None and not isinstance(X, SpectrumDataset):
             raise TypeError("validation must be None unless X is a SpectrumDataset: it is held out of X")
-        columns = None
+        columns, drawn = None, self.random_state is None
         if is_source(X):
             given = {"y": y, "ivar": ivar, "medium": medium, "resolution": resolution}
             grid = simulated_grid(X, grid, plain=plain, **given)
-            source = self._source(X, validation, known, grid, config)
+            config = config.guarded(vars(choices), base, grid, X, validation, self.labels, drawn_seed=drawn)
+            source = simulated_source(X, validation, self.labels, known, config, grid=grid)
         else:
             grid = grid_to_learn(grid, plain)
             given = {"ivar": ivar, "medium": medium, "resolution": resolution}
             told = (choices if base is None else base).encoding == "instrument"
             given |= {"on_error": on_error, **(ANY_INSTRUMENT if told else ONE_INSTRUMENT)}
             given |= {} if lower_resolution is None else {"lower_resolution": lower_resolution}
-            flux, weight, y, *instrument = self._training_arrays(X, y, grid, **given)
-            names, values = label_columns(y, self.labels, known)
-            columns = names if y.ndim == 2 else None
-            told = instrument if told else ()
-            source = ArraySource(flux, weight, names, values, *told, known=known, grid=grid)
+            flux, weight, y, *instrument = training_arrays(self, X, y, grid, known=known, **given)
+            columns = list(y.names) if y.axis else None
+            arrays = flux, weight, y.check().names, y.values, *(instrument if told else ())
+            config = config.guarded(vars(choices), base, grid, *arrays, drawn_seed=drawn)
+            source = ArraySource(*arrays, known=known, grid=grid)
         outcome = fit_network(source, config, choices, base=base, earlier=record)
         self.regressor_, self.history_, self.record_ = outcome.regressor, outcome.history, outcome.record
-        self.grid_, self.columns_, self.n_features_in_ = grid, columns, source.n_pixels
+        self.record_ |= {"columns": columns, "features": feature_names(self, grid)}
+        self.grid_, self.n_features_in_ = grid, source.n_pixels
         return self
-
-    def _source(self, X, validation, known, grid, config):
-        """Batches of a survey or data set."""
-        if isinstance(X, Survey):
-            return SurveySource(X, self.labels, known, grid=grid)
-        if not isinstance(validation, SpectrumDataset | None):
-            raise TypeError(f"validation must be a SpectrumDataset, got {type(validation).__name__}")
-        return DatasetSource(X, validation, self.labels, known, config, grid=grid)
 
     def _values(self, cls, **more):
         """A configuration from the parameters of its fields' names, and `more`."""
@@ -282,6 +275,11 @@ class LoggEstimator(Predictor):
     def label_names(self):
         """Labels of the network, a tuple of str."""
         return tuple(self._ready()[0].label_names)
+
+    @property
+    def columns_(self):
+        """Names of the columns of a two-dimensional `y` of the fit, a tuple of str; None otherwise."""
+        return tuple(self._ready()[2].get("columns") or ()) or None
 
     def _own_grid(self):
         return self._ready()[1]
@@ -301,6 +299,9 @@ class LoggEstimator(Predictor):
     def _covariance(self, batch, details):
         return batch_covariance(to_device(self._ready()[0], self.device), batch)
 
+    def _source_name(self):
+        return super()._source_name() if self.weights is None else str(self.weights)
+
     def _ready(self):
         """Network, grid and record: the fitted ones, or those of the weights."""
         if hasattr(self, "regressor_"):
@@ -312,6 +313,7 @@ class LoggEstimator(Predictor):
             )
         if getattr(self, "_loaded", (None,))[0] != self.weights:  # once, and again if `weights` is set anew
             self._loaded = (self.weights, *load_weights(self.weights))
+            take_features(self, *self._loaded[1:])
         self._values(NetworkChoices).check_against(*self._loaded[:3], self.grid)
         return self._loaded[1:]
 

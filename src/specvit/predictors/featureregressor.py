@@ -9,11 +9,11 @@ from sklearn.utils.validation import check_is_fitted
 from specvit.network import encode, median_snr
 from specvit.predictors.base import Predictor
 from specvit.predictors.features import FeatureBatches, ResidualScatter, array_batches, source_batches
+from specvit.predictors.trainingarrays import training_arrays
 from specvit.predictors.trainingdata import (
     grid_to_learn,
     is_source,
     known_range,
-    label_columns,
     labels_to_learn,
     simulated_grid,
 )
@@ -60,8 +60,9 @@ class FeatureRegressor(Predictor):
         X : spectra, SpectrumBatch, array-like of shape (n, n_pixels), Survey or SpectrumDataset
             Anything that `predict` takes; or a survey, which must have `n`, or a data set. The spectra of a
             data set are read once, with noise drawn from `random_state`.
-        y : array-like or Quantity, shape (n,) or (n, n_labels)
-            log g in dex(cm/s²), or the columns `labels`; finite. None for a survey or data set.
+        y : array-like, Quantity or table, shape (n,) or (n, n_labels)
+            log g in dex(cm/s²), or the columns `labels`; finite. Columns of a table go by their names, units
+            are converted, masked values refused. None for a survey or data set.
         ivar : array-like, shape (n, n_pixels), optional
             Inverse variance of an array; 0 masks.
         medium, resolution, lower_resolution
@@ -94,13 +95,12 @@ class FeatureRegressor(Predictor):
             grid = grid_to_learn(self.grid, plain)
             options = {"medium": medium, "resolution": resolution}
             options |= {"on_error": on_error, "lower_resolution": lower_resolution}
-            flux, weight, y, *_ = self._training_arrays(X, y, grid, ivar=ivar, **options)
-            if not np.isfinite(y).all():
-                raise ValueError(f"y must be finite, got {int((~np.isfinite(y)).sum())} values that are not")
-            names, values = label_columns(y, self.labels)
+            flux, weight, y, *_ = training_arrays(self, X, y, grid, ivar=ivar, **options)
+            y.check(every=True)
+            names, values = y.names, y.values
             (n, n_pixels), index = flux.shape, range(len(names))
             batches = array_batches(flux, weight, values, self._device)
-            columns = names if y.ndim == 2 else None
+            columns = names if y.axis else None
         learned = FeatureBatches(batches, n, index, self.encoding, self.validation_fraction, seed)
         prediction, truth, snr, used = self._learn(learned)
         residual, variance = prediction - truth, truth.var(0)

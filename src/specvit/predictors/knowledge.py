@@ -101,32 +101,31 @@ def read_given(given, names, n):
     return value, sigma
 
 
-def conditioned(predictor, batch, details, mean, sigma, given):
-    """Mean and σ of a predictor's labels, (n, k), given outside knowledge.
+def conditioned(predictor, given, batch):
+    """What a predictor says of a batch, given outside knowledge: mean and σ (n, k), and what else it found.
 
     Parameters
     ----------
     predictor : Predictor
         Its method ``_covariance(batch, details)`` gives the covariance of its errors, (n, k, k).
-    batch : SpectrumBatch
-        The spectra.
-    details : object
-        What the predictor has found beside labels.
-    mean, sigma : ndarray, shape (n, k)
-        What it has predicted; NaN stays.
     given : dict
         As for `read_given`.
+    batch : SpectrumBatch
+        The spectra.
 
     Returns
     -------
     mean, sigma : ndarray, shape (n, k)
+        NaN where there is no answer.
+    details : object
 
     Raises
     ------
     ValueError
         If the predictor does not know how its errors are correlated, or as `read_given` does.
     """
-    value, spread = read_given(given, predictor.label_names, len(mean))
+    value, spread = read_given(given, predictor.label_names, len(batch))
+    mean, sigma, details = predictor._predict_batch(batch)
     covariance = getattr(predictor, "_covariance", lambda *_: None)(batch, details)
     if covariance is None:
         raise ValueError(
@@ -138,7 +137,7 @@ def conditioned(predictor, batch, details, mean, sigma, given):
     if used.any():
         mean[used], after = condition(mean[used], covariance[used], value[used], spread[used])
         sigma[used] = np.sqrt(np.diagonal(after, axis1=1, axis2=2))
-    return mean, sigma
+    return mean, sigma, details
 
 
 def _numbers(given, unit, n, what):

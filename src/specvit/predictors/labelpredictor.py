@@ -10,6 +10,8 @@ import torch
 from specvit.labels import LABELS, label_tuple
 from specvit.network import LabelRegressor
 from specvit.predictors.predictions import Predictions
+from specvit.predictors.truelabels import in_label_unit
+from specvit.spectra.given import numbers_given
 
 __all__ = ["ForeignPredictor", "LabelPredictor", "NetworkPredictor", "as_label_predictor"]
 
@@ -113,10 +115,8 @@ class ForeignPredictor:
         options |= {"ivar": ivar} if self.ivar else {}
         found = self.regressor.predict(X, **options)
         mean, sigma = found if self.return_std else (found, None)
-        mean = np.asarray(mean, float)
-        mean = mean.reshape(len(mean), 1) if mean.ndim == 1 else mean
-        sigma = np.full(mean.shape, np.nan) if sigma is None else np.asarray(sigma, float)
-        sigma = sigma.reshape(len(sigma), 1) if sigma.ndim == 1 else sigma
+        mean = self._plain(mean, "predictions")
+        sigma = np.full(mean.shape, np.nan) if sigma is None else self._plain(sigma, "sigma", err=True)
         shape = len(X), len(self.label_names)
         if mean.shape != shape or sigma.shape != shape:
             raise ValueError(
@@ -125,6 +125,15 @@ class ForeignPredictor:
                 + ("" if sigma.shape == mean.shape else f" and sigma {sigma.shape}")
             )
         return Predictions(self.label_names, mean, sigma, shape[:1])
+
+    def _plain(self, found, what, err=False):
+        """What the regressor gives as an array with an axis of labels, in their units, NaN where masked."""
+        given = numbers_given(found, what)
+        values = given.visible[:, None] if given.visible.ndim == 1 else given.visible
+        if given.unit is None:
+            return values
+        columns = zip(values.T, self.label_names, strict=True)
+        return np.stack([in_label_unit(x, given.unit, name, what, err=err) for x, name in columns], 1)
 
 
 class NetworkPredictor:

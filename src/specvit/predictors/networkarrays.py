@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-__all__ = ["batch_covariance", "order_one", "predict_arrays", "to_device"]
+__all__ = ["batch_covariance", "device_of", "order_one", "predict_arrays", "to_device"]
 
 _BATCH = 256
 
 
+def device_of(name):
+    """Device of a name, where "auto" is a GPU if there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
 def to_device(regressor, device):
-    """The regressor on `device`, where "auto" is a GPU if there is one."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return regressor.to(device)
+    """The regressor on `device`, by name."""
+    return regressor.to(device_of(device))
 
 
 def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None, *, covariance=False):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from specvit.spectra.given import numbers_given, real_array
 from specvit.spectra.kinds import Kind, kind_of
-from specvit.spectra.units import real_array
 
-__all__ = ["plain_features"]
+__all__ = ["feature_names", "plain_features", "take_features"]
 
 
 def plain_features(X, ivar, medium, resolution):
@@ -16,7 +16,7 @@ def plain_features(X, ivar, medium, resolution):
     Parameters
     ----------
     X : array-like, shape (n, n_features), or SpectrumBatch
-        Numbers of any kind; a batch is taken for its fluxes.
+        Numbers of any kind, without unit; a batch is taken for its fluxes.
     ivar : array-like, shape of `X`, or None
         A value that is not positive masks a feature.
     medium, resolution : None
@@ -31,7 +31,7 @@ def plain_features(X, ivar, medium, resolution):
     Raises
     ------
     TypeError
-        If `X` holds spectra.
+        If `X` holds spectra, or has a unit.
     ValueError
         If `ivar` has another shape, or `medium` or `resolution` is given.
     """
@@ -45,10 +45,37 @@ def plain_features(X, ivar, medium, resolution):
             f"X must be an array for an estimator of plain features (encoding='none'), got {type(X).__name__}"
         )
     if ivar is not None:
-        X, weight = real_array(X, "X"), real_array(ivar, "ivar")
+        X, weight = _features(X), numbers_given(ivar, "ivar").visible
         if weight.shape != X.shape:
             raise ValueError(f"ivar must have the shape of X {X.shape}, got {weight.shape}")
         X = np.where(weight > 0, X, np.nan)
-    elif hasattr(X, "detach"):
-        X = real_array(X, "X")
+    elif hasattr(X, "detach") or hasattr(X, "unit") or isinstance(X, np.ma.MaskedArray):
+        X = _features(X)
     return X, None
+
+
+def feature_names(estimator, grid):
+    """Names of the features of an estimator's fit, a list of str for its record; empty without names."""
+    return [] if grid is not None else list(getattr(estimator, "feature_names_in_", ()))
+
+
+def take_features(estimator, regressor, grid, record):
+    """Tell an estimator what scikit-learn asks of it: number and names of features of a network from a file.
+
+    Parameters
+    ----------
+    estimator : LoggEstimator
+        Its ``n_features_in_`` and ``feature_names_in_`` are set for a network of plain features.
+    regressor, grid, record
+        From `specvit.weights.load_weights`.
+    """
+    if grid is None:
+        estimator.n_features_in_ = regressor.config.n_pixels
+        if record.get("features"):
+            estimator.feature_names_in_ = np.array(record["features"], dtype=object)
+
+
+def _features(X):
+    """`X` as an array, NaN where masked; a unit is refused, because nobody would convert another later."""
+    given = numbers_given(X, "X")
+    return real_array(given.visible if given.unit is None else X, "X")

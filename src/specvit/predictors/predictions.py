@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specvit.exceptions import AlarmWarning
 from specvit.labels import label_of
+from specvit.predictors.findings import Findings
 from specvit.predictors.resulttables import describe_columns
 from specvit.spectra import Flag, SpectrumBatch
 
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["Predictions", "flag_labels", "label_unit"]
+__all__ = ["Predictions", "flag_labels", "label_unit", "warn_of_alarms"]
 
 #: Rows that the text of `Predictions` shows.
 _SHOWN = 5
@@ -42,6 +45,9 @@ class Predictions:
         The spectra on the grid, with the predictor's flags and reasons; None for plain features.
     details : object
         Further results of some predictors: the `TemplateResult` of a `TemplateFit`, None for the others.
+    findings : Findings or None
+        What the spectra themselves say: velocity, width, dilution, and whether the labels fit; None for plain
+        features.
 
     See Also
     --------
@@ -61,6 +67,7 @@ class Predictions:
     shape: tuple[int, ...]
     batch: SpectrumBatch | None = None
     details: Any = None
+    findings: Findings | None = None
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -118,12 +125,14 @@ class Predictions:
         Returns
         -------
         `~astropy.table.QTable`
-            Each label with ``<label>_err``, ``snr``, ``coverage``, ``resolution``, the further columns,
-            ``flags`` and ``error``.
+            ``name`` of the object, if any has one; each label with ``<label>_err``, ``snr``, ``coverage``,
+            ``resolution``, the further columns, ``flags`` and ``error``.
         """
         from astropy.table import QTable
 
-        table = QTable()
+        table = QTable(meta=self._assumed())
+        if any(self.batch.names):
+            table["name"] = self.batch.names
         for k, name in enumerate(self.names):
             unit, error_unit = label_unit(name)
             table[name] = self.mean[:, k] * unit
@@ -151,6 +160,23 @@ class Predictions:
 
     def _repr_html_(self):
         return repr(self).replace("\n", "<br>") if self.batch is None else self.table()._repr_html_()
+
+    def _assumed(self):
+        """Metadata of a table: this package's version, and what had to be assumed of how many spectra."""
+        from specvit import __version__
+
+        n, flags = len(self), self.batch.flags
+        kinds = {
+            "MEDIUM": (Flag.MEDIUM_ASSUMED, "vacuum"),
+            "RESOLVE": (Flag.RESOLUTION_ASSUMED, "column resolution"),
+            "NOISE": (Flag.NO_UNCERTAINTY, "from scatter"),
+        }
+        counts = {key: int((flags & flag > 0).sum()) for key, (flag, _) in kinds.items()}
+        said = {
+            key: f"{kinds[key][1]}, assumed for {count} of {n}" if count else "stated"
+            for key, count in counts.items()
+        }
+        return {"SPECVIT": __version__} | said
 
 
 def label_unit(name):
@@ -182,3 +208,27 @@ def flag_labels(batch, names, mean, label_range):
             outside = (mean[:, k] < low + margin) | (mean[:, k] > high - margin)
             batch.flags[outside] |= int(Flag.OUT_OF_DOMAIN)
     batch.flags[batch.usable & ~(batch.snr >= _LOWEST_SNR)] |= int(Flag.LOW_SNR)
+
+
+def warn_of_alarms(batch, stacklevel=3):
+    """Warn once of all alarms among the answered spectra of a batch, with their counts.
+
+    Parameters
+    ----------
+    batch : SpectrumBatch
+        Flagged spectra.
+    stacklevel : int
+        As of `warnings.warn`; by default the warning points at the caller of the caller.
+    """
+    flags = batch.flags[batch.usable]  # the others have no number that could mislead
+    alarmed = (flags & Flag.ALARMS) != 0
+    if not alarmed.any():
+        return
+    counts = {flag.name: int((flags & flag != 0).sum()) for flag in Flag if flag & Flag.ALARMS}
+    told = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    warnings.warn(
+        f"{int(alarmed.sum())} of {len(batch)} spectra raise an alarm, and their labels are not to be "
+        f"trusted ({told}); predict_table tells which, and what was measured of them",
+        AlarmWarning,
+        stacklevel=stacklevel,
+    )

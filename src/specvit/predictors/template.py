@@ -251,7 +251,7 @@ class TemplateFit(Predictor):
         return details.covariance
 
     def _more_columns(self, predictions):
-        result, more = predictions.details, {}
+        result, more = predictions.details, super()._more_columns(predictions)
         if self.max_velocity is not None:
             from astropy import units as u
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from specvit.dataset import SpectrumDataset
 from specvit.grid import PFS_MR
-from specvit.labels import LABELS, label_tuple
+from specvit.labels import label_tuple
 from specvit.survey import Survey
 
-__all__ = ["grid_to_learn", "is_source", "known_range", "label_columns", "labels_to_learn", "simulated_grid"]
+__all__ = ["grid_to_learn", "is_source", "known_range", "labels_to_learn", "simulated_grid"]
 
 
 def is_source(X):
@@ -80,44 +80,6 @@ def labels_to_learn(labels, offered, known=None):
         labels = offered if known is None else tuple(name for name in known if name in offered)
     names = label_tuple(labels, among=offered)
     return names if known is None else label_tuple(names, among=known)
-
-
-def label_columns(y, labels, known=None):
-    """Names of the columns of `y`, and `y` as (n, n_labels) float64.
-
-    Parameters
-    ----------
-    y : ndarray, shape (n,) or (n, n_labels)
-        Labels in their units.
-    labels : str, sequence of str or None
-        Names asked for, those of `specvit.labels` in any of their spellings. None is ``("logg",)`` for one
-        column, `known` for as many as these, and `~specvit.labels.LABELS` for five; else they are numbered.
-    known : tuple of str, optional
-        Labels of a network to be fine-tuned.
-
-    Returns
-    -------
-    names : tuple of str
-    values : ndarray, shape (n, n_labels)
-
-    Raises
-    ------
-    ValueError
-        If names and columns do not match, a column has no finite value, or a name is unknown to the network.
-    """
-    y = np.asarray(y, dtype=np.float64)
-    columns = y[:, None] if y.ndim == 1 else y
-    n = columns.shape[1]
-    if labels is None:
-        defaults = {len(LABELS): LABELS} | ({len(known): known} if known else {}) | {1: ("logg",)}
-        labels = defaults.get(n, tuple(f"y{k}" for k in range(n)))
-    labels = (labels,) if isinstance(labels, str) else tuple(labels)
-    names = label_tuple(labels, among=(*LABELS, *labels) if known is None else known)
-    if len(names) != n:
-        raise ValueError(f"labels must name the {n} columns of y, got {labels!r}")
-    if not np.isfinite(columns).any(0).all():
-        raise ValueError("y must hold a finite value for every label, got a column without any")
-    return names, columns
 
 
 def known_range(names, values):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
 from specvit.grid import PFS_MR, PixelGrid, air_to_vacuum, find_instrument, find_windows
 from specvit.spectra.arrays import batch_from_array
 from specvit.spectra.batch import SpectrumBatch, SpectrumError
+from specvit.spectra.given import bad_pixels, numbers_given
 from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.observed import Parts, Stated, parts_of
 from specvit.spectra.resampling import resample_all
@@ -176,7 +177,7 @@ def _check_options(grid, medium, resolution, on_error, lower_resolution, min_cov
             f"{lower_resolution!r}"
         )
     if resolution is not None:
-        size = np.size(getattr(resolution, "value", resolution))
+        size = np.size(resolution)
         try:
             resolving_power(resolution, np.ones(size))
         except SpectrumError as error:
@@ -196,8 +197,8 @@ def _copied(batch, grid, medium, resolution, covariance):
         )
     if covariance and batch.covariance is None:
         raise ValueError("covariance must be False for a SpectrumBatch that was made without it")
-    names = ("flux", "ivar", "coverage", "flags", "errors", "covariance", "lsf", "sampling", "resolution")
-    return replace(batch, **{name: copy.copy(getattr(batch, name)) for name in names})
+    arrays = (field.name for field in fields(batch) if field.name not in ("shape", "grid"))
+    return replace(batch, **{name: copy.copy(getattr(batch, name)) for name in arrays})
 
 
 def _masked(batch, windows):
@@ -213,19 +214,23 @@ def _masked(batch, windows):
 
 def _collection_parts(collection):
     """`Parts` of each spectrum of a collection, in C order."""
-    meta = collection.meta
+    meta, mask, uncertainty = collection.meta, collection.mask, collection.uncertainty
+    if (
+        uncertainty is not None
+        and (hidden := numbers_given(uncertainty.array, "uncertainty").masked) is not None
+    ):
+        mask = hidden if mask is None else bad_pixels(mask) | hidden  # which a cut of the uncertainty forgets
     for index in np.ndindex(collection.shape):
         one = meta
         if isinstance(meta, list | tuple | np.ndarray):
             one = np.asarray(meta, dtype=object)[index] if len(meta) else None
-        uncertainty = collection.uncertainty
         yield Parts(
             flux=collection.flux.value[index],
             unit=collection.flux.unit,
             axis=collection.spectral_axis[index],
             axis_index=0,
             uncertainty=None if uncertainty is None else uncertainty[index],
-            mask=None if collection.mask is None else collection.mask[index],
+            mask=None if mask is None else mask[index],
             meta=one,
             wcs=None,
         )

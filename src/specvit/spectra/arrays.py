@@ -6,9 +6,10 @@ import numpy as np
 
 from specvit.grid import FWHM_PER_SIGMA
 from specvit.spectra.batch import Flag, SpectrumBatch
+from specvit.spectra.given import numbers_given
 from specvit.spectra.rules import no_information
 from specvit.spectra.scatter import scatter_variance
-from specvit.spectra.units import flux_factor, real_array
+from specvit.spectra.units import flux_factor, linear_flux
 
 __all__ = ["batch_from_array", "check_array_shape"]
 
@@ -22,26 +23,30 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
         )
     if isinstance(flux, list | tuple) and not flux:
         raise ValueError("spectra must not be empty")
+    if isinstance(flux, tuple) and all(len(getattr(one, "shape", ())) == 1 for one in flux):
+        raise ValueError(
+            f"spectra must not be a tuple of {len(flux)} arrays, as (wavelength, flux) would be: make a "
+            "specutils.Spectrum(flux, spectral_axis), or a list of fluxes that are on the grid"
+        )
     if medium not in (None, grid.medium):
         raise ValueError(f"medium must be that of the grid, {grid.medium!r}, for an array, got {medium!r}")
     if resolution is not None:
         raise ValueError("resolution is for Spectrum: an array must be at the grid's resolution already")
-    # Only arrays: a pandas table has a method called mask.
-    is_array = isinstance(flux, np.ndarray)
-    mask = flux.mask if is_array and hasattr(flux, "mask") else None
-    unit = flux.unit if is_array and hasattr(flux, "unit") else None
-    values = real_array(flux if unit is None else flux.value, "spectra")
+    given = numbers_given(flux, "spectra")
+    values, unit, _ = linear_flux(given.values, given.unit)
+    mask = given.masked
     check_array_shape(values.shape, grid)
     if not len(values):
         raise ValueError(f"spectra must not be empty, got shape {values.shape}")
     batch = SpectrumBatch.empty(values.shape[:-1], grid, covariance)
     rows = values.reshape(-1, len(grid))
+    _refuse_wavelengths(rows, grid)
     factor, target = (1.0, None) if unit is None else flux_factor(unit, grid.wave, "spectra")
     with np.errstate(all="ignore"):
         rows = rows * factor
         valid = np.isfinite(rows)
         if mask is not None:
-            valid &= ~np.broadcast_to(np.asarray(mask, dtype=bool), values.shape).reshape(rows.shape)
+            valid &= ~mask.reshape(rows.shape)
         reasons = [None] * len(rows)
         if ivar is None:
             batch.flags |= int(Flag.NO_UNCERTAINTY)
@@ -68,10 +73,28 @@ def check_array_shape(shape, grid):
         )
 
 
+def _refuse_wavelengths(rows, grid):
+    """Raise ValueError if a row of fluxes is a wavelength axis: rises or falls throughout, over the grid."""
+    for k, row in enumerate(rows):
+        few, steps = np.sign(np.diff(row[:10])), None  # which settle it for nearly all spectra
+        if abs(few.sum()) == few.size:
+            steps = np.sign(np.diff(row))
+        if steps is None or abs(steps.sum()) != steps.size:
+            continue
+        low, high = sorted((row[0], row[-1]))
+        for unit, scale in {"Å": 1.0, "nm": 0.1, "µm": 1e-4, "m": 1e-10}.items():
+            shared = min(high / scale, grid.edges[-1]) - max(low / scale, grid.edges[0])
+            if shared > 0.5 * (grid.edges[-1] - grid.edges[0]):
+                raise ValueError(
+                    f"spectra must be fluxes on the grid, one spectrum in each row, got wavelengths in "
+                    f"{unit} in row {k}: make a specutils.Spectrum(flux, spectral_axis) of the two"
+                )
+
+
 def _array_ivar(ivar, shape, target, grid):
     """Inverse variance given beside an array, in the unit of the converted flux."""
-    unit = getattr(ivar, "unit", None)
-    values = real_array(ivar if unit is None else ivar.value, "ivar")
+    given = numbers_given(ivar, "ivar")
+    values, unit = given.visible, given.unit
     if values.shape != shape:
         raise ValueError(f"ivar must have the shape of spectra {shape}, got {values.shape}")
     if unit is None:

@@ -70,6 +70,21 @@ class Flag(enum.IntFlag):
     #: Median S/N per pixel below 1: labels are determined by the training prior more than by the spectrum
     #: (set by a predictor).
     LOW_SNR = 128
+    #: Lines are shifted by more than the residual velocities that the network knows (set by a predictor).
+    VELOCITY = 256
+    #: Lines are wider than those of any star it knows: rotation, or a resolution lower than stated.
+    BROADENED = 512
+    #: Lines of all strengths are too shallow for each other: light without lines is added to the star's.
+    DILUTED = 1024
+    #: No lines: a smooth continuum describes the spectrum as well as the best star does.
+    NO_LINES = 2048
+    #: No star of the predicted labels, shifted, broadened or diluted as it may be, describes the spectrum.
+    BAD_FIT = 4096
+    #: Nothing said whether wavelengths are in air or in vacuum: the velocity of the lines shows that they are
+    #: in air, and they were taken so (set by a predictor).
+    AIR_FOUND = 8192
+    #: The flags that say that an answer is not to be trusted; the others inform.
+    ALARMS = OUT_OF_DOMAIN | UNUSABLE | VELOCITY | BROADENED | DILUTED | NO_LINES | BAD_FIT
 
     @classmethod
     def describe(cls, value):
@@ -111,6 +126,8 @@ class SpectrumBatch:
     resolution : numpy.ndarray of float64, shape (n,)
         Resolving power λ/FWHM, before any smoothing, that was stated or assumed: the median over the pixels
         between the spectrum's ends. By default the grid's; NaN for spectra rejected before it was known.
+    names : list of str, length n
+        Names of the objects, from the metadata of their spectra; empty where these give none.
 
     See Also
     --------
@@ -140,11 +157,14 @@ class SpectrumBatch:
     lsf: np.ndarray | None = field(default=None, repr=False)
     sampling: np.ndarray | None = field(default=None, repr=False)
     resolution: np.ndarray | None = None
+    names: list[str] | None = None
 
     def __post_init__(self):
         for name in ("lsf", "sampling"):
             if getattr(self, name) is None:
                 setattr(self, name, np.zeros(self.flux.shape, np.float32))
+        if self.names is None:
+            self.names = [""] * len(self.flux)
         if self.resolution is None:
             self.resolution = np.full(len(self.flux), np.median(self.grid.resolving_power))
 

@@ -10,12 +10,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from specvit.grid import FWHM_PER_SIGMA, Instrument, air_to_vacuum, edges_from_centres, vacuum_to_air
 from specvit.spectra.batch import Flag, SpectrumError
+from specvit.spectra.given import bad_pixels, numbers_given
 from specvit.spectra.medium import medium_of
 from specvit.spectra.units import (
     flux_factor,
-    real_array,
+    linear_flux,
     resolving_power,
     variance_from,
+    variance_of_logarithm,
     wavelength_in_angstrom,
 )
 
@@ -142,7 +144,8 @@ def observe(parts, grid, stated=Stated()):
     def order(array):
         return np.moveaxis(array, parts.axis_index, -1)
 
-    flux = order(real_array(parts.flux, "flux", SpectrumError))
+    given = numbers_given(parts.flux, "flux", SpectrumError)
+    flux, unit, slope = linear_flux(order(given.visible), parts.unit)
     flux = flux.reshape(-1, flux.shape[-1])
     wave = wavelength_in_angstrom(parts.axis)
     if wave.ndim != 1 or wave.size != flux.shape[1]:
@@ -150,10 +153,8 @@ def observe(parts, grid, stated=Stated()):
     if wave.size < 2:
         raise SpectrumError(f"a spectrum must have at least 2 pixels, got {wave.size}")
 
-    factor, target = flux_factor(parts.unit, wave)
-    variance = None
-    if parts.uncertainty is not None:
-        variance = variance_from(parts.uncertainty, target, wave, order).reshape(flux.shape)
+    factor, target = flux_factor(unit, wave)
+    variance = _variance(parts, flux, slope, factor, target, wave)
     power, flags = _power(parts.meta, stated, wave), 0
     medium = _medium(parts, stated)
     flags |= Flag.MEDIUM_ASSUMED if medium is None else 0
@@ -191,6 +192,22 @@ def observe(parts, grid, stated=Stated()):
         resolution=sharpest if power is None else pick(power),
         flags=int(flags),
     )
+
+
+def _variance(parts, flux, slope, factor, target, wave):
+    """Variance of the flux times `factor`, (n, npix); None without an uncertainty."""
+    if parts.uncertainty is None:
+        return None
+    shape = np.shape(parts.flux)
+
+    def in_rows(values):
+        if values.shape != shape:
+            raise SpectrumError(f"uncertainty must have the shape of the flux {shape}, got {values.shape}")
+        return np.moveaxis(values, parts.axis_index, -1).reshape(flux.shape)
+
+    if slope is None:
+        return variance_from(parts.uncertainty, target, wave, in_rows)
+    return variance_of_logarithm(parts.uncertainty, parts.unit, flux * factor, slope, in_rows)
 
 
 def _power(meta, stated, wave):
@@ -279,8 +296,9 @@ def _mask(mask, shape):
     """Boolean mask of the flux's shape, or None."""
     if mask is None:
         return None
+    mask = bad_pixels(mask, error=SpectrumError)
     try:
-        return np.broadcast_to(np.asarray(mask).astype(bool), shape)
+        return np.broadcast_to(mask, shape)
     except ValueError:
         raise SpectrumError(f"mask must have the shape of the flux {shape}, got {np.shape(mask)}") from None
 
@@ -290,6 +308,6 @@ def _stated_resolution(meta):
     for source in (meta, meta.get("header") if hasattr(meta, "get") else None):
         if hasattr(source, "get"):
             for key in RESOLUTION_KEYS:
-                if source.get(key) is not None:
+                if source.get(key) is not None and source.get(key) is not np.ma.masked:
                     return key, source[key]
     return None, None

@@ -6,6 +6,7 @@ import numpy as np
 
 from specvit.grid import FWHM_PER_SIGMA, Resampler, matching_sigma, relative_lsf, relative_sampling
 from specvit.spectra.batch import Flag, SpectrumError
+from specvit.spectra.objectname import object_name
 from specvit.spectra.observed import observe
 from specvit.spectra.rules import no_information
 from specvit.spectra.scatter import scatter_variance
@@ -25,6 +26,7 @@ def resample_all(sources, batch, stated, lower_resolution):
     for parts, n in sources:
         rows = slice(start, start + n)
         start += n
+        batch.names[rows] = [object_name(parts.meta)] * n
         try:
             seen = observe(parts, batch.grid, stated)
             sigma, covered = _line_spread(seen, batch.grid)

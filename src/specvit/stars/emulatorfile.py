@@ -85,6 +85,38 @@ def read_emulator_parts(path=None):
     state = {k.removeprefix(_MODULE): v for k, v in archive.tensors.items() if k.startswith(_MODULE)}
     try:
         arrays = tuple(archive.tensors[name].numpy() for name in _ARRAYS)
-        return EmulatorParts(path, archive.grid, arrays, state, archive.fields["record"])
+        parts = EmulatorParts(path, archive.grid, arrays, state, archive.fields["record"])
+        labels = archive.fields["labels"]
     except KeyError as error:
         raise ValueError(f"emulator: {path} lacks a part of an emulator ({error})") from error
+    wrong = _what_is_wrong(parts, labels)
+    if wrong:
+        raise ValueError(f"emulator: {path} {wrong}")
+    return parts
+
+
+def _what_is_wrong(parts, labels):
+    """The first thing in a file that cannot be, or None."""
+    if labels != list(LABELS):
+        return f"must be of the labels {list(LABELS)}, in this order, got {labels!r}"
+    if parts.grid is None or not isinstance(parts.record, dict):
+        return f"must have a grid and a record, got {parts.grid!r} and {type(parts.record).__name__}"
+    arrays = dict(zip(_ARRAYS, parts.arrays, strict=True))
+    for name, values in {**arrays, **{name: tensor.numpy() for name, tensor in parts.state.items()}}.items():
+        if not np.isfinite(values).all():
+            return f"must have finite numbers, got others in {name}"
+    for name in ("wave", "continuum_wave"):
+        wave = arrays[name]
+        if wave.ndim != 1 or not (wave[0] > 0 and (np.diff(wave) > 0).all()):
+            return f"must have positive, strictly increasing wavelengths, got others in {name}"
+    for prefix, wave in (("", arrays["wave"]), ("continuum_", arrays["continuum_wave"])):
+        mean, components = arrays[f"{prefix}mean"], arrays[f"{prefix}components"]
+        if mean.shape != wave.shape or components.ndim != 2 or components.shape[1:] != wave.shape:
+            return f"must have a mean and components for each of its {prefix}wave, got {components.shape}"
+    for name in ("_scale", "_continuum_scale", "_half_range"):
+        if name in parts.state and (parts.state[name] < 0).any():
+            return f"must have no negative scale, got one in {name}"
+    limits = parts.state.get("label_range")
+    if limits is not None and not (limits.shape == (2, len(LABELS)) and (limits[0] < limits[1]).all()):
+        return "must have a lowest and a higher highest value of each label, got other limits"
+    return None

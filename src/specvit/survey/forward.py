@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from specvit.constants import UNIT_MAGNITUDE
+from specvit.labels import label_rows
 from specvit.stars.starlight import Starlight
 from specvit.survey.noise import fnu_shape
 
@@ -110,7 +111,7 @@ class ForwardModel:
             If a label lies beyond the emulator's range by more than 1 % of it.
         """
         if not isinstance(labels, torch.Tensor):
-            labels = torch.as_tensor(np.asarray(labels, np.float64))
+            labels = torch.as_tensor(label_rows(labels))
         labels = labels.to(self.device, self.dtype)
         low, high = self.emulator.label_range
         if labels.ndim == 2 and labels.shape[1] == len(low):

@@ -10,6 +10,7 @@ import torch
 
 from specvit.digests import digest
 from specvit.grid.instruments import find_instrument
+from specvit.labels import label_rows
 from specvit.stars.emulator import Emulator
 from specvit.survey.anyinstrument import AnyInstrument
 from specvit.survey.augmentation import Augmentation
@@ -162,7 +163,7 @@ class InstrumentSurvey(Survey, survey="any"):
         ValueError
             If a label is outside the range of the emulator's library.
         """
-        labels = np.atleast_2d(np.asarray(labels, dtype=np.float64))
+        labels = np.atleast_2d(label_rows(labels))
         self.emulator.check_labels(labels)
         return self._observe(labels, np.random.default_rng([self.seed, stream]), stream, device)
 

@@ -8,7 +8,7 @@ from scipy.special import logsumexp, ndtr
 
 from specvit.constants import CARBON_LIMIT
 from specvit.digests import digest
-from specvit.labels import LABELS
+from specvit.labels import LABELS, label_rows
 from specvit.stars.emulator import Emulator
 from specvit.stars.library import carbon_star
 
@@ -26,8 +26,8 @@ class TablePrior:
 
     Parameters
     ----------
-    labels : array-like, shape (n_rows, 5)
-        Teff [K], log g, [M/H], [alpha/M], [C/M].
+    labels : array-like, shape (n_rows, 5), or table
+        Teff [K], log g, [M/H], [alpha/M], [C/M]; those columns of a table that are called so.
     weights : array-like, shape (n_rows,), optional
         Relative probability of each row; equal by default.
 
@@ -263,7 +263,7 @@ class SamplePrior:
 
 def _checked(labels, weights, fewest=1):
     """Labels (n, 5) and weights of sum 1 (n,), both float64 copies."""
-    labels = np.array(labels, np.float64)
+    labels = label_rows(labels)
     if labels.ndim != 2 or labels.shape[1] != len(LABELS) or len(labels) < fewest:
         raise ValueError(
             f"labels must have shape (n, {len(LABELS)}) with n at least {fewest}, got {labels.shape}"

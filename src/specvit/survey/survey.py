@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from specvit.labels import LABELS
+from specvit.checks import in_unit
+from specvit.labels import LABELS, label_rows
 from specvit.stars.emulator import Emulator
 from specvit.survey.augmentation import Augmentation
 from specvit.survey.batches import SurveyBatch, SurveyStream
@@ -146,7 +147,7 @@ class Survey:
         self._emulator, self.own_emulator = None, emulator is not None
         if self.own_emulator:
             self._emulator = self._checked(emulator)
-        self.masked = tuple((float(low), float(high)) for low, high in masked)
+        self.masked = tuple(tuple(map(float, in_unit("masked", pair, "Angstrom"))) for pair in masked)
         if self.masked:
             self.used_pixels  # noqa: B018  (checks the windows)
 
@@ -241,7 +242,7 @@ class Survey:
         ValueError
             If a label is outside the range of the emulator's library, or a velocity of the survey's limits.
         """
-        labels = np.atleast_2d(np.asarray(labels, dtype=np.float64))
+        labels = np.atleast_2d(label_rows(labels))
         self.emulator.check_labels(labels)
         brightness = np.broadcast_to(
             np.asarray(self.noise.check_brightness(magnitude, snr), np.float64), len(labels)
@@ -249,7 +250,8 @@ class Survey:
         rng = np.random.default_rng([self.seed, stream])
         if velocity is None:
             velocity = self.velocity.sample(len(labels), rng) if self.velocity else 0.0
-        velocity = np.broadcast_to(np.asarray(velocity, np.float64), len(labels))
+        velocity = np.asarray(in_unit("velocity", velocity, "km / s"), np.float64)
+        velocity = np.broadcast_to(velocity, len(labels))
         low, high = self.velocity.low, self.velocity.high
         if not ((velocity >= low) & (velocity <= high)).all():
             raise ValueError(f"velocity must lie within the survey's limits, {low:g} to {high:g} km/s")

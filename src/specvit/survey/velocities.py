@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from specvit.checks import in_unit
+
 __all__ = ["Velocities"]
 
 
@@ -68,6 +70,7 @@ class Velocities:
             return value
         if value is None:
             return cls()
+        value = in_unit("velocity", value, "km / s")
         limits = (-value, value) if np.ndim(value) == 0 else value
         if np.shape(limits) != (2,):
             raise ValueError(f"velocity must be a number, two limits or Velocities, got {value!r}")

@@ -1,10 +1,16 @@
-"""PFS files of every layout, written with astropy.io.fits alone, and the arrays that went into them."""
+"""Files of every layout, written with astropy.io.fits alone, and the arrays that went into them."""
 
 from types import SimpleNamespace
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import StdDevUncertainty
+from specutils import Spectrum
+
+from specvit import LoggEstimator
+from specvit.grid import air_to_vacuum
 
 BITS = {"BAD": 0, "SAT": 1, "INTRP": 2, "CR": 5, "SUSPECT": 7, "NO_DATA": 8, "REFLINE": 9, "FIBERTRACE": 12}
 BITS |= {"OVERLAP_FIBERTRACE": 13}
@@ -228,3 +234,85 @@ def pfs(tmp_path):
         bundle=lambda stars, **options: write_bundle(tmp_path / "pfsCoadd-000001.fits", stars, **options),
         fibres=lambda stars, **options: write_fibres(tmp_path / "pfsMerged-000101.fits", stars, **options),
     )
+
+
+# -- files of everybody else --------------------------------------------------------------------------------
+
+
+def observe(wave, medium="vacuum", seed=0, snr=60.0):
+    """Arrays of a cool star on some pixels (Å), in single precision as files have them."""
+    rng = np.random.default_rng(seed)
+    wave = np.asarray(wave, float)
+    vacuum = air_to_vacuum(wave) if medium == "air" else wave
+    flux = 1 + 0.1 * np.sin(vacuum / 400)
+    lines = [(8500.36, 0.6, 2.0), (8544.44, 0.75, 2.8), (8664.52, 0.7, 2.4)]
+    lines += [
+        (c, d, 0.7) for c, d in zip(rng.uniform(5800, 8840, 400), rng.uniform(0.05, 0.4, 400), strict=True)
+    ]
+    for centre, depth, width in lines:
+        flux = flux * (1 - depth * np.exp(-0.5 * ((vacuum - centre) / width) ** 2))
+    sigma = (flux / snr * (1 + 0.3 * np.cos(vacuum / 150))).astype("f4")
+    flux = (flux + sigma * rng.normal(size=wave.size)).astype("f4")
+    lost = np.zeros(wave.size, bool)
+    lost[rng.choice(wave.size, 15, replace=False)] = True
+    return SimpleNamespace(wave=wave, flux=flux, sigma=sigma, lost=lost, medium=medium)
+
+
+@pytest.fixture(name="observe")
+def observe_fixture():
+    """`observe`."""
+    return observe
+
+
+@pytest.fixture(scope="session")
+def estimator():
+    """The one of the bundled weights."""
+    return LoggEstimator()
+
+
+@pytest.fixture
+def check(estimator):
+    """Check of a spectrum that was read against the arrays that were written."""
+
+    def check(spectrum, star, resolution=None, scale=1.0, sigma=True, predict=True):
+        wave = spectrum.spectral_axis.to_value(u.AA)
+        np.testing.assert_allclose(wave, star.wave, rtol=0, atol=1e-4)
+        assert spectrum.meta["medium"] == star.medium
+        np.testing.assert_array_equal(spectrum.mask, star.lost)
+        good = ~star.lost
+        np.testing.assert_allclose(spectrum.flux.value[good], star.flux[good] * scale, rtol=2e-6)
+        hand = {"meta": {"medium": star.medium}}
+        if resolution is None:
+            assert "resolution" not in spectrum.meta
+        else:
+            np.testing.assert_allclose(spectrum.meta["resolution"], resolution, rtol=1e-5)
+            hand["meta"]["resolution"] = resolution
+        if sigma:
+            with np.errstate(divide="ignore"):
+                found = spectrum.uncertainty.represent_as(StdDevUncertainty).array
+            np.testing.assert_allclose(found[good], star.sigma[good] * scale, rtol=1e-5)
+            hand["uncertainty"] = StdDevUncertainty(np.asarray(star.sigma, float))
+        else:
+            assert spectrum.uncertainty is None
+        if predict:
+            arrays = Spectrum(
+                flux=np.asarray(star.flux, float) * u.one,
+                spectral_axis=star.wave * u.AA,
+                mask=star.lost,
+                **hand,
+            )
+            table = estimator.predict_table([spectrum, arrays])
+            assert table["error"].tolist() == ["", ""]
+            assert len(set(table["flags"].tolist())) == 1
+            for name in ("logg", "logg_err", "mh"):
+                values = getattr(table[name], "value", table[name])
+                assert abs(values[0] - values[1]) < 1e-5
+            assert abs(table["teff"][0].value / table["teff"][1].value - 1) < 1e-5
+
+    return check
+
+
+@pytest.fixture(name="table")
+def table_fixture():
+    """`table`: a table HDU of (name, form, array) triples."""
+    return table

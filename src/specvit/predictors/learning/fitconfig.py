@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,12 +12,16 @@ from sklearn.utils import check_random_state
 from specvit.checks import check_integer, check_number
 from specvit.network import TrainingConfig
 from specvit.network.processes import own_device, process_rank
+from specvit.paths import user_path
+from specvit.predictors.learning.fingerprints import fingerprint
 from specvit.progress import on_terminal
 
 __all__ = ["FitConfig"]
 
 #: Peak of the learning rate from random weights and for fine-tuning.
 _LEARNING_RATES = {True: 5e-4, False: 5e-5}
+#: What may change between the parts of a fit that is interrupted: where it is done, and what is shown.
+_INCIDENTAL = ("device", "devices", "progress", "checkpoint_dir")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,30 @@ class FitConfig:
                 f"spectra, got {random_state!r}"
             )
         return int(check_random_state(random_state).randint(2**31 - 1))
+
+    def guarded(self, *parts, drawn_seed):
+        """The configuration with a checkpoint folder of its own for this one fit.
+
+        Parameters
+        ----------
+        *parts : object
+            All else that determines the fit: spectra, labels, the network it starts from (see `fingerprint`).
+        drawn_seed : bool
+            Whether the seed was drawn at random: it then follows from all the rest instead, so that a fit
+            that is continued holds out the same spectra.
+
+        Returns
+        -------
+        FitConfig
+            Itself without `checkpoint_dir`.
+        """
+        if self.checkpoint_dir is None:
+            return self
+        left_out = (*_INCIDENTAL, "seed") if drawn_seed else _INCIDENTAL
+        settings = {name: value for name, value in asdict(self).items() if name not in left_out}
+        of_this_fit = fingerprint(settings, *parts)
+        seed = int(of_this_fit[:7], 16) if drawn_seed else self.seed
+        return replace(self, seed=seed, checkpoint_dir=user_path(self.checkpoint_dir) / of_this_fit)
 
     def take_device(self):
         """Of several processes each takes the device of its own, to which "cuda" refers from then on.

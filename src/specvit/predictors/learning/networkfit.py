@@ -8,7 +8,7 @@ import torch
 
 from specvit import __version__
 from specvit.network import LabelRegressor, train
-from specvit.network.conformal import calibrate
+from specvit.network.conformal import calibrate, forget_errors
 from specvit.predictors.networkarrays import to_device
 
 __all__ = ["Outcome", "fit_network"]
@@ -52,6 +52,11 @@ def fit_network(source, config, choices, *, base=None, earlier=None):
     Returns
     -------
     Outcome
+
+    Notes
+    -----
+    What is fine-tuned for some of its labels gives the others, too, but no σ of them: nothing was held out
+    that tells how far they moved. Their range stays that of `base`.
     """
     new = base is None
     regressor = choices.build(source.names, source.n_pixels, source.grid, config.seed) if new else base
@@ -74,6 +79,8 @@ def fit_network(source, config, choices, *, base=None, earlier=None):
     )
     if feed.calibration is not None:
         calibrate(regressor, feed.calibration)
+    forget_errors(regressor, keep=source.label_range)
+    earlier_range = {} if new else (earlier or {}).get("label_range", {})
     record = {
         "survey": None,
         **source.record,
@@ -82,6 +89,7 @@ def fit_network(source, config, choices, *, base=None, earlier=None):
         "seed": config.seed,
         "specvit": __version__,
         "torch": torch.__version__,
-        "label_range": source.label_range,
+        "label_range": {**earlier_range, **source.label_range},
+        "labels_learned": list(source.label_range),
     }
     return Outcome(regressor, history, record)

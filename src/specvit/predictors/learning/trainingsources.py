@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 import torch
 
+from specvit.dataset import SpectrumDataset
 from specvit.grid import PixelGrid
 from specvit.network.feed import share
 from specvit.predictors.trainingdata import known_range, labels_to_learn
+from specvit.survey import Survey
 from specvit.survey.streams import CALIBRATION, SCALING, VALIDATION
 
-__all__ = ["DatasetSource", "Feed", "Source", "SurveySource"]
+__all__ = ["DatasetSource", "Feed", "Source", "SurveySource", "simulated_source"]
 
 _SURVEY_EPOCH = 100_000  # spectra called an epoch of a survey without end
 _SCALING = (500, 4)  # size and number of draws that a survey's labels are scaled by
@@ -243,3 +245,29 @@ class DatasetSource(Source):
             held_out = _Columns(frozen, self._used, self.names)
         stream = self.train.stream(size, device=device, seed=config.seed)
         return Feed(_Stream(stream, self._used, self.names), validation=held_out, calibration=held_out)
+
+
+def simulated_source(X, validation, labels, known, config, *, grid):
+    """The source of a survey or data set.
+
+    Parameters
+    ----------
+    X : Survey or SpectrumDataset
+        What is learned from.
+    validation, labels, known, config, grid
+        As for `DatasetSource`.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    TypeError
+        If `validation` is not a data set.
+    """
+    if isinstance(X, Survey):
+        return SurveySource(X, labels, known, grid=grid)
+    if not isinstance(validation, SpectrumDataset | None):
+        raise TypeError(f"validation must be a SpectrumDataset, got {type(validation).__name__}")
+    return DatasetSource(X, validation, labels, known, config, grid=grid)

@@ -1,0 +1,66 @@
+"""What spectra themselves say of the labels that were predicted of them: `Findings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+__all__ = ["Findings"]
+
+
+@dataclass
+class Findings:
+    """What was measured of n spectra; ndarrays (n,), NaN where nothing could be.
+
+    Attributes
+    ----------
+    velocity, velocity_err : ndarray
+        Radial velocity in km/s.
+    learned_velocity : ndarray
+        Largest |v| in km/s that the network has learned to live with.
+    lsf : ndarray
+        σ in km/s of the line spread function in the middle of the grid.
+    broadening, broadening_err : ndarray
+        Variance of the lines beyond the line spread function, over that of the latter; negative where lines
+        are sharper.
+    dilution, dilution_err : ndarray
+        Share of the continuum that comes without lines.
+    chi2 : ndarray
+        Reduced χ² against the predicted labels with the errors given, and those of the model.
+    velocity_test, broadening_test, dilution_test : ndarray
+        Δχ² by which the value differs from what the network has learned to live with; of the velocity that by
+        which lines of the predicted strengths fit better there than anywhere within ± 20 km/s.
+    labels_test : ndarray
+        Δχ² by which other labels, velocity, width and dilution fit better than what was predicted.
+    lines_test : ndarray
+        Δχ² by which a star fits better than a smooth continuum.
+    misfit : ndarray
+        χ² per resolution element of the best star of any labels, with the noise of its own scatter.
+    """
+
+    velocity: np.ndarray
+    velocity_err: np.ndarray
+    learned_velocity: np.ndarray
+    lsf: np.ndarray
+    broadening: np.ndarray
+    broadening_err: np.ndarray
+    dilution: np.ndarray
+    dilution_err: np.ndarray
+    chi2: np.ndarray
+    velocity_test: np.ndarray
+    broadening_test: np.ndarray
+    dilution_test: np.ndarray
+    labels_test: np.ndarray
+    lines_test: np.ndarray
+    misfit: np.ndarray
+
+    @classmethod
+    def nothing(cls, n):
+        """Of n spectra nothing is known."""
+        return cls(*(np.full(n, np.nan) for _ in fields(cls)))
+
+    def put(self, rows, other):
+        """Take the findings of `other` for `rows`."""
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(other, field.name)

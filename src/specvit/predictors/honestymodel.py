@@ -1,0 +1,206 @@
+"""Spectra of given labels, shifted, broadened and diluted, with derivatives, in Fourier space."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import nn
+
+from specvit.grid import PixelGrid, find_windows
+from specvit.labels import LABELS
+from specvit.stars.emulator import NATIVE_LSF_FRACTION
+
+__all__ = ["CONTINUUM_TERMS", "LABEL_STEPS", "LineModel"]
+
+#: Chebyshev polynomials, T0 to T7 over the whole grid, that multiply the model.
+CONTINUUM_TERMS = 8
+#: Differences that derivatives by labels are taken over, in their units.
+LABEL_STEPS = (40.0, 0.08, 0.06, 0.04, 0.04)
+_MARGIN = 400  # samples of the Fourier grid beyond the emulator's: ± 1200 km/s before spectra wrap around
+
+
+class LineModel(nn.Module):
+    r"""Depth of lines on an emulator's pixels, for stars of any velocity and width, in batches.
+
+    The emulator's spectra are held uniformly in ln λ, where a velocity is a shift and a width a Gaussian:
+
+    .. math:: n(\mu, s) = 1 + F^{-1}\big[e^{-ik\mu - k^2 s/2}\, \hat d_\ell(k)\big], \qquad d = n - 1,
+
+    with μ = ln(1 + v/c) and s the variance in ln λ on top of the emulator's own. That the line spread
+    function's share of s changes along the spectrum is followed to second order in its departure δs(λ) from
+    the mean, ½ δs n″ + ⅛ δs² n⁗.
+
+    Parameters
+    ----------
+    emulator : Emulator
+        Its wavelengths uniform in ln λ. It is copied.
+    calibration : LineCalibration, optional
+        Corrects the optical depths of its lines.
+    """
+
+    def __init__(self, emulator, calibration=None):
+        super().__init__()
+        grid, log_wave = emulator.grid, np.log(emulator.wave)
+        self.emulator = copy.deepcopy(emulator).eval().requires_grad_(False)
+        # Lines as wide as a line spread function need but every second sample, and half of the frequencies.
+        self.step = 2 * float(np.diff(log_wave).mean())
+        fine = 2 * _smooth_number((log_wave.size + _MARGIN) // 2)
+        self.n_fft = fine // 2
+        log_edges = log_wave[0] + self.step * (np.arange(self.n_fft + 1) - 0.5)
+        sharp = NATIVE_LSF_FRACTION * np.median(grid.lsf_sigma)
+        samples = PixelGrid(np.exp(log_edges), sharp)
+        self.correction = None if calibration is None else calibration.on(samples)
+        position = (np.log(grid.wave) - log_wave[0]) / self.step
+        whole = np.clip(np.floor(position).astype(int), 1, log_wave.size // 2 - 3)
+        own = (grid.lsf_sigma / grid.wave) ** 2
+        #: Variance in ln λ of the line spread function in the middle of the grid: the unit of widths.
+        self.unit = float(np.median(own))
+        to_grid = own * (1 - NATIVE_LSF_FRACTION**2)
+        bands = find_windows("telluric")
+        buffers = {
+            "frequency": 2 * np.pi * np.fft.rfftfreq(self.n_fft, self.step),
+            "mean": _transform(emulator.mean - 1, fine),
+            "components": _transform(emulator.components, fine),
+            "index": whole + np.arange(-1, 3)[:, None],
+            "weights": _cubic(position - whole),
+            "fraction": position - whole,
+            "to_grid": to_grid,
+            "label_steps": np.array(LABEL_STEPS),
+            "own": own,
+            "telluric": np.any([(low < grid.wave) & (grid.wave < high) for low, high in bands], 0),
+        }
+        for name, values in buffers.items():
+            dtype = torch.int64 if name == "index" else torch.float32
+            values = torch.as_tensor(np.ascontiguousarray(values), dtype=dtype)
+            self.register_buffer(name, values, persistent=False)
+
+    @property
+    def label_range(self):
+        """Lowest and highest labels, tensor (2, 5)."""
+        return self.emulator.label_range
+
+    def tensor(self, values):
+        """A float32 tensor of `values` on the model's device."""
+        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self.mean.device)
+
+    def clamp(self, labels):
+        """Labels within the emulator's range."""
+        return torch.minimum(torch.maximum(labels, self.label_range[0]), self.label_range[1])
+
+    def continuum(self, labels):
+        """Continuum of unit median, tensor (n, n_pixels), for labels (n, 5)."""
+        values = self.emulator.log_continuum(self.emulator.coefficients(labels)[1])
+        return torch.exp(values - values.median(1, keepdim=True).values)
+
+    def depths(self, labels):
+        """Fourier transform of n − 1, complex tensor (n, n_frequencies), for labels (n, 5)."""
+        values = torch.addmm(self.mean, self.emulator.coefficients(labels)[0], self.components)
+        transform = self._complex(values)
+        if self.correction is None:
+            return transform
+        lines = 1 + torch.fft.irfft(transform, self.n_fft)
+        return torch.fft.rfft(self.correction(lines, labels) - 1)
+
+    def depth_slopes(self, labels):
+        """Fourier transforms of the derivatives of n by the labels, complex tensor (n, 5, n_frequencies).
+
+        Those of the emulator without its calibration: they only have to lead downhill.
+        """
+        moved = self.label_steps.diag()
+        ends = [
+            self.emulator.coefficients((labels[:, None] + sign * moved).flatten(0, 1))[0] for sign in (1, -1)
+        ]
+        slope = ((ends[0] - ends[1]) / 2).unflatten(0, (-1, len(LABELS)))
+        slope = slope / self.label_steps[:, None]
+        return self._complex(slope @ self.components)
+
+    def observe(self, transform, shift, width, lsf=None, derivatives=True):
+        """Line depths on the pixels, and their derivatives by shift and width.
+
+        Parameters
+        ----------
+        transform : complex tensor, shape (n, n_frequencies)
+            From `depths`.
+        shift : tensor, shape (n,)
+            ln(1 + v/c).
+        width : tensor, shape (n,)
+            Variance in ln λ beyond that of the line spread function.
+        lsf : tensor, shape (n, n_pixels), optional
+            log2 of the line spread function's σ over the grid's; by default 0.
+        derivatives : bool
+            Whether to return them.
+
+        Returns
+        -------
+        tensor or tuple of three, shape (n, n_pixels)
+            n − 1; if asked for its derivatives by shift and by width.
+        """
+        base, rest = self._split(lsf)
+        k = self.frequency
+        kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2) * transform
+        kernel = kernel * torch.polar(torch.ones_like(shift[:, None] * k), -shift[:, None] * k)
+        orders = [kernel, -kernel * k**2, kernel * k**4, *([-1j * k * kernel] if derivatives else [])]
+        depth, curved, fourth, *moved = self._on_pixels(torch.stack(orders, 1)).unbind(1)
+        depth = depth + 0.5 * rest * (curved + 0.25 * rest * fourth)
+        return (depth, *moved, 0.5 * curved) if derivatives else depth
+
+    def observe_many(self, transforms, shift, width, lsf=None):
+        """Line depths of several transforms a star, (n, m, frequencies) → (n, m, pixels), to some %."""
+        base, _ = self._split(lsf)
+        k = self.frequency
+        kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2)
+        kernel = torch.polar(kernel, -shift[:, None] * k)
+        values = torch.fft.irfft(transforms * kernel[:, None], self.n_fft)
+        return torch.lerp(_take(values, self.index[1]), _take(values, self.index[2]), self.fraction)
+
+    def _split(self, lsf):
+        """Variance to be added to the emulator's: one number a star, and the rest, per pixel."""
+        total = self.to_grid if lsf is None else self.to_grid + self.own * (4.0**lsf - 1)
+        base = total.mean(-1, keepdim=True)
+        return base[..., 0], total - base
+
+    def _on_pixels(self, transform):
+        values = torch.fft.irfft(transform, self.n_fft)
+        parts = zip(self.index, self.weights, strict=True)
+        return sum(_take(values, samples) * weights for samples, weights in parts)
+
+    @staticmethod
+    def _complex(values):
+        return torch.view_as_complex(values.unflatten(-1, (-1, 2)))
+
+
+def _take(values, index):
+    """``values[..., index]``, three times as fast."""
+    return torch.gather(values, -1, index.expand(*values.shape[:-1], -1))
+
+
+def _transform(spectra, n):
+    """Lower half of the frequencies of spectra (…, n_wave), real and imaginary parts in turn, float32."""
+    values = np.fft.rfft(spectra.astype(np.float64), n)[..., : n // 4 + 1] / 2
+    return np.stack([values.real, values.imag], -1).reshape(*values.shape[:-1], -1)
+
+
+def _cubic(t):
+    """Weights of the four samples around a fraction t of a step, (4, n): Lagrange's cubic."""
+    return np.stack(
+        [
+            -t * (t - 1) * (t - 2) / 6,
+            (t + 1) * (t - 1) * (t - 2) / 2,
+            -(t + 1) * t * (t - 2) / 2,
+            (t + 1) * t * (t - 1) / 6,
+        ]
+    )
+
+
+def _smooth_number(n):
+    """Least number from n on with no prime factor above 5."""
+    while True:
+        rest = n
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return n
+        n += 1

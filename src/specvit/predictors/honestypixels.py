@@ -1,0 +1,71 @@
+"""Sums over pixels that the fits of the honesty check are made of; tensors (b, n_pixels)."""
+
+from __future__ import annotations
+
+import torch
+
+from specvit.pixelscatter import scatter_of_differences, windows
+
+__all__ = ["BIN", "bin_sums", "continuum_basis", "least_squares", "line_scatter", "masked_median", "smoothed"]
+
+#: Pixels that a line spread function covers.
+BIN = 4
+#: Fewest differences between pixels from which the scatter of a spectrum is measured.
+_FEWEST_DIFFERENCES = 40
+#: Ridge, over the diagonal, of normal equations that were summed in single precision.
+_RIDGE = 1e-7
+
+
+def continuum_basis(good, terms):
+    """Chebyshev polynomials over the range that each spectrum is seen in, (b, terms, n_pixels).
+
+    The order is that of `terms` over the whole grid: the shorter the range, the fewer polynomials are kept,
+    at least T0 to T2; the others are 0.
+    """
+    pixel = torch.arange(good.shape[1], device=good.device, dtype=torch.float32)
+    low = torch.where(good, pixel, torch.inf).min(1, keepdim=True).values
+    span = (torch.where(good, pixel, -torch.inf).max(1, keepdim=True).values - low).clamp_min(1)
+    x = (2 * (pixel - low) / span - 1).clamp(-1, 1)
+    basis = [torch.ones_like(x), x]
+    for _ in range(terms - 2):
+        basis.append(2 * x * basis[-1] - basis[-2])
+    order = torch.arange(terms, device=good.device)
+    kept = order <= (terms - 1) * (span / good.shape[1]).clamp_min(2 / (terms - 1))
+    return torch.stack(basis, 1) * kept[:, :, None]
+
+
+def least_squares(columns, target):
+    """Least squares, (b, k, n) and (b, n) → (b, k)."""
+    gram = (columns @ columns.mT).double()
+    diagonal = gram.diagonal(dim1=1, dim2=2)
+    diagonal.mul_(1 + _RIDGE).add_(torch.where(diagonal > 0, 0.0, 1.0))  # columns of zeros get 0
+    return torch.linalg.solve(gram, (columns @ target[..., None]).double())[..., 0].float()
+
+
+def masked_median(values, good):
+    return values.masked_fill(~good, torch.nan).nanmedian(1).values.nan_to_num(1.0)
+
+
+def smoothed(flux, good):
+    """Mean over three pixels, of the good ones."""
+    total, count = torch.where(good, flux, 0.0), good.float()
+    for values in (total, count):
+        middle = values.clone()
+        values[:, 1:] += middle[:, :-1]
+        values[:, :-1] += middle[:, 1:]
+    return torch.where(count > 0, total / count.clamp_min(1), 1.0)
+
+
+def bin_sums(residual, good):
+    """Sums of `BIN` pixels over the root of their number, (b, m), and whether all of them are good."""
+    length = residual.shape[1] // BIN * BIN
+    parts = (residual * good)[:, :length].unflatten(1, (-1, BIN)).sum(2) / BIN**0.5
+    return parts, good[:, :length].unflatten(1, (-1, BIN)).all(2)
+
+
+def line_scatter(residual, good, spacing):
+    """Scale of the noise from differences of pixels `spacing` apart, (b,); 1 where there are too few."""
+    usable = torch.stack(windows(good, spacing)).all(0)
+    scatter = scatter_of_differences(residual, spacing)
+    known = usable.sum(1) >= _FEWEST_DIFFERENCES
+    return torch.where(known, masked_median(scatter, usable), 1.0).clamp_min(1e-3)

@@ -1,0 +1,79 @@
+"""Bytes of a text file: packed or not, in any coding."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+
+__all__ = ["decode", "is_packed", "unpack"]
+
+_PACKED = (
+    (b"\x1f\x8b", lambda: zlib.decompressobj(31)),
+    (b"BZh", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ", lzma.LZMADecompressor),
+)
+
+
+def is_packed(content):
+    """Whether a file begins as gzip, bzip2 and xz files do."""
+    return any(content.startswith(magic) for magic, _ in _PACKED)
+
+
+def unpack(content, *, whole=True):
+    """Content of a file, whether it is packed by gzip, bzip2, xz or not.
+
+    Parameters
+    ----------
+    content : bytes
+        The file, or its beginning.
+    whole : bool
+        Whether it must be the whole file.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ValueError
+        If the packed file is cut or damaged.
+    """
+    for magic, unpacker in _PACKED:
+        if content.startswith(magic):
+            one = unpacker()
+            try:
+                unpacked = one.decompress(content)
+            except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+                raise ValueError(f"the packed file is damaged: {error}") from None
+            if whole and not one.eof:
+                raise ValueError("the packed file is cut")
+            return unpacked
+    return content
+
+
+def decode(content):
+    """Text of a file: UTF-8 or UTF-16 with or without a byte order mark, else Latin-1.
+
+    Parameters
+    ----------
+    content : bytes
+        The file, unpacked.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If it is binary.
+    """
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace")
+    if b"\x00" in content[:4096]:
+        raise ValueError("the file is binary, no text")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")

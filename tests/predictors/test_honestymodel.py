@@ -1,0 +1,83 @@
+"""The model of lines that spectra are held against, beside the emulator smoothed and shifted exactly."""
+
+import numpy as np
+import pytest
+import torch
+
+from specvit.assess.scene import STARS, Scene
+from specvit.constants import SPEED_OF_LIGHT
+from specvit.predictors.honestymodel import LineModel
+from specvit.stars import Emulator, LineCalibration
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    return Emulator.load()
+
+
+@pytest.fixture(scope="module")
+def model(emulator):
+    return LineModel(emulator)
+
+
+def depths(model, labels, velocity=0.0, width=0.0, lsf=None):
+    """n − 1 with width the variance in ln λ beyond the line spread function."""
+    labels = model.tensor([labels])
+    shift = model.tensor([np.log1p(velocity / SPEED_OF_LIGHT)])
+    return model.observe(
+        model.depths(labels), shift, model.tensor([width]), None if lsf is None else model.tensor(lsf)[None]
+    )
+
+
+@pytest.mark.parametrize("star", STARS)
+@pytest.mark.parametrize("velocity", [0.0, -480.0, 333.0])
+def test_shifted_lines_are_those_of_the_emulator(model, star, velocity):
+    """An independent path: a sparse matrix of Gaussians on wavelengths instead of Fourier space."""
+    inner = slice(150, -150)  # 500 km/s from the ends
+    exact = Scene(STARS[star], 30).lines(velocity=velocity)[inner]
+    found = 1 + depths(model, STARS[star], velocity)[0][0].numpy()[inner]
+    np.testing.assert_allclose(found, exact, atol=2e-3)
+
+
+@pytest.mark.parametrize("factor", [1.3, 2.0, 4.0])
+def test_wider_line_spread_functions(model, factor):
+    """Told per pixel, of constant FWHM in Å: the variance in ln λ changes along the spectrum."""
+    scene = Scene(STARS["giant"], 30)
+    width = factor * np.linspace(0.9, 1.1, scene.wave.size)
+    exact = scene.lines(width=width)[200:-200]
+    found = 1 + depths(model, STARS["giant"], lsf=np.log2(width))[0][0].numpy()[200:-200]
+    assert np.abs(found - exact).max() < 0.02 * (1 - exact).max()
+
+
+def test_derivatives_are_finite_differences(model):
+    labels, step = STARS["dwarf"], 2e-6
+    _, by_shift, by_width = depths(model, labels, 30.0, model.unit)
+    ends = [depths(model, labels, 30.0 + sign * step * SPEED_OF_LIGHT, model.unit)[0] for sign in (1, -1)]
+    moved = 2 * step / (1 + 30.0 / SPEED_OF_LIGHT)
+    difference = (ends[0] - ends[1])[0] / moved
+    assert float((by_shift[0] - difference).norm() / difference.norm()) < 0.03
+    change = 0.02 * model.unit
+    ends = [depths(model, labels, 30.0, model.unit + sign * change)[0] for sign in (1, -1)]
+    difference = (ends[0] - ends[1])[0] / (2 * change)
+    assert float((by_width[0] - difference).norm() / difference.norm()) < 0.05
+
+
+def test_slopes_by_labels_are_finite_differences(model, emulator):
+    labels = torch.tensor([STARS["giant"]])
+    slopes = model.depth_slopes(labels)
+    zero = torch.zeros(1)
+    found = model.observe_many(slopes, zero, zero)[0]
+    for k, step in enumerate((40.0, 0.08, 0.06, 0.04, 0.04)):
+        ends = [emulator.normalised(labels + sign * step * torch.eye(5)[k])[0] for sign in (1, -1)]
+        exact = (ends[0] - ends[1]) / (2 * step)
+        assert float((found[k] - exact).norm() / exact.norm()) < 0.05
+
+
+def test_the_calibration_changes_lines_as_the_emulators_own(emulator):
+    labels = torch.tensor([STARS["dwarf"]])
+    calibrated = LineModel(emulator, LineCalibration.load())
+    zero = torch.zeros(1)
+    found = calibrated.observe(calibrated.depths(labels), zero, zero, derivatives=False)[0]
+    exact = emulator.calibrated().normalised(labels)[0] - 1
+    plain = emulator.normalised(labels)[0] - 1
+    assert float((found - exact).norm() / (plain - exact).norm()) < 0.15
