@@ -70,11 +70,12 @@ def plot_fit(spectrum, estimator=None, *, figure=None, **stated):
     Examples
     --------
     .. plot::
-        :include-source:
 
-        from specvit import example_spectrum
-        from specvit.assess.plots import plot_fit
-        axes = plot_fit(example_spectrum())
+        >>> from specvit import example_spectrum
+        >>> from specvit.assess.plots import plot_fit
+        >>> axes = plot_fit(example_spectrum())
+        >>> len(axes)
+        5
     """
     if isinstance(spectrum, FittedSpectrum):
         if estimator is not None or stated:
