@@ -25,7 +25,8 @@ tuned.fit(known.flux.numpy(), known.labels[:, 1].numpy() + 0.3, ivar=known.ivar.
 truth = others.labels[:, 1].numpy() + 0.3
 figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 for name, estimator in {"bundled": before, "fine-tuned": tuned}.items():
-    difference = estimator.predict(others.flux.numpy(), ivar=others.ivar.numpy()) - truth
+    found = estimator.predict_labels(others.flux.numpy(), ivar=others.ivar.numpy())
+    difference = found.columns(["logg"])[0][:, 0] - truth
     print(f"{name}: bias {np.mean(difference):+.2f}, scatter {np.std(difference):.2f} dex")
     ax.hist(difference, bins=np.linspace(-0.8, 0.5, 40), histtype="step", label=name, lw=1.5)
 ax.set(xlabel="log g predicted − user's scale [dex]", ylabel="stars")

@@ -9,7 +9,7 @@ import numpy as np
 __all__ = ["Findings"]
 
 
-@dataclass
+@dataclass(repr=False)
 class Findings:
     """What was measured of n spectra; ndarrays (n,), NaN where nothing could be.
 
@@ -66,6 +66,10 @@ class Findings:
     labels_test: np.ndarray
     lines_test: np.ndarray
     misfit: np.ndarray
+
+    def __repr__(self):
+        known = int(np.isfinite(self.velocity).sum())
+        return f"Findings({len(self.velocity)} spectra, {known} measured: {', '.join(vars(self))})"
 
     @classmethod
     def nothing(cls, n):

@@ -125,7 +125,7 @@ _WORDS = {
 }
 
 
-@dataclass
+@dataclass(repr=False)
 class SpectrumBatch:
     """Spectra on one grid, one in each row.
 
@@ -217,6 +217,14 @@ class SpectrumBatch:
 
     def __len__(self):
         return len(self.flux)
+
+    def __repr__(self):
+        n, used = len(self), int(self.usable.sum())
+        many = f"{n} spectr{'um' if n == 1 else 'a'} on {self.grid!r}"
+        if not used:
+            return f"SpectrumBatch({many}, none usable)"
+        snr = self.snr[self.usable]
+        return f"SpectrumBatch({many}, {used} usable, S/N {snr.min():.1f}–{snr.max():.1f})"
 
     def reject(self, row, reason):
         """Take all information from `row`, flag it as unusable and keep the `reason`."""

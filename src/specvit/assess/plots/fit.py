@@ -33,7 +33,7 @@ _DETAILS = ((8165.0, 8215.0), (8515.0, 8573.0), (8785.0, 8835.0))
 _SIZE, _HEIGHTS = (7.0, 4.9), (1.7, 0.8, 1.3)
 _DATA, _MODEL = "0.35", "#D55E00"
 _MASKED, _TELLURIC = ({"facecolor": c, "edgecolor": "none", "zorder": 0} for c in ("0.82", "#DCEBF7"))
-_LEAST = 30  # pixels in a part that is worth being shown
+_LEAST = 15  # pixels in a part that is worth being shown
 #: Order in which labels are written.
 _WRITTEN = sorted(LABELS, key=lambda name: name != "logg")
 _FRAME = (
@@ -164,7 +164,8 @@ def _words(fit):
         + (" K" if one.error_unit == "K" else "")
         for one in map(label_of, _WRITTEN)
     ]
-    facts = [f"S/N {found.batch.snr[0]:.0f}", rf"$\chi^2_\nu$ = {found.findings.chi2[0]:.2f}"]
+    rms = np.sqrt(np.nanmean(fit.residual**2))
+    facts = [f"S/N {found.batch.snr[0]:.0f}", f"rms residual {rms:.2f} σ"]
     velocity, error = found.findings.velocity[0], found.findings.velocity_err[0]
     if np.isfinite(velocity):
         facts.append(f"v = {velocity:.1f} ± {error:.1f} km/s")
