@@ -1,6 +1,6 @@
 """Tables and figures of studies from finished rows: ``python -m studies.tables ROWS... --out FOLDER``.
 
-For each study of which something is finished three files are written: ``NAME.ecsv``, tidy, a row for every
+For each study of which two variants are finished three files are written: ``NAME.ecsv``, tidy, a row for every
 training, test, condition and label; ``NAME.csv``, the means over seeds with their standard errors, which the
 documentation shows; and ``NAME.svg``.
 """
@@ -183,11 +183,11 @@ def _beside(study, line):
 
 
 def write_study(study, rows, folder):
-    """Write the three files of a study; returns whether anything of it is finished."""
+    """Write the three files of a study; returns whether two variants are finished, so that it says something."""
     from astropy.table import Table
 
     table = tidy(study, rows)
-    if not len(table):
+    if not len(table) or table["name"].nunique() < 2:
         return False
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
