@@ -20,6 +20,8 @@ METHODS = {
     "ridge": "device",
     "template": "device",
     "lightgbm": "cores",
+    "finetune": "device",
+    "head": "device",
 }
 
 #: Shapes of the transformer that configurations start from. "compact" is made for grids of many runs: it
@@ -57,6 +59,10 @@ class Configuration:
         "all" every matrix, as torch makes them: uniform within 1/√(inputs).
     spectra : int or None
         Stored stars of ``Survey("paper")``, seen with new noise each time; None for stars without end.
+    weights : str or None
+        Bundled weights that are fine-tuned, or whose last layer is fitted anew; None for random ones.
+    target : str or None
+        One of `studies.targets.TARGETS`: another survey, of which a few stars are learned and others tested.
     velocity : float
         Largest radial velocity of the stars that are trained on, in km/s.
     noise_level : float or (float, float)
@@ -83,6 +89,8 @@ class Configuration:
     label_scaling: str = "standard"
     initialisation: str = "normal"
     spectra: int | None = 200_000
+    weights: str | None = None
+    target: str | None = None
     velocity: float = 0.0
     noise_level: float | tuple = 1.0
     steps: int = 4000
@@ -133,7 +141,7 @@ class Configuration:
     @property
     def minutes(self):
         """Expected minutes on an H100, or on 20 cores: to plan by, not a measurement."""
-        if self.is_network:
+        if self.is_network or self.method == "finetune":
             shape, seconds = self.shape, _PLAIN.get(self.method)
             if seconds is None:
                 size = shape.sequence_length * shape.depth * shape.width / (257 * 6 * 256)
@@ -142,6 +150,8 @@ class Configuration:
             return (self.steps * step + _OVERHEAD) / 60
         if self.method == "template":
             return 1.0 + self.n_test / 6000
+        if self.method == "head":
+            return _OVERHEAD / 60
         n = self.spectra / 1e6
         components = dict(self.options).get("n_components")
         return 0.3 + n * {"ridge": 1.0, "lightgbm": 4.0 if components else 20.0}[self.method]

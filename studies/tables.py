@@ -1,8 +1,8 @@
 """Tables and figures of studies from finished rows: ``python -m studies.tables ROWS... --out FOLDER``.
 
-For each study of which two variants are finished three files are written: ``NAME.ecsv``, tidy, a row for every
-training, test, condition and label; ``NAME.csv``, the means over seeds with their standard errors, which the
-documentation shows; and ``NAME.svg``.
+Three files are written for each study of which two variants are finished: ``NAME.ecsv``, tidy, a row for
+every training, test, condition and label; ``NAME.csv``, the means over seeds with their standard errors,
+which the documentation shows; and ``NAME.svg``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _RECORD = (
     "spectra_seen",
     "spectra_per_second",
 )
+#: Tests that have one figure for all of a survey.
+WHOLE = ("paper", "target")
 _ORIGIN = ("device", "revision", "specvit", "torch")
 
 
@@ -143,7 +145,7 @@ def summary(study, table):
     for values, part in average.groupby(key, dropna=False, sort=False):
         line = dict(zip(key, values, strict=True))
         logg = part[part["label"] == "logg"] if "label" in part else part[:0]
-        whole = logg[(logg["test"] == "paper") & logg["condition"].isna()] if len(logg) else logg
+        whole = logg[logg["test"].isin(WHOLE) & logg["condition"].isna()] if len(logg) else logg
         first = part.iloc[0]
         line |= {name: first[name] for name in own if name in _RECORD}
         shown = {name: _number(value) for name, value in line.items()}
@@ -153,7 +155,11 @@ def summary(study, table):
             shown["MAE"] = _with_error(whole.iloc[0]["mae"], whole.iloc[0]["mae_err"])
         elif values[0] in failed:
             shown["R²"] = "failed"
-        wanted = MAGNITUDES if test == "paper" else sorted(set(logg.loc[logg["test"] == test, "condition"]))
+        wanted = (
+            MAGNITUDES
+            if test == "paper"
+            else sorted(set(logg.loc[logg["test"] == test, "condition"].dropna()))
+        )
         for condition in wanted:
             at = logg[(logg["test"] == test) & (logg["condition"] == condition)] if len(logg) else logg
             if len(at):
@@ -183,7 +189,7 @@ def _beside(study, line):
 
 
 def write_study(study, rows, folder):
-    """Write the three files of a study; returns whether two variants are finished, so that it says something."""
+    """Write the three files of a study; returns whether two variants are finished, fewer answer nothing."""
     from astropy.table import Table
 
     table = tidy(study, rows)
