@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from specvit.checks import check_choice, check_integer, from_known_fields
 from specvit.labels import LABELS
 from specvit.network import ViTConfig
+from specvit.weights import BUNDLED
 
-__all__ = ["METHODS", "NETWORKS", "Configuration", "seeds"]
+__all__ = ["METHODS", "NETWORKS", "TARGETS", "Configuration", "seeds"]
 
 #: Methods by name, and what they run on: a device of torch, or the cores of the host.
 METHODS = {
@@ -23,6 +24,11 @@ METHODS = {
     "finetune": "device",
     "head": "device",
 }
+
+#: Methods for a few stars of a target.
+FEW_STARS = ("finetune", "head")
+#: What a few stars are of, see `studies.targets.target_survey`.
+TARGETS = ("lines", "instrument")
 
 #: Shapes of the transformer that configurations start from. "compact" is made for grids of many runs: it
 #: trains three times faster than the bundled shape.
@@ -62,7 +68,7 @@ class Configuration:
     weights : str or None
         Bundled weights that are fine-tuned, or whose last layer is fitted anew; None for random ones.
     target : str or None
-        One of `studies.targets.TARGETS`: another survey, of which a few stars are learned and others tested.
+        One of `TARGETS`: another survey, of which a few stars are learned and others tested.
     velocity : float
         Largest radial velocity of the stars that are trained on, in km/s.
     noise_level : float or (float, float)
@@ -105,6 +111,17 @@ class Configuration:
         check_choice("method", self.method, METHODS)
         check_choice("network", self.network, NETWORKS)
         check_choice("initialisation", self.initialisation, ("normal", "tokenizer", "all"))
+        if self.target is not None:
+            check_choice("target", self.target, TARGETS)
+        if self.weights is not None:
+            check_choice("weights", self.weights, BUNDLED)
+        if self.method in FEW_STARS and (
+            self.target is None or (self.weights is None and self.method == "head")
+        ):
+            raise ValueError(
+                f"target must be one of {TARGETS} for method={self.method!r}, and weights of {BUNDLED} for "
+                f"'head', got {self.target!r} and {self.weights!r}"
+            )
         for name in ("steps", "batch_size", "n_test"):
             check_integer(name, getattr(self, name), 1)
         for name in ("changes", "options"):  # JSON gives lists, and keys must not depend on the order

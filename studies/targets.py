@@ -9,14 +9,11 @@ from specvit.spectra import SpectrumBatch
 from specvit.stars import Emulator, LineCalibration
 from specvit.survey import AnyInstrument, Survey
 
-__all__ = ["TARGETS", "as_batch", "other_library", "target_survey"]
+__all__ = ["as_batch", "other_library", "target_survey"]
 
 #: Scales (Å) of the line errors of another library, those of `AnyInstrument.line_err`, and the size on each.
 SCALES, LINE_ERR = (1.7, 14.0, 110.0, 1750.0), 0.12
 _DRAW = 14  # the seed of the one other library
-
-#: What can be transferred to, by name.
-TARGETS = ("lines", "instrument")
 
 
 def other_library(seed=_DRAW):
@@ -37,14 +34,15 @@ def other_library(seed=_DRAW):
 
 
 def target_survey(target, seed):
-    """The survey of a target, one of `TARGETS`: stars of ``paper``, their seed `seed`.
+    """The survey of a target, one of `studies.configuration.TARGETS`: stars of ``paper``, their seed `seed`.
 
     ``lines``: magnitudes and noise of ``paper``, lines of `other_library`. ``instrument``: SDSS/BOSS at S/N
     10 to 50 per pixel of PFS, with the imperfections of ``Survey("any")``, on the pixels of PFS.
     """
     if target == "lines":
         return Survey("paper", seed=seed, emulator=other_library())
-    observed = AnyInstrument(snr=(10.0, 50.0), whole_share=1.0)  # else some methods refuse short spectra
+    # Of the pixels at least 55 % are left: some methods refuse spectra with less than half.
+    observed = AnyInstrument(snr=(10.0, 50.0), whole_share=1.0, least=0.55, bad_pixels=(0.03, 0.1))
     return Survey("any", seed=seed, instruments="SDSS/BOSS", observed=observed, prior=Survey("paper").prior)
 
 
