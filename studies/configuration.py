@@ -25,6 +25,8 @@ METHODS = {
     "head": "device",
 }
 
+#: How first weights are drawn, see `Configuration`.
+INITIALISATIONS = ("normal", "tokenizer", "all", "tokenizer, positions")
 #: Methods for a few stars of a target.
 FEW_STARS = ("finetune", "head")
 #: What a few stars are of, see `studies.targets.target_survey`.
@@ -60,9 +62,10 @@ class Configuration:
         Arguments of a predictor that is not a network.
     encoding, labels, covariance, loss, label_scaling
         As for `specvit.network.LabelRegressor` and `specvit.network.TrainingConfig`.
-    initialisation : {"normal", "tokenizer", "all"}
+    initialisation : {"normal", "tokenizer", "all", "tokenizer, positions"}
         "normal" is that of the library, truncated normals of σ = 0.02. "tokenizer" leaves the tokenizer,
-        "all" every matrix, as torch makes them: uniform within 1/√(inputs).
+        "all" every matrix, as torch makes them: uniform within 1/√(inputs); with "positions" learned ones
+        are thirty times larger, about the size of such tokens.
     spectra : int or None
         Stored stars of ``Survey("paper")``, seen with new noise each time; None for stars without end.
     weights : str or None
@@ -73,6 +76,8 @@ class Configuration:
         Largest radial velocity of the stars that are trained on, in km/s.
     noise_level : float or (float, float)
         Noise of the training spectra, as for `specvit.survey.storedstars.StoredStars.observe`.
+    warmup : float
+        Share of the steps in which the learning rate rises.
     steps, batch_size, learning_rate, precision
         As for `specvit.network.TrainingConfig`; the first two make the budget.
     tests : tuple of str
@@ -102,6 +107,7 @@ class Configuration:
     steps: int = 4000
     batch_size: int = 512
     learning_rate: float = 6e-4
+    warmup: float = 0.05
     precision: str = "auto"
     tests: tuple = ("paper",)
     n_test: int = 10_000
@@ -110,7 +116,9 @@ class Configuration:
     def __post_init__(self):
         check_choice("method", self.method, METHODS)
         check_choice("network", self.network, NETWORKS)
-        check_choice("initialisation", self.initialisation, ("normal", "tokenizer", "all"))
+        check_choice(
+            "initialisation", self.initialisation, ("normal", "tokenizer", "all", "tokenizer, positions")
+        )
         if self.target is not None:
             check_choice("target", self.target, TARGETS)
         if self.weights is not None:

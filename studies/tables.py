@@ -2,7 +2,8 @@
 
 Three files are written for each study of which two variants are finished: ``NAME.ecsv``, tidy, a row for
 every training, test, condition and label; ``NAME.csv``, the means over seeds with their standard errors,
-which the documentation shows; and ``NAME.svg``.
+which the documentation shows; and ``NAME.svg``. Beside ``several`` and ``size`` stand what
+`studies.answers` makes of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from studies.answers import correlation_table, fisher_correlations, law_table
 from studies.catalogue import STUDIES
 from studies.ledger import read_rows
 from studies.scoring import MAGNITUDES
@@ -228,7 +230,12 @@ def main(arguments=None):
         rows |= read_rows(path)
     for study in STUDIES.values():
         done = sum(one.key in rows for one in study.configurations)
-        write_study(study, rows, chosen.out)
+        written = write_study(study, rows, chosen.out)
+        if written and study.name == "several":
+            table = correlation_table(study, rows, fisher_correlations())
+            table.to_csv(Path(chosen.out) / "several_correlations.csv", index=False)
+        if written and study.name == "size":
+            law_table(tidy(study, rows)).to_csv(Path(chosen.out) / "size_law.csv", index=False)
         print(f"{study.name:12s} {done:3d} of {len(study.configurations)} rows")
 
 
