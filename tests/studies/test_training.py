@@ -174,3 +174,15 @@ def test_the_first_gradient_of_l1_is_the_imbalance_of_the_batch(tokenizer):
             ratios.append(norms[-1] / float(imbalance))
     assert len(ratios) >= 3 and np.std(ratios) < 0.05 * np.mean(ratios)
     assert max(norms) > 1.5 * min(norms)
+
+
+def test_larger_positions_are_of_the_size_of_tokens_as_torch_makes_them():
+    common = {"encoding": "median", "labels": ("logg",), "loss": "l1"}
+    plain, larger = (
+        build_regressor(tiny(("tokenizer", "conv1d"), initialisation=name, **common)).network
+        for name in ("tokenizer", "tokenizer, positions")
+    )
+    assert torch.equal(plain.tokenizer.linear.weight, larger.tokenizer.linear.weight)
+    assert torch.allclose(larger.position.table, 30 * plain.position.table)
+    tokens = larger.tokenizer(torch.ones(1, 1, 4096))
+    assert 0.5 < (larger.position.table.std() / tokens.std()).item() < 2
