@@ -173,13 +173,14 @@ def alarm(batch, findings):
     above = {name: getattr(f, name) > limits.at(name, snr) for name in LIMITED}
     moved = np.abs(f.velocity) > f.learned_velocity + _VELOCITY_SIGMAS * f.velocity_err
     lined = f.lines_test >= limits.lines
+    smooth = f.lines_test < f.labels_test  # a smooth continuum fits better than the star that was predicted
     # Without lines nothing else can be said of them.
     for flag, raised in (
         (Flag.NO_LINES, f.lines_test < limits.lines),
         (Flag.VELOCITY, above["velocity_test"] & moved & lined),
         (Flag.BROADENED, above["broadening_test"] & (f.broadening > 0) & lined),
         (Flag.DILUTED, above["dilution_test"] & (f.dilution > 0) & lined),
-        (Flag.BAD_FIT, above["labels_test"] | above["misfit"]),
+        (Flag.BAD_FIT, above["labels_test"] | above["misfit"] | smooth),
     ):
         batch.flags[raised] |= int(flag)
 
