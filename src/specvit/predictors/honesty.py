@@ -15,7 +15,7 @@ from specvit.labels import LABELS
 from specvit.predictors.findings import Findings
 from specvit.predictors.honestyfit import examine
 from specvit.predictors.honestymodel import LineModel
-from specvit.predictors.networkarrays import device_of
+from specvit.predictors.networkarrays import device_of, order_one
 from specvit.spectra import Flag
 from specvit.stars import Emulator, LineCalibration
 
@@ -155,8 +155,8 @@ def findings_of(batch, names, mean, sigma, device="cpu"):
     if model.emulator.grid != batch.grid or not set(LABELS) <= set(names):
         return Findings.nothing(len(batch))
     order = [names.index(name) for name in LABELS]
-    ivar = np.where(batch.usable[:, None], batch.ivar, 0.0)
-    return examine(model, batch.flux, ivar, mean[:, order], sigma[:, order], batch.lsf, batch.sampling)
+    flux, ivar = order_one(batch.flux, np.where(batch.usable[:, None], batch.ivar, 0.0))
+    return examine(model, flux, ivar, mean[:, order], sigma[:, order], batch.lsf, batch.sampling)
 
 
 def alarm(batch, findings):
