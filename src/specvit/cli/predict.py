@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from specvit.cli.common import add_traceback, examples, given, one_line, positive, tell
+from specvit.cli.fitfigures import PLOT_HELP, draw_fits
 from specvit.cli.reading import chosen_columns, expand, read_spectrum
 from specvit.labels import LABELS, label_of
 from specvit.paths import user_path
@@ -28,6 +29,7 @@ def add_parser(commands):
             "specvit predict star.fits --medium air --resolution 21000",
             'specvit predict "night1/*.fits" --instrument SDSS --output labels.fits',
             "specvit predict star.txt --mask telluric --given teff=4750±50",
+            "specvit predict star.fits --plot star.pdf",
             about="FILE is a file of a survey or instrument in a layout that is known (page Files of the "
             "documentation), anything else that specutils reads, or a table, FITS or text, with the columns "
             "wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or the first two or "
@@ -113,6 +115,7 @@ def add_parser(commands):
         metavar="TABLE",
         help="also write every column to this table (.ecsv .fits .vot .h5 .parquet .csv)",
     )
+    parser.add_argument("--plot", type=user_path, metavar="DIR|FILE.pdf", help=PLOT_HELP)
     parser.add_argument("--overwrite", action="store_true", help="replace TABLE if it exists")
     parser.add_argument(
         "--on-error",
@@ -163,6 +166,8 @@ def run(args):
     if args.output is not None:
         write_table(table, args.output, overwrite=args.overwrite)
     print(_as_text(table))
+    if args.plot is not None:
+        draw_fits(args, estimator, stated)
     return int(unread > 0 or any(value != value for value in _values(table, "logg")))
 
 
