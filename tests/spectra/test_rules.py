@@ -408,3 +408,25 @@ def test_extreme_scales_warn_of_nothing(scale):
         batch = adapt(make(FLUX * scale, sigma=0.1 * scale, unit=u.one), on_error="nan")
     assert np.isfinite(batch.flux).all()
     assert np.isfinite(batch.ivar).all()
+
+
+@pytest.mark.parametrize("value", [-999.0, 1e18, -1e30])
+def test_codes_for_lost_pixels_are_no_light(value):
+    """Of finite σ in a flux of 1e-17: as good as masked, in spectra and in arrays."""
+    flux = FLUX * 1e-17
+    flux[1500] = value
+    given, masked = make(flux, sigma=1e-18), make(flux, sigma=1e-18, mask=np.arange(N) == 1500)
+    found, expected = (adapt(one, medium="vacuum", resolution=7000) for one in (given, masked))
+    assert (found.flux == expected.flux).all() and (found.ivar == expected.ivar).all()
+    rows = np.full((1, len(found.grid)), 1e-17)
+    rows[0, 77] = value
+    for ivar in (None, np.full(rows.shape, 1e36)):
+        noisy = rows * (1 + 0.01 * np.random.default_rng(1).normal(size=rows.shape))
+        assert np.flatnonzero(adapt(noisy, ivar=ivar).ivar[0] == 0).tolist() == [77]
+
+
+def test_cosmic_rays_and_bright_lines_are_light():
+    flux = FLUX.copy()
+    flux[1500] = 3e4
+    batch = adapt(make(flux), medium="vacuum", resolution=7000)
+    assert batch.flux.max() > 1e3 * np.median(batch.flux)

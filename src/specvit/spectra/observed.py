@@ -20,6 +20,7 @@ from specvit.grid import (
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.given import bad_pixels, numbers_given
 from specvit.spectra.medium import medium_of
+from specvit.spectra.rules import no_light
 from specvit.spectra.units import (
     flux_factor,
     linear_flux,
@@ -206,6 +207,7 @@ def observe(parts, grid, stated=Stated()):
     else:
         variance = np.ascontiguousarray(pick(variance))
         valid &= np.isfinite(variance)
+    valid &= ~no_light(flux, valid)
     bounds = bounds[take]
     native, sharpest = _line_spread(bounds, pick(vacuum), grid, stated.instrument)
     flags |= Flag.RESOLUTION_ASSUMED if power is None and stated.instrument is None else 0

@@ -6,7 +6,7 @@ import numpy as np
 
 from specvit.spectra.batch import Flag, SpectrumError
 
-__all__ = ["ANY_INSTRUMENT", "ONE_INSTRUMENT", "judge", "no_information", "raise_rejected"]
+__all__ = ["ANY_INSTRUMENT", "ONE_INSTRUMENT", "judge", "no_information", "no_light", "raise_rejected"]
 
 #: What is answered by default, as arguments of `specvit.spectra.adapt`: by a predictor that takes all spectra
 #: for those of its grid's instrument, and by one that is told of the instrument, down to what it has learned
@@ -15,6 +15,33 @@ ONE_INSTRUMENT = {"lower_resolution": "raise", "min_coverage": 0.5}
 ANY_INSTRUMENT = {"lower_resolution": 1350.0, "min_coverage": 0.05}
 
 _PARTIAL = 0.9  # coverage below which a spectrum is flagged
+#: Fluxes of more than this many typical ones are no light of the star: codes for lost pixels, as −999 in a
+#: spectrum of 1e-17, and overflows. Cosmic rays reach some thousand.
+_NO_LIGHT = 1e6
+
+
+def no_light(flux, valid):
+    """Pixels whose flux is finite and beyond all that a spectrum can hold, bool (n, npix).
+
+    Parameters
+    ----------
+    flux : numpy.ndarray, shape (n, npix)
+        Fluxes.
+    valid : numpy.ndarray of bool, shape (n, npix)
+        Pixels that hold information as far as is known.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n, npix)
+        True where the size of the flux is more than 1e6 times the median size of those valid that are not 0.
+    """
+    beyond = np.zeros(flux.shape, bool)
+    for row, good, found in zip(flux, valid, beyond, strict=True):
+        size = np.abs(row)
+        seen = size[good & (size > 0)]
+        if seen.size and size.max(where=good, initial=0) / _NO_LIGHT > (typical := np.median(seen)):
+            found[good] = size[good] / _NO_LIGHT > typical
+    return beyond
 
 
 def no_information(flux, valid, masked, uncertain):
