@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "estimator": ["LoggEstimator"],
         "labelpredictor": ["ForeignPredictor", "LabelPredictor"],
         "predictions": ["Predictions"],
+        "resulttables": ["read_table", "write_table"],
         "ridge": ["RidgeEstimator"],
         "template": ["TemplateFit", "TemplateResult"],
     },
