@@ -239,6 +239,14 @@ def test_outside_packages_stay_where_they_belong(name):
 
 
 @every_module
+def test_only_the_command_line_prints(name):
+    """The library tells by return values, warnings, and the logger of each module."""
+    calls = (node.func for node in ast.walk(ast.parse(source_of(name))) if isinstance(node, ast.Call))
+    printed = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
+    assert room(name) == "cli" or not printed
+
+
+@every_module
 def test_modules_are_short(name):
     lines = len(source_of(name).splitlines())
     assert lines <= MAX_LINES, f"{lines} lines"

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "base": ["Predictor"],
         "boosting": ["LightGBMEstimator"],
         "estimator": ["LoggEstimator"],
+        "explanation": ["Explanation", "explain"],
         "labelpredictor": ["ForeignPredictor", "LabelPredictor"],
         "predictions": ["Predictions"],
         "resulttables": ["read_table", "write_table"],
