@@ -19,7 +19,7 @@ _PROBED = 64  # rows of an array that its fingerprint looks at
 
 
 def stamp(path):
-    """What tells whether a file has changed: its path, size and time, a list; without the last two if absent."""
+    """What tells whether a file has changed: list of its path, size and time, the path alone if absent."""
     try:
         status = Path(path).stat()
     except OSError:

@@ -14,10 +14,10 @@ from specvit.stream.arraysources import ArraySource, BatchSource, SpectraSource,
 from specvit.stream.filesource import FileSource
 from specvit.stream.storedarrays import is_stored, open_stored
 
-__all__ = ["open_source"]
+__all__ = ["PATH_COLUMNS", "files_of", "open_source"]
 
 #: Columns of a table of files, in any case.
-_PATH_COLUMNS = ("file", "path", "filename", "file_name", "filepath")
+PATH_COLUMNS = ("file", "path", "filename", "file_name", "filepath")
 _VELOCITY_COLUMNS = ("velocity", "rv", "vrad", "radial_velocity", "v_rad", "vhelio")
 _NAME_COLUMNS = ("name", "object", "id", "star", "source_id", "targetid")
 
@@ -67,7 +67,7 @@ def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batc
         return source
     arrays = {"ivar": ivar, "wave": wave}
     size = {"batch_size": int(batch_size), "names": names}
-    found = _files_of(source, names, velocity)
+    found = files_of(source, names, velocity)
     if found is not None:
         paths, names, velocities = found
         if len(paths) == 1 and is_stored(paths[0]):
@@ -116,8 +116,23 @@ def _is_nested(source):
     )
 
 
-def _files_of(source, names, velocity):
-    """Paths, names and velocities of files, or None if the source is none of files."""
+def files_of(source, names, velocity):
+    """Paths, names and velocities in km/s of files, or None if a source is none of files.
+
+    Parameters
+    ----------
+    source : object
+        A path, a list of paths, a table with a column of `PATH_COLUMNS`, or anything else.
+    names : sequence of str or None
+        Names of the objects.
+    velocity : float, str, array-like or None
+        Velocities, or for a table the name of their column.
+
+    Raises
+    ------
+    ValueError
+        If a table has no column of paths, or not that of velocities.
+    """
     if isinstance(source, str | os.PathLike):
         source = [source]
     columns = getattr(source, "colnames", None) or getattr(source, "columns", None)
@@ -134,10 +149,10 @@ def _files_of(source, names, velocity):
 
 def _files_of_table(table, columns, names, velocity):
     """Those of a table."""
-    where = next((columns[name] for name in _PATH_COLUMNS if name in columns), None)
+    where = next((columns[name] for name in PATH_COLUMNS if name in columns), None)
     if where is None:
         raise ValueError(
-            f"a table of files must have a column called {' or '.join(_PATH_COLUMNS)}, got "
+            f"a table of files must have a column called {' or '.join(PATH_COLUMNS)}, got "
             f"{', '.join(map(str, columns.values()))}"
         )
     paths = [str(Path(str(one)).expanduser()) for one in table[where]]

@@ -61,7 +61,7 @@ class PartFolder:
 
     Notes
     -----
-    A part is a NumPy archive of the columns, without loss and without pickles. Its name is given after it is on
+    A part is a NumPy archive of the columns, without loss and without pickles. It gets its name when it is on
     the disk, so that a kill leaves whole parts alone.
 
     Examples

@@ -43,6 +43,8 @@ class Part:
         What it adds to the progress, in files or spectra.
     notes : list of (str, str)
         What readers assumed or left out, each with the file that it is about.
+    unread : list of (str, str)
+        Places of which nothing could be read, each with the reason.
 
     See Also
     --------
@@ -58,6 +60,7 @@ class Part:
     number: int
     size: int
     notes: list[tuple[str, str]] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
 
 def predict_parts(
@@ -156,6 +159,8 @@ class Worker:
         self.grid, self.column, self.named = predictor._own_grid(), source.column, source.named
         if self.grid is None:
             raise ValueError("predictor must predict spectra: this one was fitted on plain features")
+        if any(np.ndim(x) for pair in (options.get("given") or {}).values() for x in pair):
+            raise ValueError("given must be one value and σ for all spectra of a stream, got one a spectrum")
         stated = {name: options[name] for name in _ADAPTING if name in options}
         rules = predictor._instrument_rules()
         self.adapt = partial(_adapted, grid=self.grid, options=rules | stated)
@@ -193,7 +198,9 @@ class Worker:
     def finish(self, piece, blocks):
         """The `Part` of a piece that was read."""
         notes = [note for block in blocks for note in block.notes]
-        return Part(self._table(blocks, piece.first_row), piece.number, piece.size, notes)
+        broken = [block for block in blocks if block.spectra is None and block.places]
+        unread = [(place, block.reason) for block in broken for place in block.places]
+        return Part(self._table(blocks, piece.first_row), piece.number, piece.size, notes, unread)
 
     def _table(self, blocks, start):
         from astropy.table import QTable

@@ -34,9 +34,9 @@ def open_stored(path, *, wave=None, names=None, batch_size=256):
     Parameters
     ----------
     path : str or path-like
-        ``.h5`` or ``.hdf5`` (a data set of `~specvit.dataset.write_dataset`, or with arrays called flux and, if
-        you like, ivar or error, wave, name, at the top or in groups), ``.zarr`` (the same, or one array), or
-        ``.npy``.
+        ``.h5`` or ``.hdf5`` (a data set of `~specvit.dataset.write_dataset`, or with arrays called flux and,
+        if you like, ivar or error, wave, name, at the top or in groups), ``.zarr`` (the same, or one array),
+        or ``.npy``.
     wave, names, batch_size
         As for `specvit.stream.open_source`.
 
