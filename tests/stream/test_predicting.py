@@ -73,7 +73,7 @@ def test_arrays_on_disk_are_read_in_pieces(flux, predictor, tmp_path):
     np.save(tmp_path / "a.npy", flux)
     memory_map = np.load(tmp_path / "a.npy", mmap_mode="r")
     expected = np.median(flux, axis=1)
-    logg, rows, reasons = gathered(predict_parts(tmp_path / "a.h5", predictor, batch_size=10))
+    logg, _, reasons = gathered(predict_parts(tmp_path / "a.h5", predictor, batch_size=10))
     np.testing.assert_allclose(np.delete(logg, 3), np.delete(expected, 3))
     assert "without a finite, positive uncertainty" in reasons[3]
     for source in (memory_map, str(tmp_path / "a.npy")):
@@ -165,7 +165,7 @@ def test_one_broken_file_or_spectrum_costs_its_own_row(files, levels, tmp_path):
     assert "its format is not recognised" in reasons[3]
     assert reasons[8] == "flux is zero in all valid pixels"
     assert reasons[11].endswith("no such file") and reasons[15] == "torn in process True"
-    assert [place for part in parts for place, _ in part.unread] == [sources[k] for k in (3, 11, 15)]
+    assert [place for part in parts for place, _ in part.unread] == [sources[k] for k in (3, 11)]
     np.testing.assert_allclose(np.delete(logg, broken), np.delete(levels, broken), rtol=1e-9)
     flags = np.concatenate([part.table["flags"] for part in parts])
     assert [k for k in range(25) if flags[k] & 64] == broken

@@ -29,7 +29,7 @@ def cut(spectrum, start, stop):
     specutils.Spectrum or specutils.SpectrumCollection
         Of two dimensions, the spectral axis last. The numbers are views where the axis was last already.
     """
-    if not hasattr(spectrum, "spectral_axis_index"):
+    if getattr(spectrum, "spectral_axis_index", None) is None:
         return _cut_collection(spectrum, start, stop)
     from specutils import Spectrum
 

@@ -151,7 +151,7 @@ class PartFolder:
         """Read a part: dict of column name to ndarray (n,)."""
         path = self._part(number)
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return {name.removeprefix(_PREFIX): file[name] for name in file.files}
         except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
             raise ValueError(f"{path} is damaged: remove it and those after it, and run again") from error
