@@ -66,7 +66,10 @@ FORBIDDEN = {
 }
 
 #: Module -> outside packages that it may import all the same, inside the function that needs them.
-LAZY = {"specvit.stars.bosz.files": {"astropy"}}  # FITS is not to be parsed twice
+LAZY = {
+    "specvit.stars.bosz.files": {"astropy"},  # FITS is not to be parsed twice
+    "specvit.stream.partitions": {"pandas"},  # which Dask and LSDB have
+}
 
 
 # -- reading a package ------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "daskmaps": ["predict_dask"],
+        "lsdbmaps": ["predict_lsdb"],
         "opening": ["open_source"],
         "predicting": ["Part", "predict_parts"],
         "streaming": ["StreamSummary", "predict_stream"],
