@@ -461,8 +461,7 @@ def test_noise_is_no_extreme(snr):
 
 def test_too_many_extremes_are_a_reason():
     flux, ivar = star_of_scale(1.0)
-    flux[: 4096 * 6 // 10 : 2] = 1e9
-    flux[4096 * 4 // 10 :: 2] = -1e9
+    flux[::6], flux[3::6] = 1e9, -1e9
     batch = adapt(flux, ivar=ivar, on_error="nan", min_coverage=0.9)
     assert "coverage must be at least 90%" in batch.errors[0]
     assert batch.flags[0] & Flag.EXTREME_PIXELS

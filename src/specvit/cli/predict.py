@@ -129,9 +129,8 @@ def add_parser(commands):
     parser.add_argument(
         "--batch-size",
         type=count,
-        default=256,
         metavar="N",
-        help="files or spectra read together (default: 256)",
+        help="read together, and one part of TABLE (default: 64 files, or 256 spectra)",
     )
     parser.add_argument(
         "--workers",

@@ -178,7 +178,7 @@ def _table_of_files(path):
 class Example:
     """The example as a source of `specvit.stream.predict_stream`."""
 
-    column, unit, total, named, own_axis = "file", "spectra", 1, True, True
+    column, unit, total, batch_size, named, own_axis = "file", "spectra", 1, 1, True, True
 
     def fingerprint(self):
         """What tells it from other sources."""

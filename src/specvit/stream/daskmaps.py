@@ -16,8 +16,8 @@ def predict_dask(source, predictor=None, *, ivar=None, wave=None, flux="flux", k
     Parameters
     ----------
     source : dask.array.Array, dask.dataframe.DataFrame or dask.bag.Bag
-        Fluxes (n, n_pixels), in chunks of any number of rows; a data frame whose cells in the column `flux` are
-        arrays; or a bag of `~specutils.Spectrum` or of paths of files.
+        Fluxes (n, n_pixels), in chunks of any number of rows; a data frame whose cells in the column `flux`
+        are arrays; or a bag of `~specutils.Spectrum` or of paths of files.
     predictor : Predictor, optional
         Who predicts; by default ``LoggEstimator()``. Each worker loads its weights once. One that was fitted
         goes to the workers as a whole, 20 MB: save it and give ``LoggEstimator("weights.safetensors")``.
@@ -67,10 +67,14 @@ def predict_dask(source, predictor=None, *, ivar=None, wave=None, flux="flux", k
     predictor = LoggEstimator() if predictor is None else predictor
     payload = packed(predictor)
     if isinstance(source, dask.array.Array):
-        return _of_array(
-            source, ivar, wave, payload, empty_frame(predictor, wave is not None, **options), options
-        )
+        meta = empty_frame(predictor, wave is not None, **options)
+        return _of_array(source, ivar, wave, payload, meta, options)
     if isinstance(source, dask.dataframe.DataFrame):
+        if "str" in str(source.dtypes[flux]):
+            raise ValueError(
+                f"the cells of {flux!r} must be arrays, and Dask has made text of them: open the data frame "
+                "under dask.config.set({'dataframe.convert-string': False})"
+            )
         empty = empty_frame(predictor, wave is not None, **options)
         meta = source._meta[list(keep)].join(empty) if keep else empty
         meta.index = source._meta.index

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from specvit.predictors import LoggEstimator
-from specvit.stream.partitions import RowSource, empty_frame, packed, predicted_frame
+from specvit.stream.partitions import RowSource, packed, predicted_frame
 
 __all__ = ["predict_lsdb"]
 
@@ -24,8 +24,8 @@ def predict_lsdb(catalog, predictor=None, *, nested="spectrum", **options):
     Parameters
     ----------
     catalog : lsdb.catalog.Catalog
-        With a nested column of spectra, whose fields are called wave (or wavelength, lambda), flux and, if you
-        like, ivar and mask, as the HATS catalogues of DESI and SDSS have them. Wavelengths are in Å.
+        With a nested column of spectra, whose fields are called wave (or wavelength, lambda), flux and, if
+        there are any, ivar and mask, as the HATS catalogues of DESI and SDSS have them. Wavelengths are in Å.
     predictor : Predictor, optional
         Who predicts; by default ``LoggEstimator()``. Each worker loads its weights once.
     nested : str
@@ -56,14 +56,7 @@ def predict_lsdb(catalog, predictor=None, *, nested="spectrum", **options):
     columns = list(catalog.columns)
     if nested not in columns:
         raise ValueError(f"nested must be a column of the catalogue, {', '.join(columns)}, got {nested!r}")
-    meta = catalog.map_partitions(_without, nested)._ddf._meta
-    for name, values in empty_frame(predictor, **options).items():
-        meta[_free(name, columns)] = values.to_numpy()
-    return catalog.map_partitions(_predicted, nested, packed(predictor), options, meta=meta)
-
-
-def _without(frame, nested):
-    return frame.drop(columns=nested)
+    return catalog.map_partitions(_predicted, nested, packed(predictor), options)  # tried on no rows, by LSDB
 
 
 def _free(name, columns):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from specvit.checks import check_integer
 from specvit.dataset import SpectrumDataset
 from specvit.spectra.kinds import Kind, kind_of
 from specvit.stream.arraysources import ArraySource, BatchSource, SpectraSource, stamp
@@ -16,13 +17,15 @@ from specvit.stream.storedarrays import is_stored, open_stored
 
 __all__ = ["PATH_COLUMNS", "files_of", "open_source"]
 
+#: Read together by default: of files fewer, so that the first are ready soon.
+_FILES, _SPECTRA = 64, 256
 #: Columns of a table of files, in any case.
 PATH_COLUMNS = ("file", "path", "filename", "file_name", "filepath")
 _VELOCITY_COLUMNS = ("velocity", "rv", "vrad", "radial_velocity", "v_rad", "vhelio")
 _NAME_COLUMNS = ("name", "object", "id", "star", "source_id", "targetid")
 
 
-def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batch_size=256, reading=None):
+def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batch_size=None, reading=None):
     """Open spectra of any kind for reading in pieces.
 
     Parameters
@@ -45,8 +48,9 @@ def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batc
     velocity : float, str or array-like, optional
         For files: radial velocity in km/s to remove, one for all or one a file; for a table also the name of
         its column.
-    batch_size : int
-        Spectra, or files, that are read together and make one part of the table.
+    batch_size : int, optional
+        Spectra, or files, that are read together and make one part of the table; by default 64 files, 256
+        spectra of other sources.
     reading : dict, optional
         Options of `specvit.spectra.readers.read`.
 
@@ -61,12 +65,12 @@ def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batc
         If `source` is nothing of the kind, an argument does not go with it, or a file of arrays cannot be
         opened.
     """
-    if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
-        raise ValueError(f"batch_size must be an integer >= 1, got {batch_size!r}")
+    if batch_size is not None:
+        check_integer("batch_size", batch_size, 1)
     if hasattr(source, "pieces") and hasattr(source, "fingerprint"):
         return source
     arrays = {"ivar": ivar, "wave": wave}
-    size = {"batch_size": int(batch_size), "names": names}
+    size = {"batch_size": batch_size or _SPECTRA, "names": names}
     found = files_of(source, names, velocity)
     if found is not None:
         paths, names, velocities = found
@@ -75,13 +79,14 @@ def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batc
             return open_stored(paths[0], wave=wave, **size)
         _refuse(**arrays)
         size["names"] = names
+        size["batch_size"] = batch_size or _FILES
         return FileSource(paths, velocities=velocities, **size, **(reading or {}))
     _refuse(velocity=velocity)
     if isinstance(source, SpectrumDataset):
         _refuse(**arrays, names=names)
         mark = ["dataset", *(stamp(path) for path in source.paths), len(source)]
-        batches = source.frozen(int(batch_size))
-        return BatchSource(batches, total=len(source), batch_size=int(batch_size), mark=mark)
+        batches = source.frozen(size["batch_size"])
+        return BatchSource(batches, total=len(source), batch_size=size["batch_size"], mark=mark)
     kind = kind_of(source)
     if kind is not Kind.ARRAY:
         _refuse(**arrays)
@@ -90,7 +95,7 @@ def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batc
         return ArraySource(source, **arrays, **size)
     if isinstance(source, Iterable) and not hasattr(source, "shape") and not isinstance(source, dict):
         _refuse(**arrays, names=names)
-        return BatchSource(source, batch_size=int(batch_size))
+        return BatchSource(source, batch_size=size["batch_size"])
     shape = f" of shape {source.shape}" if hasattr(source, "shape") else ""
     raise TypeError(
         "source must be paths of files, a table of them, an array (n, n_pixels), a SpectrumDataset, spectra "

@@ -1,4 +1,4 @@
-"""Spectra in the rows of a data frame, predicted where the partition of a larger one is: on a worker of Dask."""
+"""Spectra in the rows of a data frame, predicted where a partition of it is: on a worker of Dask."""
 
 from __future__ import annotations
 

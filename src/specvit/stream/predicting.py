@@ -71,7 +71,7 @@ def predict_parts(
     wave=None,
     names=None,
     velocity=None,
-    batch_size=256,
+    batch_size=None,
     workers=1,
     processes=False,
     reading=None,

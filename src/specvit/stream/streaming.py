@@ -75,7 +75,7 @@ def predict_stream(
     wave=None,
     names=None,
     velocity=None,
-    batch_size=256,
+    batch_size=None,
     workers=1,
     processes=False,
     reading=None,
@@ -158,7 +158,7 @@ def predict_stream(
     given = {"ivar": ivar, "wave": wave, "names": names, "batch_size": batch_size, "reading": reading}
     opened = open_source(source, velocity=None if fit else velocity, **given)
     options = {key: x for key, x in options.items() if x is not None} | ({"velocity": "fit"} if fit else {})
-    asked = [opened.fingerprint(), _mark_of(predictor), repr(sorted(options.items())), batch_size]
+    asked = [opened.fingerprint(), _mark_of(predictor), repr(sorted(options.items())), opened.batch_size]
     folder = PartFolder(output, [*asked, metadata.version("specvit")])
     check_table_path(output, overwrite or folder.is_joined)
     worker = Worker(predictor, opened, options)
