@@ -125,18 +125,18 @@ class Predictions:
         Returns
         -------
         `~astropy.table.QTable`
-            ``name`` of the object, if any has one; each label with ``<label>_err``, ``snr``, ``coverage``,
+            Each label with ``<label>_err``; ``name`` of the object, if any has one; ``snr``, ``coverage``,
             ``resolution``, the further columns, ``flags`` and ``error``.
         """
         from astropy.table import QTable
 
         table = QTable(meta=self._assumed())
-        if any(self.batch.names):
-            table["name"] = self.batch.names
         for k, name in enumerate(self.names):
             unit, error_unit = label_unit(name)
             table[name] = self.mean[:, k] * unit
             table[f"{name}_err"] = self.sigma[:, k] * error_unit
+        if any(self.batch.names):
+            table["name"] = self.batch.names
         for name in ("snr", "coverage", "resolution"):
             table[name] = getattr(self.batch, name)
         for name, values in more.items():
