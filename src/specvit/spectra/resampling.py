@@ -38,7 +38,7 @@ def resample_all(sources, batch, stated, lower_resolution):
         for i in range(n):
             masked, uncertain = parts.mask is not None, seen.variance is not None
             reasons[rows.start + i] = no_information(seen.flux[i], seen.valid[i], masked, uncertain)
-        batch.flags[rows] = seen.flags
+        batch.flags[rows] = np.where(seen.extreme, seen.flags | int(Flag.EXTREME_PIXELS), seen.flags)
         if seen.variance is None:
             batch.flags[rows] |= Flag.NO_UNCERTAINTY
             seen.variance = estimated_variance(seen)
