@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from specvit.cli.common import one_line, tell
-from specvit.cli.reading import expand, read_spectrum
+from specvit.cli.reading import files_with_velocities, read_spectrum
 
 __all__ = ["PLOT_HELP", "draw_fits"]
 
@@ -35,11 +35,16 @@ def draw_fits(args, estimator, stated):
 
 def _spectra(args, stated):
     """Name, spectrum and what is stated of each."""
+    from specvit.spectra.cutting import set_velocity
+
     if args.example:
         from specvit.example import example_spectrum
 
         yield "example", example_spectrum(), {k: stated[k] for k in ("given", "velocity") if k in stated}
-    for path in expand(args.files):
+    fitted = args.velocity == "fit"
+    files = files_with_velocities(args.files, None if fitted else args.velocity) if args.files else ()
+    for row in files:
+        path, velocity = row["file"], row["velocity"] if "velocity" in files.colnames else float("nan")
         try:
             found = read_spectrum(path, **{name: getattr(args, name) for name in _READING})
         except (OSError, ValueError) as error:
@@ -47,4 +52,6 @@ def _spectra(args, stated):
             continue
         alone = not isinstance(found, list)
         for i, one in enumerate([found] if alone else found):
+            if velocity == velocity and not fitted:
+                set_velocity(one, velocity)
             yield path if alone else f"{path}[{i}]", one, stated
