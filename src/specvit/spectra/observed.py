@@ -20,7 +20,7 @@ from specvit.grid import (
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.given import bad_pixels, numbers_given
 from specvit.spectra.medium import medium_of
-from specvit.spectra.rules import extreme_pixels, no_light
+from specvit.spectra.rules import extreme_pixels
 from specvit.spectra.units import (
     flux_factor,
     linear_flux,
@@ -210,7 +210,6 @@ def observe(parts, grid, stated=Stated()):
     else:
         variance = np.ascontiguousarray(pick(variance))
         valid &= np.isfinite(variance)
-    valid &= ~no_light(flux, valid)
     with np.errstate(all="ignore"):
         extreme = extreme_pixels(flux, None if variance is None else np.sqrt(variance), valid)
     valid &= ~extreme
