@@ -7,12 +7,15 @@ packages (intersphinx).
 import csv
 import os
 import re
+import sys
 from importlib.metadata import metadata, version
 from pathlib import Path
 
 from sphinx.util.nodes import make_refnode
 from sphinx_astropy.conf.v3 import *  # noqa: F403
 from sphinx_astropy.conf.v3 import exclude_patterns, extensions, intersphinx_mapping
+
+sys.path.insert(0, str(Path(__file__).parent))  # formulas.py
 
 online = os.environ.get("SPECVIT_DOCS_ONLINE", "0") not in ("", "0")
 
@@ -26,7 +29,8 @@ version = ".".join(release.split(".")[:2])
 
 # -- General -----------------------------------------------------------------------------------
 
-extensions += ["myst_parser", "sphinx_gallery.gen_gallery"]
+extensions += ["myst_parser", "sphinx_gallery.gen_gallery", "formulas"]
+html_math_renderer = "mathml"
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns += [
     "conftest.py",
@@ -44,9 +48,33 @@ exclude_patterns += [f"studies/{page}.rst" for page in _pages if page not in _me
 exclude_patterns += [] if _measured else ["studies.rst"]
 automodapi_inheritance_diagram = False
 numpydoc_xref_param_type = False
-html_theme = "astropy-unified"
-html_title = f"specvit {release}"
+# A theme without trackers and with its fonts in it: pages work without a network.
+html_theme = "pydata_sphinx_theme"
+html_title = "specvit"
+html_short_title = "specvit"
 html_show_sourcelink = False
+html_static_path = ["static"]
+html_css_files = ["specvit.css"]
+_links = dict(line.split(", ", 1) for line in metadata("specvit").get_all("Project-URL") or ())
+html_theme_options = {
+    "logo": {"text": "specvit"},
+    "navbar_align": "left",
+    "header_links_before_dropdown": 6,
+    "show_toc_level": 2,
+    "use_edit_page_button": False,
+    "icon_links": [
+        {"name": name, "url": url, "icon": f"fa-solid {icon}"}
+        for name, icon in (("Source", "fa-code"), ("Issues", "fa-bug"))
+        if (url := _links.get(name))
+    ],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": []}
+plot_formats = [("png", 150)]
+plot_html_show_formats = plot_html_show_source_link = False
+plot_include_source = True
+plot_rcparams = {"savefig.bbox": "standard"}
 
 # -- Links to other packages -------------------------------------------------------------------
 
@@ -329,6 +357,8 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("specvit",),
 }
 suppress_warnings = ["config.cache"]
 

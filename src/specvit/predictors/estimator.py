@@ -7,6 +7,7 @@ from dataclasses import fields
 from sklearn.exceptions import NotFittedError
 
 from specvit.dataset import SpectrumDataset
+from specvit.predictors import afterfork  # noqa: F401  (a forked child gets one thread)
 from specvit.predictors.base import Predictor
 from specvit.predictors.learning import ArraySource, FitConfig, fit_network, simulated_source
 from specvit.predictors.networkarrays import batch_covariance, predict_arrays, to_device

@@ -7,7 +7,7 @@ import numpy as np
 from specvit.grid import FWHM_PER_SIGMA
 from specvit.spectra.batch import Flag, SpectrumBatch
 from specvit.spectra.given import numbers_given
-from specvit.spectra.rules import no_information, no_light
+from specvit.spectra.rules import no_information
 from specvit.spectra.scatter import scatter_variance
 from specvit.spectra.units import flux_factor, linear_flux
 
@@ -51,13 +51,11 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
         if ivar is None:
             batch.flags |= int(Flag.NO_UNCERTAINTY)
             valid &= rows != 0
-            valid &= ~no_light(rows, valid)
             per_fwhm = np.median(FWHM_PER_SIGMA * grid.lsf_sigma / grid.width)
             weight = np.broadcast_to(1 / scatter_variance(rows, valid, per_fwhm)[:, None], rows.shape)
         else:
             weight = _array_ivar(ivar, values.shape, target, grid).reshape(rows.shape)
             valid &= np.isfinite(weight) & (weight > 0)
-            valid &= ~no_light(rows, valid)
         for i, good in enumerate(valid):
             reasons[i] = no_information(rows[i], good, mask is not None, ivar is not None)
         valid &= np.isfinite(weight)

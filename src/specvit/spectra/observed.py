@@ -12,7 +12,7 @@ from specvit.grid import FWHM_PER_SIGMA, Instrument, air_to_vacuum, edges_from_c
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.given import bad_pixels, numbers_given
 from specvit.spectra.medium import medium_of
-from specvit.spectra.rules import no_light
+from specvit.spectra.rules import extreme_pixels
 from specvit.spectra.units import (
     flux_factor,
     linear_flux,
@@ -85,6 +85,8 @@ class Observed:
         λ/FWHM, stated or, with the flag, assumed.
     flags : int
         `Flag` values that hold for all.
+    extreme : numpy.ndarray of bool, shape (n,)
+        Whether a spectrum has pixels that are left out as `specvit.spectra.rules.extreme_pixels`.
     """
 
     bounds: np.ndarray
@@ -94,6 +96,7 @@ class Observed:
     native: np.ndarray
     resolution: np.ndarray
     flags: int
+    extreme: np.ndarray
 
 
 def parts_of(spectrum):
@@ -181,7 +184,9 @@ def observe(parts, grid, stated=Stated()):
     else:
         variance = np.ascontiguousarray(pick(variance))
         valid &= np.isfinite(variance)
-    valid &= ~no_light(flux, valid)
+    with np.errstate(all="ignore"):
+        extreme = extreme_pixels(flux, None if variance is None else np.sqrt(variance), valid)
+    valid &= ~extreme
     bounds = bounds[take]
     native, sharpest = _line_spread(bounds, pick(vacuum), grid, stated.instrument)
     flags |= Flag.RESOLUTION_ASSUMED if power is None and stated.instrument is None else 0
@@ -193,6 +198,7 @@ def observe(parts, grid, stated=Stated()):
         native=native,
         resolution=sharpest if power is None else pick(power),
         flags=int(flags),
+        extreme=extreme.any(axis=1),
     )
 
 

@@ -6,7 +6,14 @@ import numpy as np
 
 from specvit.spectra.batch import Flag, SpectrumError
 
-__all__ = ["ANY_INSTRUMENT", "ONE_INSTRUMENT", "judge", "no_information", "no_light", "raise_rejected"]
+__all__ = [
+    "ANY_INSTRUMENT",
+    "ONE_INSTRUMENT",
+    "extreme_pixels",
+    "judge",
+    "no_information",
+    "raise_rejected",
+]
 
 #: What is answered by default, as arguments of `specvit.spectra.adapt`: by a predictor that takes all spectra
 #: for those of its grid's instrument, and by one that is told of the instrument, down to what it has learned
@@ -15,33 +22,39 @@ ONE_INSTRUMENT = {"lower_resolution": "raise", "min_coverage": 0.5}
 ANY_INSTRUMENT = {"lower_resolution": 1350.0, "min_coverage": 0.05}
 
 _PARTIAL = 0.9  # coverage below which a spectrum is flagged
-#: Fluxes of more than this many typical ones are no light of the star: codes for lost pixels, as −999 in a
-#: spectrum of 1e-17, and overflows. Cosmic rays reach some thousand.
-_NO_LIGHT = 1e6
+
+#: Flux of a pixel over the grid's median of flux, or of σ if more, beyond which it is neither a star's
+#: nor noise: fill values (−999 among 1e-17), hot pixels, overflows. Stars vary by less than ten over it.
+_MOST = 1e3
 
 
-def no_light(flux, valid):
-    """Pixels whose flux is finite and beyond all that a spectrum can hold, bool (n, npix).
+def extreme_pixels(flux, sigma, good):
+    """Pixels that neither a star nor noise explains.
+
+    One such pixel may be so large that the others vanish beside it in float32, and smoothing spreads it.
 
     Parameters
     ----------
-    flux : numpy.ndarray, shape (n, npix)
+    flux : ndarray, shape (n, n_pixels)
         Fluxes.
-    valid : numpy.ndarray of bool, shape (n, npix)
-        Pixels that hold information as far as is known.
+    sigma : ndarray, shape (n, n_pixels), or None
+        Their errors; None where there are none.
+    good : ndarray of bool, shape (n, n_pixels)
+        Pixels with information.
 
     Returns
     -------
-    numpy.ndarray of bool, shape (n, npix)
-        True where the size of the flux is more than 1e6 times the median size of those valid that are not 0.
+    ndarray of bool, shape (n, n_pixels)
+        True for good pixels of |flux| above 1,000 times the median of |flux|, and of σ, of all good ones.
     """
-    beyond = np.zeros(flux.shape, bool)
-    for row, good, found in zip(flux, valid, beyond, strict=True):
-        size = np.abs(row)
-        seen = size[good & (size > 0)]
-        if seen.size and size.max(where=good, initial=0) / _NO_LIGHT > (typical := np.median(seen)):
-            found[good] = size[good] / _NO_LIGHT > typical
-    return beyond
+    found = np.zeros(flux.shape, bool)
+    for i, row in enumerate(good):
+        size = np.abs(flux[i])
+        if not row.any() or size.max(where=row, initial=0.0) <= _MOST * (median := np.median(size[row])):
+            continue
+        noise = 0.0 if sigma is None else np.median(sigma[i][row])
+        found[i] = row & (size > _MOST * max(median, noise))
+    return found
 
 
 def no_information(flux, valid, masked, uncertain):
@@ -73,6 +86,10 @@ def judge(batch, reasons, on_error, min_coverage):
         Least share of pixels with information.
     """
     grid = batch.grid
+    with np.errstate(divide="ignore"):
+        extreme = extreme_pixels(batch.flux, batch.ivar**-0.5, batch.ivar > 0)
+    batch.flux[extreme] = batch.ivar[extreme] = 0
+    batch.flags[extreme.any(axis=1)] |= int(Flag.EXTREME_PIXELS)
     good = batch.ivar > 0
     new = np.array([error is None for error in batch.errors], dtype=bool)
     batch.coverage[new] = good[new].mean(axis=1)
