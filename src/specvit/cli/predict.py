@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from specvit.cli.common import add_traceback, count, examples, given, positive, tell
+from specvit.cli.fitfigures import PLOT_HELP, draw_fits
 from specvit.cli.reading import Example, chosen_columns, files_with_velocities
 from specvit.cli.rowprinter import FORMATS, RowPrinter
 from specvit.paths import user_path
@@ -124,6 +125,7 @@ def add_parser(commands):
         choices=FORMATS,
         help="of rows on the standard output, instead of lines to read (default with --output -: csv)",
     )
+    parser.add_argument("--plot", type=user_path, metavar="DIR|FILE.pdf", help=PLOT_HELP)
     parser.add_argument("--overwrite", action="store_true", help="replace TABLE if it exists")
     parser.add_argument("--device", metavar="DEVICE", help="auto (default), cpu or cuda")
     parser.add_argument(
@@ -168,6 +170,7 @@ def run(args):
     options = given(args, "instrument", "mask", "lower_resolution", "min_coverage", "medium", "resolution")
     options |= {} if args.given is None else {"given": dict(args.given)}
     options |= {"velocity": "fit"} if args.velocity == "fit" else {}
+    stated = dict(options)
     options |= {"workers": args.workers, "processes": args.workers > 1}
     rows = RowPrinter(args, machine=stdout)
     progress = False if args.quiet else None
@@ -188,6 +191,8 @@ def run(args):
         tell(f"\nspecvit: interrupted after {rows.count} spectra{kept}")
         return 130
     rows.tell_notes()
+    if args.plot is not None:
+        draw_fits(args, estimator, stated)
     return int(rows.failed > 0)
 
 

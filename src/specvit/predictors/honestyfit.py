@@ -134,12 +134,7 @@ class _Fit:
         residual = torch.where(self.good, (self.flux - 1) * self.ivar.sqrt(), 0.0)
         self.noise = self._scatter(residual)
         depth = (1 - smoothed(self.flux, self.good)).clamp(0, 1) * _DEPTH_ERR
-        variance = (
-            self.noise[:, None] ** 2 / self.ivar.clamp_min(1e-30)
-            + depth.square()
-            + self.model.telluric * _TELLURIC_ERR**2
-            + 1e-6
-        )
+        variance = self.noise[:, None] ** 2 / self.ivar.clamp_min(1e-30) + depth.square() + self.floor
         self.root = torch.where(self.good, variance.rsqrt(), 0.0)
 
     def _scatter(self, residual):

@@ -8,6 +8,8 @@ import torch
 __all__ = ["batch_covariance", "device_of", "order_one", "predict_arrays", "to_device"]
 
 _BATCH = 256
+#: Inverse variances of a flux of order one that float32 holds, with room for what is made of them.
+_WEIGHTS = (1e-30, 1e30)
 
 
 def device_of(name):
@@ -74,7 +76,11 @@ def batch_covariance(regressor, batch):
 
 
 def order_one(flux, ivar):
-    """Flux of order one, which float32 can hold whatever the unit, and its inverse variance."""
+    """Flux of order one, which float32 can hold whatever the unit, and its inverse variance.
+
+    Errors beyond what float32 can hold of 1/σ² are brought to its ends: they are as good as 0 or infinite.
+    """
     scale = np.max(np.abs(flux), axis=1, where=ivar > 0, initial=0.0)[:, None]
     scale = np.where(scale > 0, scale, 1.0)
-    return flux / scale, ivar * scale**2
+    with np.errstate(over="ignore"):
+        return flux / scale, np.where(ivar > 0, np.clip(ivar * scale**2, *_WEIGHTS), 0.0)
