@@ -25,6 +25,7 @@ def add_parser(commands):
             "specvit predict star.fits --medium air --resolution 21000",
             'specvit predict "night1/*.fits" --instrument SDSS --output labels.fits',
             "specvit predict star.txt --mask telluric --given teff=4750±50",
+            "specvit predict star.fits --plot star.pdf",
             about="FILE is a file of a survey or instrument in a layout that is known (page Files of the "
             "documentation), anything else that specutils reads, or a table, FITS or text, with the columns "
             "wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or the first two or "

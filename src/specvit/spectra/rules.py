@@ -22,7 +22,6 @@ ONE_INSTRUMENT = {"lower_resolution": "raise", "min_coverage": 0.5}
 ANY_INSTRUMENT = {"lower_resolution": 1350.0, "min_coverage": 0.05}
 
 _PARTIAL = 0.9  # coverage below which a spectrum is flagged
-
 #: Flux of a pixel over the grid's median of flux, or of σ if more, beyond which it is neither a star's
 #: nor noise: fill values (−999 among 1e-17), hot pixels, overflows. Stars vary by less than ten over it.
 _MOST = 1e3

@@ -11,7 +11,7 @@ import numpy as np
 
 from specvit.spectra.cutting import count_spectra, spectra_on_axis
 from specvit.spectra.kinds import Kind, kind_of
-from specvit.stream.pieces import Piece, block_of, rows_of
+from specvit.stream.pieces import Piece, Sliced, block_of, rows_of
 
 __all__ = ["ArraySource", "BatchSource", "SpectraSource", "stamp"]
 
@@ -35,7 +35,7 @@ def _digest(*arrays):
     return total.hexdigest()
 
 
-class ArraySource:
+class ArraySource(Sliced):
     """Fluxes in anything that has a shape (n, n_pixels) and gives rows when sliced.
 
     Parameters
@@ -78,13 +78,6 @@ class ArraySource:
         wave = [] if self.wave is None else [np.asarray(getattr(self.wave, "value", self.wave))]
         return ["array", list(self.flux.shape), str(self.flux.dtype), _digest(*probe, *wave)]
 
-    def pieces(self, first=0):
-        """The pieces from number `first` on."""
-        for number in range(first, -(-self.total // self.batch_size)):
-            start = number * self.batch_size
-            stop = min(start + self.batch_size, self.total)
-            yield Piece(number, stop - start, partial(self._load, start, stop), start)
-
     def _load(self, start, stop, adapt):
         flux = self.flux[start:stop]
         ivar = None if self.ivar is None else self.ivar[start:stop]
@@ -94,7 +87,7 @@ class ArraySource:
         return adapt(block_of(flux, ivar, names=names))
 
 
-class SpectraSource:
+class SpectraSource(Sliced):
     """Spectra in memory: a list of `~specutils.Spectrum`, a cube, a collection, a `SpectrumBatch`.
 
     Parameters
@@ -128,13 +121,6 @@ class SpectraSource:
 
     def _some(self, start, stop):
         return rows_of(self.spectra, start, stop)
-
-    def pieces(self, first=0):
-        """The pieces from number `first` on."""
-        for number in range(first, -(-self.total // self.batch_size)):
-            start = number * self.batch_size
-            stop = min(start + self.batch_size, self.total)
-            yield Piece(number, stop - start, partial(self._load, start, stop), start)
 
     def _load(self, start, stop, adapt):
         names = None if self.names is None else [str(one) for one in self.names[start:stop]]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
 from specvit.spectra.cutting import cut, spectra_on_axis
-from specvit.stream.pieces import Block, Piece, reason_of
+from specvit.stream.pieces import Block, Sliced, reason_of
 from specvit.stream.predicting import Worker, predict_parts
 from specvit.stream.tablefiles import as_columns
 
@@ -26,7 +26,7 @@ def _unpacked(payload):
     return pickle.loads(payload)
 
 
-class RowSource:
+class RowSource(Sliced):
     """Spectra of their own lengths, one after the other, as a source of `specvit.stream.predict_parts`.
 
     Parameters
@@ -48,13 +48,6 @@ class RowSource:
     def fingerprint(self):
         """Rows of a partition are not resumed: their number alone."""
         return ["rows", self.total]
-
-    def pieces(self, first=0):
-        """The pieces from number `first` on."""
-        for number in range(first, -(-self.total // self.batch_size)):
-            start = number * self.batch_size
-            stop = min(start + self.batch_size, self.total)
-            yield Piece(number, stop - start, partial(self._load, start, stop), start)
 
     def _load(self, start, stop, adapt):
         blocks = []

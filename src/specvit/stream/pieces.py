@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from specvit.spectra import SpectrumBatch
 from specvit.spectra.cutting import count_spectra, cut
 
-__all__ = ["Block", "Piece", "block_of", "reason_of", "rows_of"]
+__all__ = ["Block", "Piece", "Sliced", "block_of", "reason_of", "rows_of"]
 
 
 @dataclass
@@ -82,6 +83,20 @@ class Piece:
     size: int
     load: Callable[..., list[Block]]
     first_row: int = 0
+
+
+class Sliced:
+    """Base of sources that know their number of spectra, ``total``, and read any ``batch_size`` of them.
+
+    A subclass has ``_load(start, stop, adapt)``, which gives the blocks of the spectra between.
+    """
+
+    def pieces(self, first=0):
+        """The pieces from number `first` on."""
+        for number in range(first, -(-self.total // self.batch_size)):
+            start = number * self.batch_size
+            stop = min(start + self.batch_size, self.total)
+            yield Piece(number, stop - start, partial(self._load, start, stop), start)
 
 
 def rows_of(spectra, start, stop):
