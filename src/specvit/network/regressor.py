@@ -199,6 +199,12 @@ class LabelRegressor(nn.Module):
         return self._predict(flux, ivar, lsf, sampling)[:2]
 
     @torch.no_grad()
+    def predict_with_snr(self, flux, ivar, lsf=None, sampling=None):
+        """As `predict`, and the `median_snr` (n,) at which σ was calibrated."""
+        mean, sigma, _, snr = self._predict(flux, ivar, lsf, sampling)
+        return mean, sigma, snr
+
+    @torch.no_grad()
     def predict_covariance(self, flux, ivar, lsf=None, sampling=None):
         """Labels and the calibrated covariance of their errors in physical units.
 
@@ -220,13 +226,13 @@ class LabelRegressor(nn.Module):
         """
         if not self.covariance:
             raise ValueError("predict_covariance needs a regressor with covariance=True")
-        mean, sigma, factor = self._predict(flux, ivar, lsf, sampling)
+        mean, sigma, factor, _ = self._predict(flux, ivar, lsf, sampling)
         correlation = factor @ factor.mT * (1 - self.correlation_shrinkage)
         correlation = correlation + torch.eye(self.n_labels).to(correlation) * self.correlation_shrinkage
         return mean, sigma[:, :, None] * correlation * sigma[:, None, :]
 
     def _predict(self, flux, ivar, lsf, sampling):
-        """Mean, calibrated σ, and the factor of the correlations or None."""
+        """Mean, calibrated σ, the factor of the correlations or None, and the S/N."""
         training = self.training
         self.eval()
         try:
@@ -236,9 +242,11 @@ class LabelRegressor(nn.Module):
             self.train(training)
         invalid = ~valid[:, None]
         sigma_z = torch.ones_like(mean_z) if log_sigma_z is None else log_sigma_z.exp()
-        sigma = sigma_z * self.label_scale * self.calibration(*self.calibration_axes(flux, ivar, lsf))
+        axes = self.calibration_axes(flux, ivar, lsf)
+        sigma = sigma_z * self.label_scale * self.calibration(*axes)
         mean = self.label_centre + self.label_scale * mean_z
-        return mean.masked_fill(invalid, torch.nan), sigma.masked_fill(invalid, torch.nan), factor
+        nan = torch.nan
+        return mean.masked_fill(invalid, nan), sigma.masked_fill(invalid, nan), factor, axes[0]
 
     def calibration_axes(self, flux, ivar, lsf=None):
         """Arguments of `calibration` for `flux`, `ivar`, `lsf`: S/N, for ``instrument`` lsf and coverage."""

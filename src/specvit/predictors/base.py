@@ -159,10 +159,9 @@ class Predictor(RegressorMixin, BaseEstimator):
             trusted.
         """
         names = self.output_names
-        given = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
-        given |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
-        given |= {"velocity": velocity}
-        found = self.predict_labels(X, on_error=on_error, **given)
+        stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
+        rules = {"lower_resolution": lower_resolution, "min_coverage": min_coverage, "velocity": velocity}
+        found = self._found(X, ivar=ivar, on_error=on_error, **stated, **rules)
         if found.batch is not None:
             warn_of_alarms(found.batch)
         plain = kind_of(X) is Kind.ARRAY or found.batch is None
@@ -266,18 +265,9 @@ class Predictor(RegressorMixin, BaseEstimator):
         """
         if self._own_grid() is None:
             raise ValueError("predict_table needs spectra: this estimator takes plain features")
-        found = self.predict_labels(
-            X,
-            ivar=ivar,
-            medium=medium,
-            resolution=resolution,
-            instrument=instrument,
-            mask=mask,
-            on_error=on_error,
-            lower_resolution=lower_resolution,
-            min_coverage=min_coverage,
-            velocity=velocity,
-        )
+        stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
+        rules = {"lower_resolution": lower_resolution, "min_coverage": min_coverage, "velocity": velocity}
+        found = self._found(X, ivar=ivar, on_error=on_error, **stated, **rules)
         table = found.table(**self._more_columns(found))
         table.meta["WEIGHTS"] = self._source_name()
         return table
@@ -317,11 +307,15 @@ class Predictor(RegressorMixin, BaseEstimator):
     def _label_range(self):
         return {}
 
+    def _found(self, X, **given):
+        """`predict_labels`, whose batch may be without pixels."""
+        return self.predict_labels(X, **given)
+
     def _instrument_rules(self):
         return ONE_INSTRUMENT
 
     def _infer_batch(self, batch, rows):
-        """What ``_infer`` says of the `rows` of a batch, a mask."""
+        """What ``_infer`` says of the `rows` of a batch, a mask or a slice."""
         return self._infer(batch.flux[rows], batch.ivar[rows])
 
     def _predict_batch(self, batch):
@@ -329,7 +323,8 @@ class Predictor(RegressorMixin, BaseEstimator):
         mean = np.full((len(batch), len(self.label_names)), np.nan)
         sigma, used = mean.copy(), batch.usable
         if used.any():
-            mean[used], sigma[used] = self._infer_batch(batch, used)
+            rows = slice(None) if used.all() else used  # a mask would copy
+            mean[used], sigma[used] = self._infer_batch(batch, rows)
         return mean, sigma, None
 
     def _source_name(self):

@@ -7,6 +7,7 @@ from dataclasses import fields
 from sklearn.exceptions import NotFittedError
 
 from specvit.dataset import SpectrumDataset
+from specvit.predictors.arraypath import in_pieces
 from specvit.predictors.base import Predictor
 from specvit.predictors.learning import ArraySource, FitConfig, fit_network, simulated_source
 from specvit.predictors.networkarrays import predict_arrays, to_device
@@ -71,7 +72,8 @@ class LoggEstimator(Predictor):
     patience : int, optional
         Epochs without a lower validation loss after which to stop; by default all `epochs` are run.
     precision : {"auto", "32-true", "64-true", "bf16-mixed", "16-mixed"}
-        Arithmetic of the training, see `specvit.network.TrainingConfig`.
+        Arithmetic of the training, see `specvit.network.TrainingConfig`; of predictions "32-true" and
+        "64-true" forbid half-precision products, see `specvit.network.reduced`.
     device : str
         Where to train and predict; "auto" is a GPU where there is one.
     devices : int
@@ -79,8 +81,8 @@ class LoggEstimator(Predictor):
         --nproc-per-node=N``; all end with the same network. `random_state` must then be an integer.
     random_state : int, RandomState or None
         Seed of `fit`: first weights, order of the spectra, choice of held-out spectra. With an integer a fit
-        can be repeated. None, the default, draws a seed from NumPy's global generator for each fit, so that
-        two fits differ; ``record_["seed"]`` holds it. `predict` draws nothing.
+        can be repeated. None, the default, draws a seed from NumPy's global generator for each fit;
+        ``record_["seed"]`` holds it. `predict` draws nothing.
     progress : bool
         Whether to show a progress bar while training.
     checkpoint_dir : path-like, optional
@@ -291,7 +293,15 @@ class LoggEstimator(Predictor):
         return ANY_INSTRUMENT if self._ready()[0].encoding == "instrument" else ONE_INSTRUMENT
 
     def _infer(self, *arrays):
-        return predict_arrays(to_device(self._ready()[0], self.device), *arrays)
+        return predict_arrays(self.network_and_grid()[0], *arrays)
+
+    def network_and_grid(self):
+        """The `~specvit.network.LabelRegressor` that predicts, on its device, and its pixels or None."""
+        regressor, grid, _ = self._ready()
+        return to_device(regressor, self.device, self.precision), grid
+
+    def _found(self, X, **given):
+        return in_pieces(self, X, rules=self._instrument_rules(), label_range=self._label_range(), **given)
 
     def _infer_batch(self, batch, rows):
         return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])

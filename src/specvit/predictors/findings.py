@@ -60,6 +60,11 @@ class Findings:
         """Of n spectra nothing is known."""
         return cls(*(np.full(n, np.nan) for _ in fields(cls)))
 
+    @classmethod
+    def joined(cls, parts):
+        """Those of several parts, one after the other."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
     def put(self, rows, other):
         """Take the findings of `other` for `rows`."""
         for field in fields(self):

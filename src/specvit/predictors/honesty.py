@@ -84,6 +84,8 @@ class HonestyLimits:
 _DOUBTFUL = {
     "velocity_test": 0.5, "broadening_test": 0.4, "dilution_test": 0.4, "labels_test": 0.4, "misfit": 0.55
 }  # fmt: skip
+#: Reduced χ² below which errors are so wrong that a linear step says nothing.
+_LEAST_CHI2 = 0.25
 #: The same of the test for lines: below the first there are none, above the second there are.
 _DOUBTFUL_LINES = (0.5, 1.6)
 
@@ -206,7 +208,9 @@ def _doubtful(found, jumped, snr):
     of_lines |= (near["broadening_test"] & (f.broadening > 0)) | (near["dilution_test"] & (f.dilution > 0))
     # Without lines there are no such alarms, unless they are somewhere else.
     of_lines &= (f.lines_test > low) | jumped
-    return np.isfinite(f.lines_test) & (of_lines | near["labels_test"] | near["misfit"])
+    return np.isfinite(f.lines_test) & (
+        of_lines | near["labels_test"] | near["misfit"] | (f.chi2 < _LEAST_CHI2)
+    )
 
 
 def alarm(batch, findings):

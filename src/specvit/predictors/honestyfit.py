@@ -13,6 +13,7 @@ from specvit.predictors.findings import Findings
 from specvit.predictors.honestymodel import CONTINUUM_TERMS, LineModel
 from specvit.predictors.honestypixels import bin_sums, least_squares, paired, smoothed, solved
 from specvit.predictors.honestyspectra import LABEL_SPREAD, LARGEST_VELOCITY, WIDTH, PreparedSpectra
+from specvit.predictors.networkarrays import tensor_of
 
 __all__ = ["examine", "screen"]
 
@@ -90,9 +91,7 @@ def _fits(model, arrays, batch_size):
     device = model.mean.device
     batch_size = batch_size or (64 if device.type == "cpu" else 1024)
     for start in range(0, len(arrays[0]), batch_size):
-        given = [
-            None if x is None else torch.as_tensor(x[start : start + batch_size]).to(device) for x in arrays
-        ]
+        given = [None if x is None else tensor_of(x[start : start + batch_size]).to(device) for x in arrays]
         usable = given[2].isfinite().all(1) & ((given[1] > 0).sum(1) > 8 * CONTINUUM_TERMS)
         rows = start + usable.nonzero()[:, 0].cpu().numpy()
         if len(rows) < len(usable):

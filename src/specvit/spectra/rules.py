@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from specvit.spectra.batch import Flag, SpectrumError
+from specvit.spectra.rowmedian import row_medians
 
-__all__ = ["ANY_INSTRUMENT", "ONE_INSTRUMENT", "judge", "no_information", "raise_rejected"]
+__all__ = ["ANY_INSTRUMENT", "ONE_INSTRUMENT", "PARTIAL", "judge", "no_information", "raise_rejected"]
 
 #: What is answered by default, as arguments of `specvit.spectra.adapt`: by a predictor that takes all spectra
 #: for those of its grid's instrument, and by one that is told of the instrument, down to what it has learned
@@ -14,13 +15,36 @@ __all__ = ["ANY_INSTRUMENT", "ONE_INSTRUMENT", "judge", "no_information", "raise
 ONE_INSTRUMENT = {"lower_resolution": "raise", "min_coverage": 0.5}
 ANY_INSTRUMENT = {"lower_resolution": 1350.0, "min_coverage": 0.05}
 
-_PARTIAL = 0.9  # coverage below which a spectrum is flagged
+#: Coverage below which a spectrum is flagged.
+PARTIAL = 0.9
 
 
 def no_information(flux, valid, masked, uncertain):
-    """Why a spectrum cannot be used that has no valid pixel or is zero in all; None if it is in order."""
+    """Why each spectrum cannot be used that has no valid pixel or is zero in all; None if it is in order.
+
+    Parameters
+    ----------
+    flux : ndarray, shape (n, n_pixels)
+        Fluxes.
+    valid : ndarray of bool, shape (n, n_pixels)
+        Pixels with information.
+    masked, uncertain : bool
+        Whether they came with a mask, and with uncertainties.
+
+    Returns
+    -------
+    list of str or None, length n
+    """
+    reasons = [None] * len(flux)
+    for i in np.flatnonzero(~(valid & (flux != 0)).any(axis=1)):
+        reasons[i] = _nothing(flux[i], valid[i], masked, uncertain)
+    return reasons
+
+
+def _nothing(flux, valid, masked, uncertain):
+    """The reason of one spectrum without a valid pixel whose flux is not zero."""
     if valid.any():
-        return "flux is zero in all valid pixels" if not flux[valid].any() else None
+        return "flux is zero in all valid pixels"
     finite = np.isfinite(flux)
     if not finite.any():
         return "flux must be finite somewhere, got NaN or infinity in all pixels"
@@ -48,18 +72,21 @@ def judge(batch, reasons, on_error, min_coverage):
     grid = batch.grid
     good = batch.ivar > 0
     new = np.array([error is None for error in batch.errors], dtype=bool)
-    batch.coverage[new] = good[new].mean(axis=1)
-    for i, reason in enumerate(reasons):
+    batch.coverage[new] = good.mean(axis=1)[new]
+    median = row_medians(batch.flux, good)
+    in_order = (batch.coverage >= min_coverage) & good.any(axis=1) & (median > 0)
+    in_order &= np.array([reason is None for reason in reasons], dtype=bool)
+    for i in np.flatnonzero(~in_order):
+        reason = reasons[i]
         if reason is None and (batch.coverage[i] < min_coverage or not good[i].any()):
             reason = (
                 f"coverage must be at least {min_coverage:.0%} of the grid {grid.name}, "
                 f"{grid.edges[0]:.1f}–{grid.edges[-1]:.1f} Å, got {batch.coverage[i]:.1%}"
             )
-        if reason is None and not (median := np.median(batch.flux[i, good[i]])) > 0:
-            reason = f"flux must have a positive median, got {median:.4g}"
-        if reason is not None:
-            batch.reject(i, reason)
-    batch.flags[batch.coverage < _PARTIAL] |= Flag.PARTIAL_COVERAGE
+        if reason is None:
+            reason = f"flux must have a positive median, got {median[i]:.4g}"
+        batch.reject(i, reason)
+    batch.flags[batch.coverage < PARTIAL] |= Flag.PARTIAL_COVERAGE
     if on_error == "raise":
         raise_rejected(batch)
     return batch
