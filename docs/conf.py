@@ -66,7 +66,7 @@ intersphinx_mapping = (
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!specvit)[a-zA-Z_]\w*(\.\w+)+"),  # dotted names of other packages
-    (r"py:.*", r"[A-Za-z]*(Error|Warning|Exception)|Tensor|Module|Path|Generator"),
+    (r"py:.*", r"[A-Za-z]*(Error|Warning|Exception)|Tensor|Module|Path|PathLike|Generator|Spectrum|QTable"),
     (r"py:.*", r"bool|int|float|str|bytes|dict|list|tuple|set|slice|object|type|None|True|False"),
     (r"py:obj", r"[a-z_][a-z0-9_-]*"),  # parameters, attributes, surveys: `flux`, `pfs-mr`
     (r"py:obj", r"[A-Z_]+"),  # constants

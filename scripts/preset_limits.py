@@ -23,50 +23,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from specvit import Emulator, LoggEstimator, PixelGrid, Survey
+from specvit import Emulator, LoggEstimator
 from specvit.assess.instrumentcells import CELLS, TEST_SIZES
 from specvit.assess.metrics import bootstrap_errors, bootstrap_weights, figures_of_merit
-from specvit.grid.instruments import TELLURIC, Instrument, find_instrument
-from specvit.grid.native import native_edges
+from specvit.grid import Instrument, find_instrument
 from specvit.limits import bayes_limit
-from specvit.stars import regrid_emulator
-from specvit.survey import SNRNoise
+from specvit.survey import preset_survey
 from specvit.survey.streams import LIMITS
 
 PRESETS = ("SDSS/BOSS", "LAMOST LRS", "DEIMOS 1200G", "Gaia RVS")
 PIXEL_SIZES = 4  # of a cell
-REACH = 3.01  # σ of the line spread function that must be there beyond the last pixels
-
-
-def preset_grid(instrument, emulator):
-    """Native pixels of an instrument within the emulator's range, no sharper than the emulator."""
-
-    def sigma(wave):
-        own = np.interp(wave, emulator.grid.wave, emulator.grid.lsf_sigma)
-        return np.maximum(instrument.lsf_sigma(wave), own * (1 + 1e-6))
-
-    wave = emulator.wave
-    low = max(instrument.windows[0][0], emulator.grid.edges[0], wave[0] + REACH * sigma(wave[0]))
-    high = min(instrument.windows[-1][1], emulator.grid.edges[-1], wave[-1] - REACH * sigma(wave[-1]))
-    if len(instrument.windows) > 1 or instrument.pixel_unit == "fwhm":
-        raise ValueError(f"presets must have one window and pixels in Å or km/s, got {instrument!r}")
-    edges = native_edges(low, high, instrument.pixel, instrument.pixel_unit)
-    edges = edges[edges <= high]
-    return PixelGrid(edges, sigma(0.5 * (edges[1:] + edges[:-1])), name=instrument.name)
-
-
-def preset_survey(instrument, emulator, snr):
-    """The survey of an instrument at one S/N per native pixel."""
-    grid = preset_grid(instrument, emulator)
-    low, high = grid.edges[[0, -1]]
-    bands = [band for band in TELLURIC.values() if band[0] < high and band[1] > low]
-    return Survey(
-        instrument.name,
-        prior=Survey("pfs-mr").prior,
-        noise=SNRNoise(snr),
-        emulator=regrid_emulator(emulator, grid),
-        masked=bands if instrument.ground_based else (),
-    )
 
 
 def network_figures(predictor, survey, batch):
@@ -107,7 +73,7 @@ def network_figures(predictor, survey, batch):
 def preset_row(name, snr, arguments, emulator, predictor):
     """The limit of one preset at one S/N, and the network on the same stars."""
     instrument = find_instrument(name)
-    survey = preset_survey(instrument, emulator, snr)
+    survey = preset_survey(instrument, snr, emulator=emulator)
     batch = survey.draw(arguments.stars, stream=LIMITS, device=arguments.device)
     limit = bayes_limit(survey, snr=snr, batch=batch, device=arguments.device)
     figures = next(row for row in limit.rows() if row["label"] == "logg")
@@ -127,7 +93,7 @@ def cell_row(cell, arguments, emulator):
     for k in range(PIXEL_SIZES):
         per_fwhm = fewest + (most - fewest) * (k + 0.5) / PIXEL_SIZES
         seen = Instrument("cell", (window,), fwhm / per_fwhm, fwhm=fwhm, ground_based=False)
-        survey = preset_survey(seen, emulator, snr)
+        survey = preset_survey(seen, snr, emulator=emulator)
         limit = bayes_limit(
             survey,
             snr=snr,

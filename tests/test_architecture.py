@@ -21,7 +21,7 @@ MAX_LINES = 350
 MAX_SHARE = 0.25
 
 #: Ground: single modules that know of no room.
-GROUND = {"labels", "constants", "checks", "digests", "exceptions", "pixelscatter"}
+GROUND = {"labels", "constants", "checks", "digests", "exceptions", "pixelscatter", "paths", "progress"}
 
 #: Room, from the top -> the rooms of this package that it may import, beside itself and the ground.
 ALLOWED = {
@@ -234,6 +234,14 @@ def test_no_module_is_private(name):
 def test_outside_packages_stay_where_they_belong(name):
     outside = {base.split(".")[0] for base, _ in STATEMENTS[name]}
     assert not outside & FORBIDDEN.get(room(name), set()) - LAZY.get(name, set())
+
+
+@every_module
+def test_only_the_command_line_prints(name):
+    """The library tells by return values, warnings, and the logger of each module."""
+    calls = (node.func for node in ast.walk(ast.parse(source_of(name))) if isinstance(node, ast.Call))
+    printed = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
+    assert room(name) == "cli" or not printed
 
 
 @every_module

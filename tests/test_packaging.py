@@ -39,7 +39,7 @@ def test_the_installed_package_is_complete():
     installed = Path(specvit.__file__).parent
     if installed == source:
         pytest.skip("installed in place")
-    for folder, patterns in ((".", ["*.py"]), ("data", ["*"])):
+    for folder, patterns in ((".", ["*.py", "*.pyi", "py.typed"]), ("data", ["*"])):
         for pattern in patterns:
             expected = {p.relative_to(source) for p in (source / folder).rglob(pattern) if p.is_file()}
             found = {p.relative_to(installed) for p in (installed / folder).rglob(pattern) if p.is_file()}

@@ -39,7 +39,7 @@ survey = Survey(
 print(survey)
 
 # %%
-# A small network, trained for the few seconds that a page like this can take. Spectra are simulated as it
+# A small network, trained for the half minute that a page like this can take. Spectra are simulated as it
 # learns, the same 4,000 stars with new noise each time.
 
 estimator = LoggEstimator(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 
 from specvit.digests import digest
 from specvit.grid import PixelGrid
+from specvit.paths import user_path
 
 __all__ = ["Archive", "read_archive", "write_archive"]
 
@@ -88,7 +88,7 @@ def write_archive(path, kind, tensors, fields, grid=None):
     header = {name: json.dumps(value) for name, value in fields.items()}
     header["grid"] = json.dumps(None if grid is None else {"medium": grid.medium, "name": grid.name})
     header["format"] = kind
-    save_file(tensors, str(path), metadata=header | {"sha256": _digest(tensors, header)})
+    save_file(tensors, str(user_path(path)), metadata=header | {"sha256": _digest(tensors, header)})
 
 
 def read_archive(path, kind, *, what="file", header_only=False, unverified=False):
@@ -127,10 +127,10 @@ def read_archive(path, kind, *, what="file", header_only=False, unverified=False
     The header holds a SHA-256 of names, types, shapes and values of all tensors and of the other fields;
     what is read is compared with it.
     """
-    if not Path(path).exists():
+    if not user_path(path).exists():
         raise FileNotFoundError(f"{what}: {path} does not exist")
     try:
-        with safe_open(str(path), framework="pt") as file:
+        with safe_open(str(user_path(path)), framework="pt") as file:
             header = file.metadata() or {}
             names = () if header_only else file.keys()
             tensors = {name: file.get_tensor(name) for name in names}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from specvit.constants import UNIT_MAGNITUDE
 from specvit.survey import Survey
+
+if TYPE_CHECKING:
+    from specutils import Spectrum
 
 __all__ = ["example_spectrum"]
 
 
-def example_spectrum(magnitude=20.5, *, seed=2026):
+def example_spectrum(magnitude: float = 20.5, *, seed: int = 2026) -> Spectrum:
     """A simulated K giant as PFS MR would record it in 3 hours.
 
     Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import resources
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import torch
 from specvit.archive import read_archive, write_archive
 from specvit.network import LabelRegressor
 from specvit.network.inputs import SNR_DEFINITION
+from specvit.paths import user_path
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["BUNDLED", "list_weights", "load_weights", "save_weights"]
 
@@ -74,6 +78,7 @@ def load_weights(source=BUNDLED[0]):
         network cannot be.
     """
     path = _locate(source)
+    _LOG.debug("weights %s are read from %s", source, path)
     archive = read_archive(path, FORMAT, what="weights")
     try:
         regressor = LabelRegressor.from_dict(archive.fields["regressor"])
@@ -155,8 +160,8 @@ def _bundled(name):
 def _locate(source):
     if str(source) in BUNDLED and _bundled(source).exists():
         return _bundled(source)
-    if Path(source).is_file():
-        return Path(source)
+    if user_path(source).is_file():
+        return user_path(source)
     successor = _RETIRED.get(str(source))
     hint = f"; {successor!r} has replaced these" if successor else ""
     raise FileNotFoundError(

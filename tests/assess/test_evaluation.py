@@ -362,6 +362,18 @@ def test_what_is_refused():
             evaluate(good, survey, **{name: value})
 
 
+def test_progress_of_predictions_and_of_limits():
+    told = []
+    survey = Survey("paper", seed=2)
+    regressor = LabelRegressor.build(ViTConfig(n_pixels=4096, width=16, depth=1, heads=2, mlp=16), LABELS)
+    options = {"n": 30, "batch_size": 20, "limit_stars": 4, "bootstrap": 0, "magnitudes": [20.5, 22.0]}
+    evaluate({"a": regressor}, survey, **options, progress=lambda *now: told.append(now))
+    assert told == [
+        *(("predictions", done, 60) for done in (20, 30, 50, 60)),
+        *(("limits", done, 8) for done in (4, 8)),
+    ]
+
+
 def test_without_pandas(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install specvit\[evaluate\]"):

@@ -50,7 +50,10 @@ def test_evaluate_a_survey(run, weights, tmp_path, capsys):
     out = tmp_path / "report"
     options = ("--n", 40, "--no-limits", "--baselines", "lightgbm", "--train-size", 100, "--out", out)
     assert run("--weights", weights, *options) == 0
-    assert capsys.readouterr().out.strip() == str(out / "report.md")
+    printed, told = capsys.readouterr()
+    assert printed.strip() == str(out / "report.md")
+    assert "predictions: about" in told and "s for 40" in told  # how long it takes, said once
+    assert told.count("about") == 1
     table = pd.read_csv(out / "table.csv")
     assert set(table["predictor"]) == {"ViT small", "LightGBM"} and set(table["label"]) == {"logg"}
     text = (out / "report.md").read_text("utf-8")

@@ -177,6 +177,15 @@ def test_what_is_said_of_the_instrument_reaches_the_estimator(stand_in, star):
     assert stand_in.calls[1][2] == {"lower_resolution": "flag"}
 
 
+def test_outside_knowledge_reaches_the_estimator(stand_in, star, capsys):
+    assert cli.main(["predict", star, "--given", "teff=4750±50", "--given", "logg=2.4+-0.1"]) == 0
+    assert stand_in.calls[0][2] == {"given": {"teff": (4750.0, 50.0), "logg": (2.4, 0.1)}}
+    for text in ("teff", "teff=4750", "teff=4750±-5", "=3±1", "teff=hot±5"):
+        with pytest.raises(SystemExit):
+            cli.main(["predict", star, "--given", text])
+        assert "got " in capsys.readouterr().err
+
+
 def test_a_window_that_is_none_is_a_mistake(stand_in, star, capsys):
     with pytest.raises(SystemExit):
         cli.main(["predict", star, "--mask", "O2-A"])

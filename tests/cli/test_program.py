@@ -1,6 +1,10 @@
 """The program: usage, version, errors and ``specvit info``."""
 
 import json
+import shutil
+import subprocess
+import sys
+from importlib import metadata
 
 import pytest
 
@@ -45,7 +49,44 @@ def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([name, "--help"])
     assert stop.value.code == 0
-    assert f"usage: specvit {name}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"usage: specvit {name}" in out
+    examples = [line.split() for line in out.partition("\nexamples:\n")[2].splitlines() if line.strip()]
+    assert examples and all("specvit" in " ".join(words) for words in examples)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """As ``specvit info | head -1``."""
+    code = "import sys; from specvit.cli import main; sys.exit(main(['info', '--json']))"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["pre"], {"predict"}),
+        (["predict", "--giv"], {"--given"}),
+        (["predict", "vac"], {"vacuum"}),
+        (["emulator", "fit", "--pix"], {"--pixels"}),
+        (["info", "--zz"], set()),
+    ],
+)
+def test_bash_completes(words, expected, tmp_path, capsys):
+    assert cli.main(["completion", "bash"]) == 0
+    script = tmp_path / "completion"
+    script.write_text(capsys.readouterr().out)
+    array = " ".join(["specvit", *words])
+    code = f"source {script}; COMP_WORDS=({array}); COMP_CWORD={len(words)}; _specvit; "
+    code += 'printf "%s\n" "${COMPREPLY[@]}"'
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert set(done.stdout.split()) == expected and not done.stderr
+    assert cli.main(["completion", "zsh"]) == 0
+    assert "bashcompinit" in capsys.readouterr().out
 
 
 def test_info_shows_weights_and_sources(capsys):
@@ -58,4 +99,7 @@ def test_info_shows_weights_and_sources(capsys):
     assert all(f"weights {name!r}" in out for name in list_weights())
     assert "spt_ExposureTimeCalculator" in out
     assert cli.main(["info", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["weights"] == list_weights()
+    record = json.loads(capsys.readouterr().out)
+    assert record["weights"] == list_weights() and "PFS" in record["readers"]
+    assert record["versions"]["torch"] == metadata.version("torch")
+    assert any(device.startswith("cpu") for device in record["devices"])

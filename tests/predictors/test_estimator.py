@@ -102,6 +102,7 @@ class TestBundledWeights:
         assert table["flags"][0] == Flag.OK and table["error"][0] == ""
 
     @pytest.mark.parametrize("weights", ["any", "paper"])
+    @pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")  # a few end at the range
     def test_simulated_stars_come_out_right(self, weights):
         """At magnitude 20 log g is recovered, and the errors tell how well."""
         batch = Survey("paper", seed=123).draw(300, magnitude=20.0)
@@ -295,6 +296,7 @@ class TestLearning:
         with pytest.raises(ValueError, match=r"shape \(4096,\) or \(n, 4096\)"):
             estimator.predict(x[:, :100])
 
+    @pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")  # little was learned
     def test_survey(self):
         survey = Survey("paper", n=600, seed=2, magnitude=18.0)
         estimator = LoggEstimator(**SMALL, epochs=6, batch_size=64, learning_rate=2e-3).fit(survey)
@@ -328,6 +330,7 @@ class TestLearning:
         assert estimator.n_features_in_ == 4096
         assert np.isfinite(estimator.predict(np.ones((2, 4096)))).all()
 
+    @pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")  # little was learned
     def test_spectra_with_units_fine_tune_the_bundled_weights(self, star):
         spectra = [star, example_spectrum(20.0, seed=1), example_spectrum(20.0, seed=2)]
         before = LoggEstimator(device="cpu").predict(spectra).value
@@ -439,6 +442,7 @@ def flat(batches):
 
 
 class TestDataSets:
+    @pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")  # little was learned
     def test_it_learns_more_than_ridge_regression_does(self, stored):
         dataset = SpectrumDataset(stored, labels=("logg", "teff"))
         estimator = LoggEstimator(**SMALL, epochs=18, batch_size=32, learning_rate=2e-3).fit(dataset)
@@ -489,6 +493,7 @@ class TestDataSets:
             [min(flat(batches)), max(flat(batches))]
         )
 
+    @pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")  # little was learned
     def test_a_fit_can_be_repeated_and_continued(self, stored, tmp_path):
         dataset, settings = SpectrumDataset(stored), SMALL | {"batch_size": 100, "ema_decay": 0.9}
         one, other = (LoggEstimator(**settings, epochs=2).fit(dataset) for _ in range(2))

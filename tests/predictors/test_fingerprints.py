@@ -175,6 +175,7 @@ class TestFineTuning:
         assert found["logg"] == [logg.min(), logg.max()]
         assert estimator.record_["labels_learned"] == ["logg"]
 
+    @pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")  # one ends at the range
     def test_it_is_so_in_a_file_and_changes_when_they_are_learned(self, tuned, tmp_path):
         estimator, batch = tuned
         x, ivar = batch.flux[:4].numpy(), batch.ivar[:4].numpy()

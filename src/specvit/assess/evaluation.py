@@ -47,6 +47,7 @@ def evaluate(
     device="cpu",
     batch_size=1000,
     return_predictions=False,
+    progress=None,
 ):
     """Measure predictors on identical spectra and noise: overall, per magnitude and per S/N.
 
@@ -87,6 +88,8 @@ def evaluate(
         Spectra handed to a predictor at once. Another size draws other stars.
     return_predictions : bool
         Whether to return a table of the single predictions, too.
+    progress : callable, optional
+        Called as ``progress(what, done, total)`` after each batch: of "predictions", then of "limits".
 
     Returns
     -------
@@ -117,7 +120,7 @@ def evaluate(
     options = dict(limits) if isinstance(limits, dict) else {}
     unknown = "not asked for" if limits is False else unknown_because(data, options)
     stars, given, samples = _observe(
-        predictors, data, n, magnitudes, 0 if unknown else limit_stars, seed, device, batch_size
+        predictors, data, n, magnitudes, 0 if unknown else limit_stars, seed, device, batch_size, progress
     )
     for label in labels:
         if not any(label in names for names, _, _ in given.values()):
@@ -133,6 +136,8 @@ def evaluate(
                 row = {"predictor": name, "kind": "predictor", "label": label} | _place(one)
                 rows.append(row | _figures(one.member, truth, mean[:, k], sigma[:, k], weights, stars.star))
     if unknown is None:
+        if progress is not None:
+            options |= {"progress": _of_all(progress, [len(sample.index) for sample in samples])}
         found, index, mean, sigma = limit_rows(
             data, samples, bins, stars, labels, seed=seed, device=device, **options
         )
@@ -156,9 +161,9 @@ def evaluate(
     return (table, _tidy(pd, tidy, stars)) if return_predictions else table
 
 
-def _observe(predictors, data, n, magnitudes, limit_stars, seed, device, batch_size):
+def _observe(predictors, data, n, magnitudes, limit_stars, seed, device, batch_size, progress):
     """Draw the spectra, ask every predictor, and keep what the limits need."""
-    columns, given, samples = [], {name: [] for name in predictors}, []
+    columns, given, samples, total = [], {name: [] for name in predictors}, [], n * len(magnitudes or [0])
     for magnitude in (None,) if magnitudes is None else magnitudes:
         kept, start = [], sum(len(column[0]) for column in columns)
         options = {"magnitude": magnitude, "seed": seed, "device": device, "batch_size": batch_size}
@@ -169,6 +174,8 @@ def _observe(predictors, data, n, magnitudes, limit_stars, seed, device, batch_s
             columns.append((batch.star, batch.magnitude, snr, truth))
             for name, predictor in predictors.items():
                 given[name].append(ask(f"predictors[{name!r}]", predictor, batch))
+            if progress is not None:
+                progress("predictions", sum(len(column[0]) for column in columns), total)
             missing = limit_stars - sum(len(part[0]) for part in kept)
             if missing > 0:
                 parts = batch.magnitude, batch.flux, batch.ivar, batch.noiseless_sigma, batch.labels
@@ -183,6 +190,17 @@ def _observe(predictors, data, n, magnitudes, limit_stars, seed, device, batch_s
         names, mean, sigma = zip(*parts, strict=True)
         given[name] = names[0], np.concatenate(mean), np.concatenate(sigma)
     return stars, given, samples
+
+
+def _of_all(progress, sizes):
+    """Progress of limits over all samples, from that of one sample after the other."""
+    before = [0]
+
+    def report(done, size):
+        progress("limits", before[0] + done, sum(sizes))
+        before[0] += size if done == size else 0
+
+    return report
 
 
 def _place(one):

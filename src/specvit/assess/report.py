@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 
 from specvit.assess.figures import draw_summary, report_figures, save_figure
 from specvit.assess.limitcheck import check_limits
 from specvit.labels import label_of
+from specvit.paths import user_path
 
 __all__ = [
     "draw_summary",
@@ -65,7 +65,7 @@ def write_tables(folder, table, stem="table"):
     list of Path
         The files written.
     """
-    paths = [Path(folder) / f"{stem}.csv"]
+    paths = [user_path(folder) / f"{stem}.csv"]
     table.to_csv(paths[0], index=False, float_format="%.6g")
     try:
         from astropy.table import Table
@@ -76,7 +76,7 @@ def write_tables(folder, table, stem="table"):
         if rows[name].dtype == object:
             rows[name] = rows[name].astype(str)
         rows[name].info.description = table.attrs.get("definitions", {}).get(name)
-    paths.append(Path(folder) / f"{stem}.ecsv")
+    paths.append(user_path(folder) / f"{stem}.ecsv")
     rows.write(paths[1], format="ascii.ecsv", overwrite=True)
     return paths
 
@@ -173,7 +173,7 @@ def write_report(
         raise ValueError("table must have at least one row, got none")
     if not formats or isinstance(formats, str):
         raise ValueError(f"formats must be a sequence of at least one file type, got {formats!r}")
-    folder = Path(folder)
+    folder = user_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = write_tables(folder, table)
     lines = [f"# {title}", "", *_particulars(table, command, record), ""]

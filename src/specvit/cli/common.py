@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+import textwrap
 
-__all__ = ["add_output", "add_traceback", "check_output", "count", "given", "one_line", "positive", "tell"]
+from specvit.paths import user_path
+
+__all__ = [
+    "add_output",
+    "add_traceback",
+    "check_output",
+    "count",
+    "examples",
+    "given",
+    "one_line",
+    "positive",
+    "tell",
+]
 
 
 def positive(text):
@@ -32,7 +44,9 @@ def given(args, *names):
 
 def add_output(parser, what):
     """Options ``--out``, a file to write, and ``--overwrite``."""
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=f"file to write {what} to")
+    parser.add_argument(
+        "--out", type=user_path, required=True, metavar="FILE", help=f"file to write {what} to"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
 
 
@@ -47,6 +61,13 @@ def check_output(args):
 def add_traceback(parser):
     """Option ``--traceback``, which every command has."""
     parser.add_argument("--traceback", action="store_true", help="show the Python traceback of an error")
+
+
+def examples(*lines, about=""):
+    """Keywords of a parser whose help ends with what it says `about` files and with examples, `lines`."""
+    text = textwrap.fill(about, 78) + "\n\n" if about else ""
+    epilog = text + "examples:\n" + "\n".join(f"  {line}" for line in lines)
+    return {"epilog": epilog, "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
 def tell(text):

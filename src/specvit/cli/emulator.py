@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
-from specvit.cli.common import add_output, add_traceback, check_output, count, given, positive, tell
+from specvit.cli.common import add_output, add_traceback, check_output, count, examples, given, positive, tell
+from specvit.paths import user_path
 
 __all__ = ["add_parser", "format_report", "run_fit", "run_info"]
 
 
 def add_parser(commands):
     """Add the command to `commands`, the subparsers of the command line."""
-    parser = commands.add_parser("emulator", help="fit an emulator to a library of spectra, or describe one")
+    parser = commands.add_parser(
+        "emulator",
+        help="fit an emulator to a library of spectra, or describe one",
+        **examples("specvit emulator info", "specvit emulator fit --help"),
+    )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     _add_fit(actions)
-    info = actions.add_parser("info", help="what an emulator was made from, and its validation report")
-    info.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the one that ships")
+    info = actions.add_parser(
+        "info",
+        help="what an emulator was made from, and its validation report",
+        **examples("specvit emulator info", "specvit emulator info mine.safetensors --json"),
+    )
+    info.add_argument("file", nargs="?", type=user_path, metavar="FILE", help="default: the one that ships")
     info.add_argument("--json", action="store_true", help="the whole record, as JSON")
     add_traceback(info)
     info.set_defaults(run=run_info)
@@ -29,11 +37,15 @@ def _add_fit(actions):
         help="fit an emulator to a library",
         description="Fit an emulator to a library of synthetic spectra, on the pixels and at the "
         "resolution of a spectrograph, and measure it on spectra held out of the fit.",
-        epilog="LIBRARY is a folder (or files) with d*.npz files of this project's kind, or with spectra of "
-        "BOSZ, of 2017 or 2024. The library must be sharper than 0.85 of the spectrograph's line spread "
-        "function.",
+        **examples(
+            "specvit emulator fit library/ --range 7110 8840 --pixels 2048 --fwhm 3 --out own.safetensors",
+            "specvit emulator fit bosz/ --limit teff 3500 6500 --microturbulence 2 --out bosz.safetensors",
+            about="LIBRARY is a folder (or files) with d*.npz files of this project's kind, or with spectra "
+            "of BOSZ, of 2017 or 2024. The library must be sharper than 0.85 of the spectrograph's line "
+            "spread function.",
+        ),
     )
-    fit.add_argument("library", nargs="+", type=Path, metavar="LIBRARY")
+    fit.add_argument("library", nargs="+", type=user_path, metavar="LIBRARY")
     add_output(fit, "the emulator")
     grid = fit.add_argument_group("spectrograph")
     grid.add_argument("--grid", choices=["pfs-mr"], help="a known one (default: pfs-mr)")

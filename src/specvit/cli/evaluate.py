@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 
-from specvit.cli.common import add_traceback, count, given, tell
+from specvit.cli.common import add_traceback, count, examples, given, tell
+from specvit.paths import user_path
+from specvit.progress import ProgressLine
 
 __all__ = ["add_parser", "run"]
 
@@ -17,18 +20,24 @@ def add_parser(commands):
         help="measure weights and other methods on the same spectra, and write a report",
         description="Measure networks, and other methods if asked for, on identical spectra and noise of a "
         "survey or data set; compute the limits that nothing can beat; write a report with figures.",
-        epilog="Exit status 1: the report is written, but an audit was not passed.",
+        **examples(
+            "specvit evaluate --weights paper --n 2000 --out report/",
+            "specvit evaluate --weights paper mine.safetensors --baselines ridge lightgbm --out report/",
+            about="Exit status 1: the report is written, but an audit was not passed.",
+        ),
     )
     parser.add_argument(
         "--weights", nargs="*", metavar="NAME|PATH", help="bundled weights or files (default: all bundled)"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the report goes")
+    parser.add_argument(
+        "--out", type=user_path, required=True, metavar="FOLDER", help="where the report goes"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a report that is there")
     spectra = parser.add_argument_group("spectra")
     source = spectra.add_mutually_exclusive_group()
     source.add_argument("--survey", default="paper", help="paper (default) or pfs-mr")
     source.add_argument(
-        "--dataset", type=Path, metavar="PATH", help="instead, a folder or file of simulate's"
+        "--dataset", type=user_path, metavar="PATH", help="instead, a folder or file of simulate's"
     )
     spectra.add_argument("--n", type=count, default=4000, help="stars (default: %(default)s)")
     spectra.add_argument(
@@ -47,7 +56,9 @@ def add_parser(commands):
     peers.add_argument(
         "--train-size", type=count, default=50_000, metavar="N", help="spectra to train on (default: 50,000)"
     )
-    peers.add_argument("--train-dataset", type=Path, metavar="PATH", help="what to train on with --dataset")
+    peers.add_argument(
+        "--train-dataset", type=user_path, metavar="PATH", help="what to train on with --dataset"
+    )
     limits = parser.add_argument_group("limits and audits")
     limits.add_argument("--no-limits", dest="limits", action="store_false", help="compute no limits")
     limits.add_argument("--limit-stars", type=count, metavar="N", help="that limits rest on (default: 500)")
@@ -87,6 +98,7 @@ def run(args):
         seed=args.seed,
         device=args.device,
         return_predictions=True,
+        progress=_Estimates(),
         **given(args, "magnitudes", "limit_stars"),
     )
     audits = _audits(args, data, predictors, predictions) if args.audit else None
@@ -101,6 +113,20 @@ def run(args):
     )
     print(path)
     return int(any(audit.attrs.get("passed") is False for audit in (audits or {}).values()))
+
+
+class _Estimates:
+    """Says, once a piece of work has begun, how long it will take; on a terminal how far it has come, too."""
+
+    def __init__(self):
+        self._lines, self._told = {}, set()
+
+    def __call__(self, what, done, total):
+        line = self._lines.setdefault(what, ProgressLine(what))
+        if done and what not in self._told and not line.shown:
+            self._told.add(what)
+            tell(f"{what}: about {(time.monotonic() - line.started) * total / done:.0f} s for {total:,}")
+        line(done, total)
 
 
 def _command(args):
@@ -138,7 +164,7 @@ def _predictors(args, data):
         _, grid, about = load_weights(source)
         if grid is not None and data.grid is not None and grid != data.grid:
             raise ValueError(f"weights {source}: their grid is {grid!r}, that of the spectra {data.grid!r}")
-        name = f"ViT {Path(source).stem if Path(source).is_file() else source}"
+        name = f"ViT {Path(source).stem if user_path(source).is_file() else source}"
         found[name] = LoggEstimator(source, device=args.device)
         record[name] = about.get("command", "trained from Python")
     training = None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from specvit.cli.common import add_traceback, given, one_line, positive, tell
+from specvit.cli.common import add_traceback, examples, given, one_line, positive, tell
 from specvit.cli.reading import chosen_columns, expand, read_spectrum
 from specvit.labels import LABELS, label_of
+from specvit.paths import user_path
+from specvit.progress import ProgressLine
 
 __all__ = ["add_parser", "run"]
 
+_AT_ONCE = 256  # spectra predicted together, between two updates of the progress
 #: Labels printed on the terminal, log g first.
 _SHOWN = sorted(map(label_of, LABELS), key=lambda label: label.name != "logg")
 
@@ -21,11 +23,17 @@ def add_parser(commands):
         "predict",
         help="log g, Teff and abundances of spectra, with errors",
         description="Predict log g, Teff, [M/H], [alpha/M] and [C/M] of each spectrum, with 1-sigma errors.",
-        epilog="FILE is a file of a survey or instrument in a layout that is known (page Files of the "
-        "documentation), anything else that specutils reads, or a table, FITS or text, with the columns "
-        "wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or the first two or "
-        "three in this order when the columns have no names. A folder stands for the files in it, @LIST for "
-        "those in a list, a pattern in quotes for those that match.",
+        **examples(
+            "specvit predict --example",
+            "specvit predict star.fits --medium air --resolution 21000",
+            'specvit predict "night1/*.fits" --instrument SDSS --output labels.fits',
+            "specvit predict star.txt --mask telluric --given teff=4750±50",
+            about="FILE is a file of a survey or instrument in a layout that is known (page Files of the "
+            "documentation), anything else that specutils reads, or a table, FITS or text, with the columns "
+            "wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or the first two or "
+            "three in this order when the columns have no names. A folder stands for the files in it, @LIST "
+            "for those in a list, a pattern in quotes for those that match.",
+        ),
     )
     parser.add_argument(
         "files", nargs="*", metavar="FILE", help="file with one or more spectra, folder, pattern or @LIST"
@@ -52,6 +60,14 @@ def add_parser(commands):
         metavar="NAME|LOW-HIGH",
         help="wavelengths not to be used, as observed: telluric, none, or a window in vacuum Angstrom, as "
         "7590-7705; may be repeated",
+    )
+    parser.add_argument(
+        "--given",
+        action="append",
+        type=_measurement,
+        metavar="LABEL=VALUE±SIGMA",
+        help="what is known of a label from elsewhere, for all spectra, as teff=4750±50 or teff=4750+-50 (K, "
+        "dex); the other labels follow by their correlations; may be repeated",
     )
     parser.add_argument(
         "--lower-resolution",
@@ -92,7 +108,10 @@ def add_parser(commands):
         help="for tables without units (default: %(default)s)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="TABLE", help="also write every column to this table (.ecsv)"
+        "--output",
+        type=user_path,
+        metavar="TABLE",
+        help="also write every column to this table (.ecsv .fits .vot .h5 .parquet .csv)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace TABLE if it exists")
     parser.add_argument(
@@ -117,12 +136,18 @@ def run(args):
 
     estimator = specvit.LoggEstimator(**({} if args.weights is None else {"weights": args.weights}))
     names = ("medium", "resolution", "instrument", "mask", "lower_resolution", "min_coverage")
-    tables, stated = [], given(args, *names)
+    known = {} if args.given is None else {"given": dict(args.given)}
+    tables, stated = [], given(args, *names) | known
     if args.example:
-        tables.append(_with_names(estimator.predict_table(specvit.example_spectrum()), ["example"]))
+        table = estimator.predict_table(specvit.example_spectrum(), **known)
+        tables.append(_with_names(table, ["example"]))
     jobs, unread = _jobs(args)
+    line, done = ProgressLine("spectra"), 0
     for names, spectra in jobs:
         table = estimator.predict_table(spectra, **stated)
+        done += len(names)
+        if len(jobs) > 1:
+            line(done, sum(len(job[0]) for job in jobs))
         tables.append(_with_names(table, names))
         reasons = [f"{name}: {error}" for name, error in zip(names, table["error"], strict=True) if error]
         if reasons and args.on_error == "raise":
@@ -132,9 +157,11 @@ def run(args):
         return 2
     from astropy.table import vstack
 
+    from specvit.predictors import write_table
+
     table = vstack(tables, metadata_conflicts="silent")
     if args.output is not None:
-        table.write(args.output, overwrite=args.overwrite)
+        write_table(table, args.output, overwrite=args.overwrite)
     print(_as_text(table))
     return int(unread > 0 or any(value != value for value in _values(table, "logg")))
 
@@ -146,6 +173,19 @@ def _window(text):
         return (float(low), float(high)) if dash else text
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a name or LOW-HIGH in Angstrom, got {text}") from None
+
+
+def _measurement(text):
+    """Type of ``--given``: a label, and (value, σ)."""
+    name, _, number = text.partition("=")
+    for sign in ("±", "+/-", "+-"):
+        value, found, sigma = number.partition(sign)
+        if name and found:
+            try:
+                return name, (float(value), positive(sigma))
+            except ValueError:
+                break
+    raise argparse.ArgumentTypeError(f"must be LABEL=VALUE±SIGMA, as teff=4750±50, got {text}")
 
 
 def _resolution_rule(text):
@@ -180,7 +220,7 @@ def _jobs(args):
                 n = spectrum.flux.size // spectrum.flux.shape[spectrum.spectral_axis_index]
                 jobs.append(([f"{name}[{k}]" for k in range(n)], spectrum))
                 continue
-            if not jobs or isinstance(jobs[-1][1], Spectrum):
+            if not jobs or isinstance(jobs[-1][1], Spectrum) or len(jobs[-1][0]) == _AT_ONCE:
                 jobs.append(([], SpectrumList()))
             jobs[-1][0].append(name)
             jobs[-1][1].append(spectrum)

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from importlib import metadata
 
-from specvit.cli import emulator, evaluate, info, predict, simulate, train
-from specvit.cli.common import one_line
+from specvit.cli import completion, emulator, evaluate, info, limit, predict, simulate, train
+from specvit.cli.common import examples, one_line
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
 #: Modules of the commands, in the order of the help. Each has ``add_parser(commands)``, which adds options
 #: and sets the default ``run``, and ``run(args)``, which imports what is slow and returns the exit status.
-COMMANDS = (predict, simulate, train, evaluate, emulator, info)
+COMMANDS = (predict, simulate, train, evaluate, limit, emulator, info, completion)
+
+
+#: Exit status of a program whose output nobody reads, 128 + SIGPIPE, as shells have it.
+_BROKEN_PIPE = 141
 
 
 def build_parser():
     """The parser of the command line, an `argparse.ArgumentParser`."""
     parser = argparse.ArgumentParser(
-        prog="specvit", description="Surface gravities of cool stars from spectra."
+        prog="specvit",
+        description="Surface gravities of cool stars from spectra.",
+        **examples("specvit predict --example", "specvit predict --help", "specvit info"),
     )
     parser.add_argument("--version", action="version", version=f"specvit {metadata.version('specvit')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -46,7 +53,13 @@ def main(argv=None):
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            return args.run(args)
+            status = args.run(args)
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:
+            # The reader, as ``head``, has seen enough. What is left must not be written at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _BROKEN_PIPE
         except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
             if args.traceback:
                 raise

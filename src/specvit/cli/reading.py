@@ -7,6 +7,7 @@ import glob
 from pathlib import Path
 
 from specvit.cli.common import one_line
+from specvit.paths import user_path
 
 __all__ = ["chosen_columns", "expand", "read_spectrum"]
 
@@ -71,9 +72,9 @@ def expand(arguments):
     """
     files = []
     for argument in arguments:
-        path = Path(argument)
+        path = user_path(argument)
         if path.is_file():
-            files.append(str(argument))
+            files.append(str(path))
         elif path.is_dir():
             inside = sorted(
                 str(one) for one in path.iterdir() if one.is_file() and not one.name.startswith(".")
@@ -82,9 +83,9 @@ def expand(arguments):
                 raise FileNotFoundError(f"{argument}: no file in this folder")
             files += inside
         elif str(argument).startswith("@"):
-            files += _listed(Path(str(argument)[1:]))
-        elif glob.has_magic(str(argument)):
-            matches = sorted(glob.glob(str(argument), recursive=True))
+            files += _listed(user_path(str(argument)[1:]))
+        elif glob.has_magic(str(path)):
+            matches = sorted(glob.glob(str(path), recursive=True))
             if not matches:
                 raise FileNotFoundError(f"{argument}: no file matches")
             files += [match for match in matches if Path(match).is_file()]
@@ -101,6 +102,7 @@ def _listed(path):
     found = []
     for line in lines:
         if line and not line.startswith("#"):
+            line = str(user_path(line)) if line.startswith("~") else line
             here = Path(line).exists() or line.startswith("@") or Path(line).is_absolute()
             found.append(line if here else str(path.parent / line))
     return expand(found)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from specvit.cli.common import add_traceback, count, given, positive
+from specvit.cli.common import add_traceback, count, examples, given, positive
+from specvit.paths import user_path
 
 __all__ = ["add_parser", "add_survey_options", "make_survey", "run"]
 
@@ -16,11 +15,15 @@ def add_parser(commands):
         help="write simulated spectra of a survey to HDF5 files",
         description="Simulate spectra of a survey and write them to HDF5 files. Called again after an "
         "interruption, it takes up the work where it stopped.",
+        **examples(
+            "specvit simulate paper --n 200_000 --out paper/",
+            "specvit simulate paper --n 10_000 --first-stream 100_000 --out test.h5",
+        ),
     )
     parser.add_argument("survey", metavar="SURVEY", help="paper or pfs-mr")
     parser.add_argument("--n", type=count, required=True, metavar="N", help="number of spectra")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="PATH", help="folder for shards, or one file (.h5)"
+        "--out", type=user_path, required=True, metavar="PATH", help="folder for shards, or one file (.h5)"
     )
     add_survey_options(parser)
     parser.add_argument("--shard-size", type=count, metavar="N", help="spectra in a file (default: 10,000)")
@@ -63,7 +66,7 @@ def add_survey_options(parser):
         metavar=("BRIGHT", "FAINT"),
         help="limits of the AB magnitudes instead of the survey's own",
     )
-    parser.add_argument("--emulator", type=Path, metavar="FILE", help="instead of the one that ships")
+    parser.add_argument("--emulator", type=user_path, metavar="FILE", help="instead of the one that ships")
     parser.add_argument(
         "--snr",
         nargs=2,

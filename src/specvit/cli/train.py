@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from specvit.cli.common import add_output, add_traceback, check_output, count, given, positive
+from specvit.cli.common import add_output, add_traceback, check_output, count, examples, given, positive
 from specvit.cli.simulate import add_survey_options, make_survey
+from specvit.paths import user_path
 
 __all__ = ["add_parser", "run"]
 
@@ -20,6 +19,10 @@ def add_parser(commands):
         help="train a network on a survey or a data set",
         description="Train a network, on a survey that is simulated as training goes or on a data set, and "
         "write its weights to a file that predict --weights takes.",
+        **examples(
+            "specvit train paper/ --epochs 20 --out my_weights.safetensors",
+            "specvit train paper --emulator mine.safetensors --snr 20 200 --out mine.weights.safetensors",
+        ),
     )
     parser.add_argument(
         "survey", metavar="SURVEY|DATASET", help="paper or pfs-mr; or a folder or file of simulate's"
@@ -45,7 +48,10 @@ def add_parser(commands):
     training.add_argument("--precision", choices=["auto", "32-true", "64-true", "bf16-mixed", "16-mixed"])
     training.add_argument("--device", metavar="DEVICE", help="auto (default), cpu or cuda")
     training.add_argument(
-        "--checkpoint-dir", type=Path, metavar="FOLDER", help="where an interrupted run is taken up again"
+        "--checkpoint-dir",
+        type=user_path,
+        metavar="FOLDER",
+        help="where an interrupted run is taken up again",
     )
     training.add_argument("--quiet", action="store_true", help="show no progress")
     add_traceback(parser)
@@ -62,7 +68,7 @@ def run(args):
     estimator = specvit.LoggEstimator(
         weights=args.weights,
         random_state=args.seed or 0,
-        progress=not args.quiet,
+        progress=False if args.quiet else None,
         **given(args, *_NETWORK, *_TRAINING) | options,
     )
     estimator.fit(data).save(args.out)
@@ -73,7 +79,7 @@ def run(args):
 def _data(args):
     """What is trained on, and the estimator's parameters that follow from it."""
     labels = {} if args.labels is None else {"labels": tuple(args.labels)}
-    if Path(args.survey).exists():
+    if user_path(args.survey).exists():
         for name in ("n", "steps", "magnitude", "emulator", "snr", "mask"):
             if getattr(args, name) is not None:
                 raise ValueError(f"--{name} is for surveys, {args.survey} is a data set")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from specvit.dataset.rowmap import RowMap
 from specvit.dataset.shardfile import ShardFiles, sound
 from specvit.grid import PFS_MR, PixelGrid
 from specvit.labels import LABELS
+from specvit.paths import user_path
 
 __all__ = ["SpectrumDataset", "StoredSpectra"]
 
@@ -324,12 +324,12 @@ class SpectrumDataset:
 
 def _paths(source):
     if not isinstance(source, str | os.PathLike):
-        paths = [Path(path) for path in source]
-    elif Path(source).is_dir():
-        found = (p for p in Path(source).iterdir() if p.suffix.lower() in (".h5", ".hdf5"))
+        paths = [user_path(path) for path in source]
+    elif user_path(source).is_dir():
+        found = (p for p in user_path(source).iterdir() if p.suffix.lower() in (".h5", ".hdf5"))
         paths = sorted(p for p in found if not p.name.startswith("."))
     else:
-        paths = [Path(source)]
+        paths = [user_path(source)]
     if not paths:
         raise FileNotFoundError(f"{source}: has no .h5 or .hdf5 files")
     return paths

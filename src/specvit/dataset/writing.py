@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import logging
 import os
 import shutil
 import sys
@@ -12,14 +13,16 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from specvit.dataset.layout import table_dtype
 from specvit.dataset.shardrecords import describe, is_complete
 from specvit.dataset.shardwriter import CHUNK, Shard, ShardWriter, new_arrays, simulate_chunk
+from specvit.paths import user_path
 from specvit.survey.observation import full_float32
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["Progress", "write_dataset"]
 
@@ -115,7 +118,7 @@ def write_dataset(
     """
     if n < 1 or shard_size < 1:
         raise ValueError(f"n and shard_size must be at least 1, got {n!r} and {shard_size!r}")
-    path = Path(path)
+    path = user_path(path)
     if path.suffix.lower() in (".h5", ".hdf5"):
         folder, paths, shard_size = path.parent, [path], n
     else:
@@ -135,6 +138,7 @@ def write_dataset(
     ]
     missing = [shard for shard in shards if not is_complete(shard)]
     rows = sum(shard.rows for shard in missing)
+    _LOG.info("%d of %d spectra are there, %d files are to be written", n - rows, n, len(missing))
     if check_space and missing:
         _require_space(
             folder, rows * (13 * len(survey.grid) + table_dtype().itemsize) + 100_000 * len(missing)
@@ -224,7 +228,8 @@ def _reporter(progress, found, total):
         rate = written / max(time.monotonic() - started, 1e-9)
         state = Progress(found + written, total, rate, (total - found - written) / rate)
         if progress is True:
-            print(f"\r{state}  ", end="\n" if state.done == total else "", file=sys.stderr, flush=True)
+            sys.stderr.write(f"\r{state}  " + ("\n" if state.done == total else ""))
+            sys.stderr.flush()
         elif progress:
             progress(state)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 from numpy.polynomial import Chebyshev
 
 from specvit.checks import in_unit
@@ -13,7 +14,7 @@ from specvit.constants import FWHM_PER_SIGMA
 __all__ = ["PFS_MR", "PixelGrid"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PixelGrid:
     """Pixels of a spectrograph: edges, line spread function and wavelength medium.
 
@@ -54,8 +55,8 @@ class PixelGrid:
     8116
     """
 
-    edges: np.ndarray = field(repr=False)
-    lsf_sigma: np.ndarray = field(repr=False)
+    edges: npt.NDArray[np.float64] = field(repr=False)
+    lsf_sigma: npt.NDArray[np.float64] = field(repr=False)
     medium: str = "vacuum"
     name: str = "unnamed"
 
@@ -80,7 +81,16 @@ class PixelGrid:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def linear(cls, start, stop, n, lsf_sigma, *, medium="vacuum", name="unnamed"):
+    def linear(
+        cls,
+        start: float,
+        stop: float,
+        n: int,
+        lsf_sigma: npt.ArrayLike,
+        *,
+        medium: str = "vacuum",
+        name: str = "unnamed",
+    ) -> PixelGrid:
         """Grid of pixels of equal width.
 
         Parameters
@@ -101,7 +111,9 @@ class PixelGrid:
         return cls(start + (stop - start) / n * np.arange(n + 1), lsf_sigma, medium, name)
 
     @classmethod
-    def from_resolving_power(cls, low, high, resolving_power, *, pixels_per_fwhm=2.5, **kwargs):
+    def from_resolving_power(
+        cls, low: float, high: float, resolving_power: float, *, pixels_per_fwhm: float = 2.5, **kwargs: str
+    ) -> PixelGrid:
         """Grid of constant resolving power: pixels equal in ln λ, a FWHM in proportion to λ.
 
         Parameters
@@ -140,7 +152,16 @@ class PixelGrid:
         edges = np.geomspace(low, high, max(n, 1) + 1)
         return cls(edges, 0.5 * (edges[1:] + edges[:-1]) / resolving_power / FWHM_PER_SIGMA, **kwargs)
 
-    def __len__(self):
+    def __repr__(self) -> str:
+        low, high = self.edges[[0, -1]]
+        power = self.resolving_power
+        least, most = f"{power.min():.0f}", f"{power.max():.0f}"
+        return (
+            f"PixelGrid({self.name!r}, {low:.1f}–{high:.1f} Å in {self.medium}, {len(self)} pixels, "
+            f"R = {least if least == most else f'{least}–{most}'})"
+        )
+
+    def __len__(self) -> int:
         return self.edges.size - 1
 
     def __eq__(self, other):
@@ -154,17 +175,17 @@ class PixelGrid:
         return hash((self.medium, self.edges.tobytes(), self.lsf_sigma.tobytes()))
 
     @property
-    def wave(self):
+    def wave(self) -> npt.NDArray[np.float64]:
         """Pixel centres in Å, shape (n,)."""
         return 0.5 * (self.edges[1:] + self.edges[:-1])
 
     @property
-    def width(self):
+    def width(self) -> npt.NDArray[np.float64]:
         """Pixel widths in Å, shape (n,)."""
         return np.diff(self.edges)
 
     @property
-    def resolving_power(self):
+    def resolving_power(self) -> npt.NDArray[np.float64]:
         """λ / FWHM at each pixel, shape (n,)."""
         return self.wave / (FWHM_PER_SIGMA * self.lsf_sigma)
 

@@ -26,7 +26,8 @@ class BayesLimit:
     label_names : tuple of str
         Names of the labels, in the order of the columns.
     r2, r2_err : ndarray
-        1 − E[Var(label | spectrum)]/Var(label), and its Monte-Carlo standard error over the stars.
+        1 − E[Var(label | spectrum)]/Var(label), and its Monte-Carlo standard error over the stars; the errors
+        here and below are infinite for a single star, of which no scatter is known.
     mae, mae_err : ndarray
         Expected absolute error of the posterior median, in the label's unit.
     rmse, rmse_err : ndarray
@@ -36,7 +37,7 @@ class BayesLimit:
         likelihood and sampling are right.
     r2_achieved : ndarray
         R² of the posterior means against the true labels of these stars: agrees with `r2` within the
-        scatter of the sample.
+        scatter of the sample; −∞ for a single star.
     posterior : Posterior
         Posteriors of the single stars.
     truth : ndarray, shape (n_stars, n_labels)
@@ -95,6 +96,7 @@ def bayes_limit(
     min_ess=100,
     batch_size=64,
     seed=0,
+    progress=None,
 ):
     """The Bayes limit of a survey: R², MAE and RMSE that no estimator can exceed, with their errors.
 
@@ -138,6 +140,8 @@ def bayes_limit(
         Spectra worked on at once.
     seed : int
         Of the sampling; the stars follow from `stream`.
+    progress : callable, optional
+        As for `posterior`.
 
     Returns
     -------
@@ -148,7 +152,7 @@ def bayes_limit(
     ValueError
         If the survey has imperfections or velocities, which the likelihood would have to describe, no noise,
         or a prior that cannot be searched; if the brightness is not the one that the noise asks for; or
-        `n_stars` is below 2.
+        `n_stars` is below 1.
 
     Notes
     -----
@@ -172,8 +176,8 @@ def bayes_limit(
     True
     """
     n_stars = n_stars if batch is None else len(batch.flux)
-    if n_stars < 2:
-        raise ValueError(f"n_stars must be at least 2, got {n_stars!r}")
+    if n_stars < 1:
+        raise ValueError(f"n_stars must be at least 1, got {n_stars!r}")
     given = {name: x for name, x in (("magnitude", magnitude), ("snr", snr)) if x is not None}
     if spectra is None:
         require_plain(survey)
@@ -193,13 +197,15 @@ def bayes_limit(
         min_ess=min_ess,
         batch_size=batch_size,
         seed=seed,
+        progress=progress,
     )
     truth = batch.labels.double().cpu().numpy()
     prior_variance = variance_of_prior(spectra.prior, truth.shape[1])
     variance, root_n = result.sigma**2, np.sqrt(n_stars)
     rmse = np.sqrt(variance.mean(0))
-    spread = variance.std(0, ddof=1) / root_n
-    error = np.square(truth - result.mean).sum(0) / np.square(truth - truth.mean(0)).sum(0)
+    spread = _scatter(variance) / root_n
+    scatter = np.square(truth - truth.mean(0)).sum(0)
+    error = np.square(truth - result.mean).sum(0) / np.where(scatter > 0, scatter, np.nan)
     return BayesLimit(
         magnitude=None if magnitude is None else float(magnitude),
         snr=None if snr is None else float(snr),
@@ -207,11 +213,11 @@ def bayes_limit(
         r2=1 - variance.mean(0) / prior_variance,
         r2_err=spread / prior_variance,
         mae=result.deviation.mean(0),
-        mae_err=result.deviation.std(0, ddof=1) / root_n,
+        mae_err=_scatter(result.deviation) / root_n,
         rmse=rmse,
         rmse_err=spread / (2 * rmse),
         coverage=((truth >= result.low) & (truth <= result.high)).mean(0),
-        r2_achieved=1 - error,
+        r2_achieved=np.where(np.isnan(error), -np.inf, 1 - error),
         posterior=result,
         truth=truth,
     )
@@ -221,6 +227,11 @@ def _brightest(survey):
     """The brightness of the best spectra, as keywords of `Survey.observe`."""
     kind, (low, high) = survey.noise.brightness, survey.brightness_limits
     return {kind: low if kind == "magnitude" else high}
+
+
+def _scatter(values):
+    """Standard deviation over the stars; of one star it is not known, and infinite."""
+    return values.std(0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.inf)
 
 
 def variance_of_prior(prior, n_labels):

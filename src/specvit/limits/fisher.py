@@ -120,8 +120,8 @@ def survey_fisher(
     ----------
     survey : Survey
         A survey without imperfections and radial velocities; its noise may be of any kind.
-    labels : tensor or ndarray, shape (n, 5)
-        Teff [K], log g, [M/H], [alpha/M], [C/M].
+    labels : tensor or array-like, shape (5,) or (n, 5)
+        Teff [K], log g, [M/H], [alpha/M], [C/M]; of one star, n = 1, or of several.
     magnitude, snr : float or ndarray, shape (n,), optional
         Brightness of the stars, as for `Survey.observe`: magnitudes, or S/N for noise of a stated S/N.
     continuum, velocity
@@ -151,7 +151,7 @@ def survey_fisher(
 
     Notes
     -----
-    Advantages: `Fisher.crlb`, the Cramér–Rao bound, is computed in milliseconds for each star, needs no
+    Advantages: `Fisher.sigma`, the Cramér–Rao bound, is computed in milliseconds for each star, needs no
     prior, and gives covariances. Disadvantages: it holds for unbiased estimators only. A network knows the
     prior, is biased towards it for faint stars, and has smaller squared errors there than this bound.
 
@@ -162,14 +162,14 @@ def survey_fisher(
     >>> from specvit.limits import survey_fisher
     >>> from specvit.survey import SNRNoise, Survey
     >>> survey = Survey("own", prior=Survey("paper").prior, noise=SNRNoise((10, 100)))
-    >>> giant = [[4800, 2.5, -0.5, 0.1, 0.0]]
-    >>> sigma = [survey_fisher(survey, giant, snr=s).crlb("logg")[0] ** 0.5 for s in (20, 40)]
+    >>> giant = [4800, 2.5, -0.5, 0.1, 0.0]
+    >>> sigma = [survey_fisher(survey, giant, snr=s).sigma("logg")[0] for s in (20, 40)]
     >>> print(f"{sigma[0]:.2f} dex, {sigma[0] / sigma[1]:.1f} times that at twice the S/N")
     0.19 dex, 2.0 times that at twice the S/N
     """
     require_plain(survey)
     model = survey.forward(device)
-    labels = model.check_labels(labels)
+    labels = model.check_labels(labels if np.ndim(labels) > 1 else np.asarray(labels)[None])
     brightness = model.brightness(len(labels), magnitude, snr)
     matrices = []
     for part, bright in zip(labels.split(batch_size), brightness.split(batch_size), strict=True):

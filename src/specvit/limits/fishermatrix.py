@@ -11,7 +11,7 @@ from scipy.linalg import solveh_banded
 __all__ = ["Fisher", "solve_banded"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fisher:
     """Information matrices of n spectra about the same named parameters.
 
@@ -48,6 +48,11 @@ class Fisher:
             raise ValueError("matrix must be finite")
         object.__setattr__(self, "matrix", (matrix + matrix.swapaxes(1, 2)) / 2)
         object.__setattr__(self, "names", tuple(self.names))
+
+    def __repr__(self):
+        sigma = self.sigma()[0] if len(self) == 1 else np.median(self.sigma(), 0) if len(self) else []
+        errors = ", ".join(f"{name} ± {x:.3g}" for name, x in zip(self.names, sigma, strict=False))
+        return f"Fisher({len(self)} {'spectrum' if len(self) == 1 else 'spectra, median'}: {errors})"
 
     def __len__(self):
         return len(self.matrix)
@@ -119,11 +124,16 @@ class Fisher:
     def crlb(self, name=None):
         """Cramér–Rao bound on the variance of unbiased estimators, (n, p), or (n,) for the parameter `name`.
 
-        It is infinite for a parameter with a component along a direction that is not measured.
+        It is infinite for a parameter with a component along a direction that is not measured. `sigma` is
+        its root, in the unit of the parameter.
         """
         inverse, degenerate = _invert(self.matrix)
         bound = np.where(degenerate, np.inf, np.diagonal(inverse, axis1=1, axis2=2))
         return bound if name is None else bound[:, self._index([name])[0]]
+
+    def sigma(self, name=None):
+        """Least standard error of unbiased estimators, the root of `crlb`: (n, p), or (n,) for one `name`."""
+        return np.sqrt(self.crlb(name))
 
     def mean(self):
         """Information averaged over the spectra, a `Fisher` of one matrix."""

@@ -15,7 +15,7 @@ _DEGREES = 5.0  # of freedom of the Student-t proposals: tails heavier than the 
 _PROPOSAL_ESS = 60.0  # the likelihood is tempered until this many draws carry a proposal's moments
 
 
-def refine(spectra, start, linear, quadratic, amplitude, n_draws, n_rounds, target_ess, rng):
+def refine(spectra, start, linear, quadratic, amplitude, n_draws, n_rounds, target_ess, rng, measured=None):
     """Draw until the posteriors are well sampled, and summarise them.
 
     Parameters
@@ -34,6 +34,8 @@ def refine(spectra, start, linear, quadratic, amplitude, n_draws, n_rounds, targ
         A spectrum takes part in further rounds until it has this effective sample size.
     rng : numpy.random.Generator
         Source of the random numbers.
+    measured : tuple of tensor, optional
+        What is known of the labels besides the spectra: values and σ, both (b, d), σ infinite where nothing.
 
     Returns
     -------
@@ -45,6 +47,7 @@ def refine(spectra, start, linear, quadratic, amplitude, n_draws, n_rounds, targ
     norm = torch.stack([((p @ q) * p).sum(1) for q in quadratic])  # (b, n_prior)
     log_l = _log_likelihood(linear @ p.T, norm, amplitude)
     z, labels = z.expand(b, -1, -1), labels.expand(b, -1, -1)
+    log_l = log_l if measured is None else log_l + _log_measured(labels, *measured)
     log_prior = _log_normal(z)
     log_mixture = log_prior + np.log(n_prior)
     active, proposals, results = torch.arange(b, device=z.device), [], {}
@@ -75,9 +78,13 @@ def refine(spectra, start, linear, quadratic, amplitude, n_draws, n_rounds, targ
         for other in proposals:
             new_mixture = torch.logaddexp(new_mixture, _log_student(other, new_z) + np.log(n_draws))
         log_mixture = torch.logaddexp(log_mixture, _log_student(proposal, z) + np.log(n_draws))
+        new = new.unflatten(0, (-1, n_draws))
+        new_l = _log_likelihood(cross, norm, amplitude)
+        if measured is not None:
+            new_l = new_l + _log_measured(new, *(x[active] for x in measured))
         z = torch.cat([z, new_z], 1)
-        labels = torch.cat([labels, new.unflatten(0, (-1, n_draws))], 1)
-        log_l = torch.cat([log_l, _log_likelihood(cross, norm, amplitude)], 1)
+        labels = torch.cat([labels, new], 1)
+        log_l = torch.cat([log_l, new_l], 1)
         log_prior = torch.cat([log_prior, new_prior], 1)
         log_mixture = torch.cat([log_mixture, new_mixture], 1)
     return [torch.stack(column) for column in zip(*(results[i] for i in range(b)), strict=True)]
@@ -89,6 +96,11 @@ def _log_likelihood(cross, norm, amplitude):
         # A spectrum that is masked throughout, Σ w m² = 0, tells nothing.
         return torch.where(norm > 0, cross**2 / (2 * norm) - norm.log() / 2, 0.0)
     return amplitude * cross - amplitude**2 * norm / 2
+
+
+def _log_measured(labels, value, sigma):
+    """ln of the likelihood of measurements of the labels (b, s, d), up to a constant: (b, s)."""
+    return -0.5 * ((labels - value[:, None]) / sigma[:, None]).square().sum(2)
 
 
 def _log_normal(z):

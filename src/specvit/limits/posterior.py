@@ -69,6 +69,7 @@ def posterior(
     spectra,
     *,
     amplitude=None,
+    given=None,
     n_prior=8192,
     n_draws=800,
     n_rounds=15,
@@ -76,12 +77,13 @@ def posterior(
     min_ess=100,
     batch_size=64,
     seed=0,
+    progress=None,
 ):
     """Posterior of the labels for spectra of known noise, by adaptive importance sampling.
 
     Parameters
     ----------
-    flux, variance : tensor or ndarray, shape (n, n_pixels)
+    flux, variance : tensor or ndarray, shape (n, n_pixels), or (n_pixels,) for one spectrum
         Spectra and the variance of their independent Gaussian noise; an infinite variance masks.
     spectra : CompressedSpectra or similar
         The model: ``coefficients(labels)``, a float64 tensor (m, k); ``basis``, a float64 tensor
@@ -90,6 +92,9 @@ def posterior(
     amplitude : float, optional
         Known factor between model and flux. By default it is free with a flat prior and marginalised,
         as for an estimator that sees scaled spectra.
+    given : dict of str to (value, σ), optional
+        Measurements of labels that are independent of the spectra, in the labels' units: a photometric
+        temperature, ``{"teff": (4750, 50)}``. Value and σ are numbers or arrays (n,).
     n_prior : int
         Draws from the prior, shared by all spectra, that the search starts from.
     n_draws, n_rounds : int
@@ -102,6 +107,8 @@ def posterior(
         Spectra worked on at once.
     seed : int
         Seed of the draws.
+    progress : callable, optional
+        Called with the number of spectra done and that of all, after each batch.
 
     Returns
     -------
@@ -111,7 +118,7 @@ def posterior(
     ------
     ValueError
         If the shapes of flux and variance differ from (n, n_pixels), flux is not finite on a valid
-        pixel, or a variance is not positive.
+        pixel, a variance is not positive, or `given` names no label or has a σ that is not positive.
 
     Notes
     -----
@@ -126,7 +133,7 @@ def posterior(
     Stat. 39, 798), so they are bounded wherever the likelihood is.
     """
     device = spectra.device
-    flux, variance = torch.as_tensor(flux, device=device), torch.as_tensor(variance, device=device)
+    flux, variance = (torch.atleast_2d(torch.as_tensor(x, device=device)) for x in (flux, variance))
     n_pixels = spectra.basis.shape[1]
     if flux.ndim != 2 or flux.shape[1] != n_pixels or variance.shape != flux.shape:
         raise ValueError(
@@ -137,19 +144,38 @@ def posterior(
         raise ValueError("variance must be positive, infinite where a pixel is masked")
     if not (torch.isfinite(flux) | torch.isinf(variance)).all():
         raise ValueError("flux must be finite where the variance is")
+    measured = None if given is None else _measurements(given, spectra.label_names, len(flux), device)
     rng = np.random.default_rng(seed)
     z = rng.standard_normal((n_prior, len(spectra.label_names)))
     labels = spectra.prior.from_unit(ndtr(z))
     start = (torch.as_tensor(z, device=device), torch.as_tensor(labels, device=device))
     start = (*start, spectra.coefficients(labels))
     parts = []
-    for f, v in zip(flux.split(batch_size), variance.split(batch_size), strict=True):
+    for rows in torch.arange(len(flux), device=device).split(batch_size):
+        f, v, known = flux[rows], variance[rows], measured and [x[rows] for x in measured]
         weight = 1 / v.double()
         weighted = torch.where(weight > 0, f.double() * weight, 0)
         # A star's whole likelihood: k numbers linear and k × k quadratic in the coefficients.
         linear = weighted @ spectra.basis.T
         quadratic = torch.stack([(spectra.basis * row) @ spectra.basis.T for row in weight])
-        parts.append(refine(spectra, start, linear, quadratic, amplitude, n_draws, n_rounds, target_ess, rng))
+        effort = (n_draws, n_rounds, target_ess)
+        parts.append(refine(spectra, start, linear, quadratic, amplitude, *effort, rng, known))
+        if progress is not None:
+            progress(int(rows[-1]) + 1, len(flux))
     columns = [torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)]
     ess = columns[-1]
     return Posterior(tuple(spectra.label_names), *columns, ess < min_ess)
+
+
+def _measurements(given, names, n, device):
+    """Values and σ of `given`, two tensors (n, n_labels), σ infinite where nothing is known."""
+    value, sigma = np.zeros((n, len(names))), np.full((n, len(names)), np.inf)
+    for name, (centre, spread) in given.items():
+        if name not in names:
+            raise ValueError(f"given must name labels among {tuple(names)}, got {name!r}")
+        if not (np.isfinite(centre).all() and np.greater(spread, 0).all()):
+            raise ValueError(
+                f"given[{name!r}] must be (value, σ), finite and positive, got {(centre, spread)!r}"
+            )
+        value[:, names.index(name)], sigma[:, names.index(name)] = centre, spread
+    return [torch.as_tensor(x, device=device) for x in (value, sigma)]

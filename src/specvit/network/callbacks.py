@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import torch
 from lightning.pytorch.callbacks import (
@@ -16,6 +15,7 @@ from lightning.pytorch.callbacks import (
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from specvit.network.schedule import ema_decay, learning_rate
+from specvit.paths import user_path
 
 __all__ = ["Averaging", "Checkpoints", "Progress", "Recorder", "TimeLimit", "make_callbacks"]
 
@@ -141,7 +141,7 @@ class Checkpoints(Checkpoint):
     """``last.ckpt`` after every validation (or every `val_every_steps`) and at the end; ``best.ckpt``."""
 
     def __init__(self, directory, config, recorder, validates):
-        self.directory, self.config = Path(directory), config
+        self.directory, self.config = user_path(directory), config
         self.recorder, self.validates = recorder, validates
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):

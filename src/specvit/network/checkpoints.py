@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
+
+from specvit.paths import user_path
 
 __all__ = ["check_checkpoint", "checkpoint_to_resume"]
 
@@ -40,11 +40,11 @@ def checkpoint_to_resume(resume, checkpoint_dir):
     if resume == "last":
         if checkpoint_dir is None:
             raise ValueError("resume='last' needs checkpoint_dir")
-        last = Path(checkpoint_dir) / "last.ckpt"
+        last = user_path(checkpoint_dir) / "last.ckpt"
         return last if last.exists() else None
-    if not Path(resume).exists():
+    if not user_path(resume).exists():
         raise FileNotFoundError(f"resume must be None, 'last' or an existing checkpoint, got {resume!r}")
-    return Path(resume)
+    return user_path(resume)
 
 
 def check_checkpoint(path, regressor, config):

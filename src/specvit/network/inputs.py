@@ -106,7 +106,8 @@ def _weighted(flux, ivar):
     departure = torch.where(mask, flux / median - 1, 0.0).clamp(-CLIP, CLIP)
     # 1 − 1/(1 + τ²s²) is the same weight and stays finite however large s is
     weight = 1 - 1 / (1 + (FEATURE_SIZE * s) ** 2)
-    information = s.log10().clamp(*INFORMATION_RANGE) - 1  # log10(0) = −inf is clipped to the lowest value
+    # 1e-30, far below the range, instead of 0: log10(0) = −inf would be clipped, too, but has no derivative.
+    information = s.clamp_min(1e-30).log10().clamp(*INFORMATION_RANGE) - 1
     return torch.stack([weight * departure / FEATURE_SIZE, information], dim=1), valid
 
 

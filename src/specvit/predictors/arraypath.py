@@ -20,7 +20,7 @@ __all__ = ["in_pieces"]
 _PIECE = 512  # spectra at once on a processor
 
 
-def in_pieces(estimator, X, *, ivar, on_error, rules, label_range, **given):
+def in_pieces(estimator, X, *, ivar, on_error, rules, label_range, **options):
     """Predictions for ``predict`` and ``predict_table``: of arrays piece by piece.
 
     Parameters
@@ -35,7 +35,7 @@ def in_pieces(estimator, X, *, ivar, on_error, rules, label_range, **given):
         ``min_coverage``, the least share of pixels with information.
     label_range : dict of str to (float, float)
         Of the labels learned from.
-    **given : object
+    **options : object
         Further arguments of ``predict_labels``.
 
     Returns
@@ -50,11 +50,14 @@ def in_pieces(estimator, X, *, ivar, on_error, rules, label_range, **given):
     fault with go the way of all other spectra, which names the fault: there is one home for the rules.
     """
     network, grid = estimator.network_and_grid()
-    if grid is None or not _sliceable(X, ivar, network.config.n_pixels):
-        return estimator.predict_labels(X, ivar=ivar, on_error=on_error, **given)
+    whole = (
+        grid is None or options.get("given") is not None or not _sliceable(X, ivar, network.config.n_pixels)
+    )
+    if whole:
+        return estimator.predict_labels(X, ivar=ivar, on_error=on_error, **options)
     min_coverage = rules["min_coverage"]
     size = _PIECE
-    plain = ivar is not None and all(value is None for value in given.values())
+    plain = ivar is not None and all(value is None for value in options.values())
     plain &= all(isinstance(x, torch.Tensor) or _plain(x) for x in (X, ivar))
     device, names = network.label_scale.device, tuple(network.label_names)
     if plain and device.type == "cuda":
@@ -63,7 +66,7 @@ def in_pieces(estimator, X, *, ivar, on_error, rules, label_range, **given):
     pieces = _pieces(X, ivar, starts, size, device) if plain else (None for _ in starts)
     for start, piece in zip(starts, pieces, strict=True):
         rows = slice(start, start + size)
-        whole = {"ivar": None if ivar is None else ivar[rows], "on_error": "nan", **given}
+        whole = {"ivar": None if ivar is None else ivar[rows], "on_error": "nan", **options}
         if piece is None:
             found = estimator.predict_labels(X[rows], **whole)
             part = [found.mean, found.sigma, Quality.of(found.batch), found.findings]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import validate_data
 
 from specvit.labels import label_tuple
 from specvit.predictors.honesty import examined, honesty_columns
+from specvit.predictors.knowledge import conditioned
 from specvit.predictors.plainfeatures import plain_features
 from specvit.predictors.predictions import Predictions, flag_labels, warn_of_alarms
 from specvit.predictors.trainingarrays import r2_of_labels
@@ -26,7 +29,8 @@ class Predictor(RegressorMixin, BaseEstimator):
     returns the `~specvit.PixelGrid` of its spectra, or None where it was fitted on plain features.
     ``_infer(flux, ivar)`` returns mean and σ (n, n_labels) of usable spectra on that grid. ``_label_range()``
     is optional and returns the lowest and highest value of each label that it has learned from.
-    ``_instrument_rules()`` is optional and returns the lowest resolution and coverage answered by default.
+    ``_instrument_rules()`` is optional and returns the lowest resolution and coverage answered by default;
+    ``_covariance(batch, details)`` too: that of the errors, (n, n_labels, n_labels), for `given`.
 
     See Also
     --------
@@ -94,6 +98,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         lower_resolution=None,
         min_coverage=None,
         velocity=None,
+        given=None,
     ):
         """Surface gravity, or the labels that the parameter `labels` asks for (see `output_names`).
 
@@ -132,6 +137,9 @@ class Predictor(RegressorMixin, BaseEstimator):
             Measure the radial velocity of each spectrum, up to ±600 km/s, remove it and predict again: for
             spectra that were not brought to rest. By default spectra are taken to be at rest to ±20 km/s, and
             others are flagged.
+        given : dict of str to (value, σ), optional
+            What is known of labels from elsewhere, as ``{"teff": (4750, 50)}``: one value or one a spectrum,
+            NaN where unknown. All labels are conditioned on it (`specvit.predictors.knowledge.condition`).
 
         Returns
         -------
@@ -159,9 +167,9 @@ class Predictor(RegressorMixin, BaseEstimator):
             trusted.
         """
         names = self.output_names
-        stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
-        rules = {"lower_resolution": lower_resolution, "min_coverage": min_coverage, "velocity": velocity}
-        found = self._found(X, ivar=ivar, on_error=on_error, **stated, **rules)
+        options = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
+        options |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        found = self._found(X, on_error=on_error, velocity=velocity, given=given, **options)
         if found.batch is not None:
             warn_of_alarms(found.batch)
         plain = kind_of(X) is Kind.ARRAY or found.batch is None
@@ -182,12 +190,15 @@ class Predictor(RegressorMixin, BaseEstimator):
         lower_resolution=None,
         min_coverage=None,
         velocity=None,
+        given=None,
     ):
         """All labels as plain numbers, from which `predict`, `predict_table` and `specvit.assess` start.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, instrument, mask, on_error, lower_resolution, min_coverage, velocity
+        X, ivar, medium, resolution, instrument, mask, on_error : object
+            As for `predict`.
+        lower_resolution, min_coverage, velocity, given : object
             As for `predict`.
 
         Returns
@@ -204,8 +215,8 @@ class Predictor(RegressorMixin, BaseEstimator):
             raise ValueError(f"velocity must be None or 'fit', got {velocity!r}")
         names, grid = self.label_names, self._own_grid()
         if grid is None:
-            if not (instrument is None and mask is None and velocity is None):
-                raise ValueError("instrument, mask and velocity are for spectra, not for plain features")
+            if not all(one is None for one in (instrument, mask, velocity, given)):
+                raise ValueError("instrument, mask, velocity, given are for spectra, not for plain features")
             features, shape = plain_features(X, ivar, medium, resolution)
             options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
             features = np.require(validate_data(self, features, **options), requirements="CW")
@@ -216,7 +227,8 @@ class Predictor(RegressorMixin, BaseEstimator):
         stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
         batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
         at_rest, device = velocity == "fit", getattr(self, "device", "cpu")
-        batch, answer, findings = examined(self._predict_batch, batch, names, at_rest, device)
+        predict = self._predict_batch if given is None else partial(conditioned, self, given)
+        batch, answer, findings = examined(predict, batch, names, at_rest, device)
         mean, sigma, details = answer
         if on_error == "raise":
             raise_rejected(batch)  # those that the predictor found no answer for
@@ -236,12 +248,13 @@ class Predictor(RegressorMixin, BaseEstimator):
         lower_resolution=None,
         min_coverage=None,
         velocity=None,
+        given=None,
     ):
         """A table of all labels with their errors, and of the quality of each spectrum.
 
         Parameters
         ----------
-        X, ivar, medium, resolution, instrument, mask, lower_resolution, min_coverage, velocity
+        X, ivar, medium, resolution, instrument, mask, lower_resolution, min_coverage, velocity, given
             As for `predict`.
         on_error : {"nan", "raise"}
             By default a spectrum without an answer gives a row of NaN with its flag and the reason.
@@ -265,9 +278,9 @@ class Predictor(RegressorMixin, BaseEstimator):
         """
         if self._own_grid() is None:
             raise ValueError("predict_table needs spectra: this estimator takes plain features")
-        stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
-        rules = {"lower_resolution": lower_resolution, "min_coverage": min_coverage, "velocity": velocity}
-        found = self._found(X, ivar=ivar, on_error=on_error, **stated, **rules)
+        options = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
+        options |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        found = self._found(X, on_error=on_error, velocity=velocity, given=given, **options)
         table = found.table(**self._more_columns(found))
         table.meta["WEIGHTS"] = self._source_name()
         return table
@@ -327,12 +340,10 @@ class Predictor(RegressorMixin, BaseEstimator):
             mean[used], sigma[used] = self._infer_batch(batch, rows)
         return mean, sigma, None
 
-    def _source_name(self):
-        """What the labels come from, for the metadata of tables."""
+    def _source_name(self):  # what the labels come from, for the metadata of tables
         return f"{type(self).__name__}, fitted"
 
-    def _more_columns(self, predictions):
-        """Further columns of the table, beside labels, S/N, coverage, flags and reasons."""
+    def _more_columns(self, predictions):  # beside labels, S/N, coverage, flags and reasons
         return honesty_columns(predictions.findings)
 
     def __sklearn_tags__(self):

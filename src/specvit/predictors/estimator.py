@@ -10,7 +10,7 @@ from specvit.dataset import SpectrumDataset
 from specvit.predictors.arraypath import in_pieces
 from specvit.predictors.base import Predictor
 from specvit.predictors.learning import ArraySource, FitConfig, fit_network, simulated_source
-from specvit.predictors.networkarrays import predict_arrays, to_device
+from specvit.predictors.networkarrays import batch_covariance, predict_arrays, to_device
 from specvit.predictors.networkchoices import NetworkChoices
 from specvit.predictors.plainfeatures import feature_names, take_features
 from specvit.predictors.trainingarrays import training_arrays
@@ -81,10 +81,10 @@ class LoggEstimator(Predictor):
         --nproc-per-node=N``; all end with the same network. `random_state` must then be an integer.
     random_state : int, RandomState or None
         Seed of `fit`: first weights, order of the spectra, choice of held-out spectra. With an integer a fit
-        can be repeated. None, the default, draws a seed from NumPy's global generator for each fit;
-        ``record_["seed"]`` holds it. `predict` draws nothing.
-    progress : bool
-        Whether to show a progress bar while training.
+        can be repeated. None, the default, draws a seed from NumPy's global generator for each fit, so that
+        two fits differ; ``record_["seed"]`` holds it. `predict` draws nothing.
+    progress : bool, optional
+        Whether to show a progress bar while training; by default on a terminal only.
     checkpoint_dir : path-like, optional
         Folder for checkpoints: an interrupted fit that is repeated goes on where it stopped. Each fit has a
         subfolder, named by a fingerprint of its spectra, labels, parameters and first weights, so that none
@@ -159,7 +159,7 @@ class LoggEstimator(Predictor):
         device="auto",
         devices=1,
         random_state=None,
-        progress=False,
+        progress=None,
         checkpoint_dir=None,
     ):
         self.weights = weights
@@ -306,6 +306,9 @@ class LoggEstimator(Predictor):
     def _infer_batch(self, batch, rows):
         return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])
 
+    def _covariance(self, batch, details):
+        return batch_covariance(to_device(self._ready()[0], self.device), batch)
+
     def _source_name(self):
         return super()._source_name() if self.weights is None else str(self.weights)
 
@@ -325,13 +328,7 @@ class LoggEstimator(Predictor):
         return self._loaded[1:]
 
     def save(self, path):
-        """Write the network to a safetensors file, which `load` and the parameter `weights` read.
-
-        Parameters
-        ----------
-        path : path-like
-            File to write.
-        """
+        """Write the network to the safetensors file `path`, which `load` and the parameter `weights` read."""
         regressor, grid, record = self._ready()
         save_weights(path, regressor, grid=grid, record=record)
 

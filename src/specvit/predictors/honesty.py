@@ -208,9 +208,8 @@ def _doubtful(found, jumped, snr):
     of_lines |= (near["broadening_test"] & (f.broadening > 0)) | (near["dilution_test"] & (f.dilution > 0))
     # Without lines there are no such alarms, unless they are somewhere else.
     of_lines &= (f.lines_test > low) | jumped
-    return np.isfinite(f.lines_test) & (
-        of_lines | near["labels_test"] | near["misfit"] | (f.chi2 < _LEAST_CHI2)
-    )
+    unfit = near["labels_test"] | near["misfit"] | (f.chi2 < _LEAST_CHI2)
+    return np.isfinite(f.lines_test) & (of_lines | unfit)
 
 
 def alarm(batch, findings):

@@ -9,6 +9,7 @@ from specvit.network.reduced import half_of, reduced
 
 __all__ = [
     "ON_GPU",
+    "batch_covariance",
     "batch_size_on",
     "device_of",
     "order_one",
@@ -39,7 +40,7 @@ def batch_size_on(device):
     return ON_GPU if torch.device(device).type == "cuda" else _BATCH
 
 
-def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None):
+def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None, *, covariance=False):
     """Labels and errors of spectra on the network's pixels.
 
     Parameters
@@ -50,13 +51,17 @@ def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None):
         Any scale. Rows without information give NaN.
     lsf, sampling : ndarray or Tensor, shape (n, n_pixels), optional
         For the encoding ``instrument``, see `specvit.network.encode`; the grid's own without them.
+    covariance : bool
+        Whether to return the covariance of the errors instead of σ.
 
     Returns
     -------
-    mean, sigma : ndarray of float64, shape (n, n_labels)
+    mean : ndarray of float64, shape (n, n_labels)
+    sigma : ndarray of float64, shape (n, n_labels), or (n, n_labels, n_labels) if `covariance`
     """
     like = {"dtype": regressor.label_scale.dtype, "device": regressor.label_scale.device}
     told, rows = (lsf, sampling) if regressor.encoding == "instrument" else (None, None), []
+    predict = regressor.predict_covariance if covariance else regressor.predict
     size = batch_size_on(like["device"])
     for start in range(0, len(flux), size):
         part = slice(start, start + size)
@@ -65,7 +70,7 @@ def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None):
             given = scaled(*given)
         given += [None if x is None else tensor_of(x[part]) for x in told]
         given = (None if x is None else x.to(**like) for x in given)
-        rows.append([x.double().cpu().numpy() for x in regressor.predict(*given)])
+        rows.append([x.double().cpu().numpy() for x in predict(*given)])
     mean, sigma = (np.concatenate(column) for column in zip(*rows, strict=True))
     return mean, sigma
 
@@ -83,6 +88,26 @@ def scaled(flux, ivar):
     scale = torch.where(ivar > 0, flux.abs(), 0.0).amax(1, keepdim=True)
     scale = torch.where(scale > 0, scale, 1.0)
     return [flux / scale, ivar * scale * scale]
+
+
+def batch_covariance(regressor, batch):
+    """Covariance of the errors of a network's labels, (n, n_labels, n_labels), or None if it predicts none.
+
+    Parameters
+    ----------
+    regressor : LabelRegressor
+        The network.
+    batch : SpectrumBatch
+        Spectra on its pixels; NaN where they are not usable.
+    """
+    if not regressor.covariance:
+        return None
+    rows, k = batch.usable, regressor.n_labels
+    covariance = np.full((len(batch), k, k), np.nan)
+    if rows.any():
+        arrays = (x[rows] for x in (batch.flux, batch.ivar, batch.lsf, batch.sampling))
+        covariance[rows] = predict_arrays(regressor, *arrays, covariance=True)[1]
+    return covariance
 
 
 def order_one(flux, ivar):

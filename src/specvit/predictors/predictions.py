@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from specvit.exceptions import AlarmWarning
 from specvit.labels import label_of
 from specvit.predictors.findings import Findings
+from specvit.predictors.resulttables import describe_columns
 from specvit.spectra import Flag, SpectrumBatch
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
 
 __all__ = ["Predictions", "flag_labels", "label_unit", "warn_of_alarms"]
 
+#: Rows that the text of `Predictions` shows.
+_SHOWN = 5
 #: A prediction this close to the end of the training range, as a share of it, is flagged.
 _EDGE = 0.01
 #: Median S/N per pixel below which labels are determined by the prior more than by the spectrum.
 _LOWEST_SNR = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictions:
     """All labels of n spectra, as plain numbers.
 
@@ -62,15 +69,15 @@ class Predictions:
     details: Any = None
     findings: Findings | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.mean)
 
-    def columns(self, names):
+    def columns(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and σ of the labels `names`, both ndarray (n, len(names))."""
         index = [self.names.index(name) for name in names]
         return self.mean[:, index], self.sigma[:, index]
 
-    def numbers(self, names, *, axis):
+    def numbers(self, names: Sequence[str], *, axis: bool) -> tuple[np.ndarray, ...]:
         """Mean and σ as plain arrays in the shape of the input.
 
         Parameters
@@ -87,7 +94,7 @@ class Predictions:
         ending = (len(names),) if axis else ()
         return tuple(values.reshape(self.shape + ending) for values in self.columns(names))
 
-    def quantities(self, names, *, axis):
+    def quantities(self, names: Sequence[str], *, axis: bool) -> tuple[Any, Any]:
         """Mean and σ with units, in the shape of the input.
 
         Parameters
@@ -107,7 +114,7 @@ class Predictions:
         mean, sigma = ({name: found[name][k] * units[name][k] for name in names} for k in (0, 1))
         return (mean, sigma) if axis else (mean[names[0]], sigma[names[0]])
 
-    def table(self, **more):
+    def table(self, **more: Any) -> QTable:
         """A table with one row for each spectrum.
 
         Parameters
@@ -118,25 +125,41 @@ class Predictions:
         Returns
         -------
         `~astropy.table.QTable`
-            ``name`` of the object, if any has one; each label with ``<label>_err``, ``snr``, ``coverage``,
+            Each label with ``<label>_err``; ``name`` of the object, if any has one; ``snr``, ``coverage``,
             ``resolution``, the further columns, ``flags`` and ``error``.
         """
         from astropy.table import QTable
 
         table = QTable(meta=self._assumed())
-        if any(self.batch.names):
-            table["name"] = self.batch.names
         for k, name in enumerate(self.names):
             unit, error_unit = label_unit(name)
             table[name] = self.mean[:, k] * unit
             table[f"{name}_err"] = self.sigma[:, k] * error_unit
+        if any(self.batch.names):
+            table["name"] = self.batch.names
         for name in ("snr", "coverage", "resolution"):
             table[name] = getattr(self.batch, name)
         for name, values in more.items():
             table[name] = values
         table["flags"] = self.batch.flags
         table["error"] = [reason or "" for reason in self.batch.errors]
-        return table
+        return describe_columns(table)
+
+    def __repr__(self) -> str:
+        ends = slice(None) if len(self) <= _SHOWN else slice(_SHOWN)
+        rows = [
+            ", ".join(
+                f"{label_of(name).plain} {x:.{label_of(name).decimals}f} ± {s:.{label_of(name).decimals}f}"
+                for name, x, s in zip(self.names, mean, sigma, strict=True)
+            )
+            for mean, sigma in zip(self.mean[ends], self.sigma[ends], strict=True)
+        ]
+        more = [f"... {len(self) - _SHOWN} more"] if len(self) > _SHOWN else []
+        many = f"{len(self)} spectr{'um' if len(self) == 1 else 'a'}"
+        return "\n  ".join([f"Predictions of {many}", *rows, *more])
+
+    def _repr_html_(self):
+        return repr(self).replace("\n", "<br>") if self.batch is None else self.table()._repr_html_()
 
     def _assumed(self):
         """Metadata of a table: this package's version, and what had to be assumed of how many spectra."""

@@ -247,6 +247,9 @@ class TemplateFit(Predictor):
         mean, sigma = (np.where(converged, values, np.nan) for values in (result.labels, result.sigma))
         return mean, sigma, result
 
+    def _covariance(self, batch, details):
+        return details.covariance
+
     def _more_columns(self, predictions):
         result, more = predictions.details, super()._more_columns(predictions)
         if self.max_velocity is not None:

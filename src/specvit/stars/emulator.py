@@ -109,6 +109,11 @@ class Emulator(LabelNetworks):
         ):
             self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32), persistent=False)
 
+    def __repr__(self):
+        ranges = zip(LABELS, self.label_range.T.tolist(), strict=True)
+        text = ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in ranges)
+        return f"Emulator({self.grid!r}, {text}{', calibrated' if self.correction is not None else ''})"
+
     # -- spectra ---------------------------------------------------------------------------------
 
     def normalised(self, labels):

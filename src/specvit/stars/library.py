@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from specvit.constants import CARBON_LIMIT, FWHM_PER_SIGMA
 from specvit.grid import PixelGrid
 from specvit.grid.gaussian import smoothing_matrix
 from specvit.labels import LABELS
+from specvit.paths import user_path
 
 __all__ = ["SyntheticLibrary", "carbon_star", "library_files", "needed_range"]
 
@@ -177,11 +177,11 @@ def library_files(source, belongs):
         If one of the files is not there.
     """
     if not isinstance(source, str | os.PathLike):
-        files = [Path(path) for path in source]
-    elif Path(source).is_dir():
-        files = sorted(path for path in Path(source).rglob("*") if belongs(path) and path.is_file())
+        files = [user_path(path) for path in source]
+    elif user_path(source).is_dir():
+        files = sorted(path for path in user_path(source).rglob("*") if belongs(path) and path.is_file())
     else:
-        files = [Path(source)]
+        files = [user_path(source)]
     for path in files:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")

@@ -8,13 +8,15 @@ from specvit.survey.instrumentsurvey import InstrumentSurvey
 from specvit.survey.noise import Noise
 from specvit.survey.pfsnoise import PFSNoise
 from specvit.survey.photonnoise import PhotonNoise
-from specvit.survey.priors import LabelPrior, Prior
+from specvit.survey.presetsurvey import preset_grid, preset_survey
+from specvit.survey.priors import PRIORS, LabelPrior, Prior
 from specvit.survey.sampleprior import SamplePrior, TablePrior
 from specvit.survey.snrnoise import NoNoise, SNRNoise
 from specvit.survey.survey import Survey
 from specvit.survey.velocities import Velocities
 
 __all__ = [
+    "PRIORS",
     "AnyInstrument",
     "Augmentation",
     "ForwardModel",
@@ -32,4 +34,6 @@ __all__ = [
     "SurveyStream",
     "TablePrior",
     "Velocities",
+    "preset_grid",
+    "preset_survey",
 ]

@@ -11,7 +11,7 @@ from specvit.checks import in_unit
 from specvit.labels import LABELS, label_rows
 from specvit.stars.emulator import Emulator
 from specvit.survey.augmentation import Augmentation
-from specvit.survey.batches import SurveyStream
+from specvit.survey.batches import SurveyBatch, SurveyStream
 from specvit.survey.forward import ForwardModel
 from specvit.survey.namedsurveys import NAMED
 from specvit.survey.noise import Noise
@@ -107,10 +107,10 @@ class Survey:
 
     def __init__(
         self,
-        name=None,
-        n=None,
+        name: str | None = None,
+        n: int | None = None,
         *,
-        seed=0,
+        seed: int = 0,
         magnitude=None,
         emulator: Emulator | None = None,
         noise: Noise | None = None,
@@ -186,7 +186,7 @@ class Survey:
             raise ValueError("masked must leave a pixel of the grid")
         return used
 
-    def draw(self, n, *, stream=0, device="cpu", magnitude=None, snr=None, stars=None):
+    def draw(self, n: int, *, stream=0, device="cpu", magnitude=None, snr=None, stars=None) -> SurveyBatch:
         """Simulate `n` spectra.
 
         Parameters
@@ -216,7 +216,9 @@ class Survey:
         velocity = self.velocity.sample(n, rng) if self.velocity else np.zeros(n)
         return self._observe(labels, brightness, velocity, rng, stream, device)
 
-    def observe(self, labels, magnitude=None, *, snr=None, velocity=None, stream=0, device="cpu"):
+    def observe(
+        self, labels, magnitude=None, *, snr=None, velocity=None, stream: int = 0, device="cpu"
+    ) -> SurveyBatch:
         """Simulate spectra of given stars.
 
         Parameters
@@ -279,7 +281,7 @@ class Survey:
         """A `SurveyStream` of batches of `batch_size` spectra on `device`, from stream `first` on."""
         return SurveyStream(self, batch_size, device, first)
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Everything that determines the survey's spectra, as plain Python values for records."""
         return survey_record(self)
 

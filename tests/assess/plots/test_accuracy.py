@@ -73,6 +73,17 @@ def test_a_figure_of_its_own(table):
         plt.close(ax.figure)
 
 
+@pytest.mark.parametrize("by", ["magnitude", "snr"])
+def test_the_legend_covers_no_curve(table, by):
+    import matplotlib.pyplot as plt
+
+    ax = plots.plot_r2(table, by)
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1 - 1
+    assert ax.get_legend().get_window_extent().y1 <= ax.figure.bbox.y1
+    plt.close(ax.figure)
+
+
 def test_scaling(ax, lines):
     sizes, values = [50_000, 200_000, 1_000_000], {"ViT": [0.43, 0.67, 0.71], "Ridge": [0.44, 0.47, 0.5]}
     common = {"label": "logg", "by": "overall", "r2_err": 0.01}

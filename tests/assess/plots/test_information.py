@@ -1,5 +1,7 @@
 """The information in each pixel sums to that of the spectrum, and is drawn as it is."""
 
+from itertools import pairwise
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -33,6 +35,23 @@ def test_information(survey, ax):
         plots.plot_information(Survey("pfs-mr"), star, 21.5, ax=ax)
     with pytest.raises(ValueError, match="not known, got 'logg'"):
         plots.plot_information(survey, star, 21.5, known=("logg",), ax=ax)
+
+
+@pytest.mark.parametrize("width", [3.4, 7.0])
+def test_names_of_axes_are_beside_their_numbers(survey, width):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, 2.8), layout="constrained")
+    ax = plots.plot_information(survey, [4500.0, 2.0, -0.4, 0.1, 0.0], 21.5, ax=figure.subplots())
+    figure.draw_without_rendering()
+    (below,) = (other for other in figure.axes if other is not ax)
+    for axes in (ax, below):
+        name = axes.yaxis.label.get_window_extent()
+        for number in axes.get_yticklabels():
+            assert not name.overlaps(number.get_window_extent())
+        assert name.x0 >= 0 and name.x1 <= figure.bbox.x1
+    numbers = [one.get_window_extent() for one in ax.get_xticklabels()]
+    assert not any(a.overlaps(b) for a, b in pairwise(numbers))
 
 
 def test_lines_are_at_their_vacuum_wavelengths():

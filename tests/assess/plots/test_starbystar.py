@@ -29,6 +29,18 @@ def test_predictions(predictions, ax):
         plots.plot_predictions(predictions, predictor="ViT", ax=ax)
 
 
+@pytest.mark.parametrize("draw", [plots.plot_predictions, plots.plot_residuals])
+def test_every_cell_is_whole(predictions, draw):
+    """Hexagons about the outermost stars lie within the frame."""
+    own = predictions[predictions["predictor"] == "honest"]
+    ax = Figure().subplots()
+    draw(own, ax=ax, **({} if draw is plots.plot_predictions else {"against": "magnitude"}))
+    cells = ax.collections[0]
+    corners = cells.get_offsets()[:, None] + cells.get_paths()[0].vertices
+    for k, (low, high) in enumerate((ax.get_xlim(), ax.get_ylim())):
+        assert corners[..., k].min() >= low and corners[..., k].max() <= high
+
+
 def test_residuals(predictions, ax, lines):
     own = predictions[predictions["predictor"] == "honest"]
     residual = own["prediction"] - own["truth"]

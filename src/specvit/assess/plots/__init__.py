@@ -9,12 +9,15 @@ from specvit.assess.plots.accuracy import plot_cross_noise, plot_r2, plot_scalin
 from specvit.assess.plots.coverage import plot_calibration
 from specvit.assess.plots.information import plot_information
 from specvit.assess.plots.learningcurve import plot_learning_curve
+from specvit.assess.plots.limitfigure import plot_star_limit
 from specvit.assess.plots.literature import plot_literature
+from specvit.assess.plots.reasons import plot_explanation
 from specvit.assess.plots.starbystar import plot_predictions, plot_residuals
 
 __all__ = [
     "plot_calibration",
     "plot_cross_noise",
+    "plot_explanation",
     "plot_information",
     "plot_learning_curve",
     "plot_literature",
@@ -22,4 +25,5 @@ __all__ = [
     "plot_r2",
     "plot_residuals",
     "plot_scaling",
+    "plot_star_limit",
 ]

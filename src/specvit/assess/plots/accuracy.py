@@ -18,7 +18,7 @@ from specvit.assess.plots.style import (
     styles,
 )
 
-__all__ = ["plot_cross_noise", "plot_r2", "plot_scaling"]
+__all__ = ["CEILING", "plot_cross_noise", "plot_r2", "plot_scaling"]
 
 #: Limits: their dashes and how they are called in legends.
 _LIMITS = {
@@ -27,7 +27,8 @@ _LIMITS = {
     "1 - CRLB/Var (median)": {"linestyle": (0, (1, 1.5)), "color": "0.35", "linewidth": 1.1},
     "1 - CRLB/Var (mean)": {"linestyle": (0, (4, 1.5, 1, 1.5)), "color": "0.55", "linewidth": 0.9},
 }
-_CEILING = "Bayes limit"
+CEILING = "Bayes limit"
+_LEGEND_ROW = 0.14  # inches of a row of a legend
 _LOWEST = -0.25  # of the R² axis: what is worse than the mean of the labels need not be told apart
 _COLUMNS = ("predictor", "kind", "label", "r2", "r2_err")
 
@@ -47,7 +48,7 @@ def plot_r2(table, by="magnitude", *, label="logg", scale="linear", legend=True,
     scale : {"linear", "log"}
         Scale of the R² axis; "log" is logarithmic in 1 − R², which tells 0.98 from 0.99.
     legend : bool
-        Whether to draw a legend.
+        Whether to draw a legend: above the frame of a new figure, or where it covers least of `ax`.
     ax : matplotlib Axes, optional
         Where to draw; by default in a new figure of one column.
 
@@ -76,14 +77,14 @@ def plot_r2(table, by="magnitude", *, label="logg", scale="linear", legend=True,
     series = {name: rows for name, rows in series.items() if len(rows)}
     if not series:
         raise ValueError(f"table must have rows binned by {by!r} for label {label!r}, it has none")
-    ax = new_axes(ax)
+    new, ax = ax is None, new_axes(ax)
     top = 1.1 if scale == "linear" else 1 - 1e-6
     shown = [0.97]
     for name, rows in series.items():
         if rows["kind"].iloc[0] == "limit":
             ax.plot(rows["x"], rows["r2"], label=name, zorder=1, **_LIMITS.get(name, {"color": "0.5"}))
-    if _CEILING in series:
-        rows = series[_CEILING]
+    if CEILING in series:
+        rows = series[CEILING]
         ax.fill_between(rows["x"], rows["r2"], top, label="excluded", **EXCLUDED)
         shown += [rows["r2"].min(), rows["r2"].max()]
     peers = [name for name, rows in series.items() if rows["kind"].iloc[0] != "limit"]
@@ -109,8 +110,13 @@ def plot_r2(table, by="magnitude", *, label="logg", scale="linear", legend=True,
     else:
         ax.margins(x=0.03)
     name_axes(ax, axis_name(by), f"$R^2$ of {axis_name(label).split(' [')[0]}")
-    if legend:
-        ax.legend(loc="lower left" if by == "magnitude" else "lower right", **LEGEND)
+    if legend and new:
+        rows = -(-len(ax.get_legend_handles_labels()[0]) // 2)
+        width, height = ax.figure.get_size_inches()
+        ax.figure.set_size_inches(width, height + _LEGEND_ROW * rows)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2, **LEGEND)
+    elif legend:
+        ax.legend(loc="best", **LEGEND)
     return ax
 
 
@@ -153,7 +159,7 @@ def plot_scaling(table, *, label="logg", ax=None):
     for _, row in limits.iterrows():
         name = row["predictor"]
         ax.axhline(row["r2"], label=name, zorder=1, **_LIMITS.get(name, {"color": "0.5"}))
-        if name == _CEILING:
+        if name == CEILING:
             high = row["r2"] + 0.08 * (row["r2"] - low)
             ax.axhspan(row["r2"], max(high, 1), label="excluded", **EXCLUDED)
     ax.set_ylim(low - 0.3 * (high - low), high)  # room for the legend

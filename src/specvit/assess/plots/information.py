@@ -8,7 +8,7 @@ from specvit.assess.plots.style import SMALL, axis_name, dress, name_axes, new_a
 from specvit.labels import label_of
 from specvit.limits.pixels import pixel_information
 
-__all__ = ["LINES", "plot_information"]
+__all__ = ["LINES", "mark_lines", "plot_information"]
 
 #: Strong atomic lines of cool stars: vacuum wavelengths in Å (NIST Atomic Spectra Database, in air: K I
 #: 7664.90, 7698.96; Na I 8183.26, 8194.82; Ca II 8498.02, 8542.09, 8662.14; Mg I 8806.76).
@@ -61,21 +61,7 @@ def plot_information(
     below.stairs(density, edges, color="#0072B2", linewidth=0.7, fill=False)
     below.set_ylim(0, 2.65 * density.max())
     ax.set_xlim(edges[0], edges[-1])
-    for name, places in (LINES if lines is None else lines).items():
-        inside = [place for place in places if edges[0] < place < edges[-1]]
-        for place in inside:
-            ax.axvline(place, ymin=0.9, ymax=0.93, color="#D55E00", linewidth=0.8)
-        if inside:
-            ax.text(
-                np.mean(inside),
-                0.94,
-                name,
-                transform=ax.get_xaxis_transform(),
-                ha="center",
-                va="bottom",
-                fontsize=SMALL,
-                color="#D55E00",
-            )
+    mark_lines(ax, edges, lines)
     ax.tick_params(right=False)
     below.tick_params(left=False, top=False, colors="#0072B2")
     for axes, scale in ((ax, (lowest, highest)), (below, (0, density.max()))):
@@ -88,6 +74,30 @@ def plot_information(
         fontsize=SMALL,
         color="#0072B2",
     )
-    ax.yaxis.set_label_coords(-0.055, 0.68)
-    below.yaxis.set_label_coords(1.04, 0.21)
+    # Beside the numbers, whatever the width: distances in inches, as shares of the Axes.
+    width = ax.get_position().width * ax.figure.get_size_inches()[0]
+    ax.yaxis.set_label_coords(-0.33 / width, 0.68)
+    below.yaxis.set_label_coords(1 + 0.27 / width, 0.21)
+    ax.locator_params(axis="x", nbins=max(3, int(width / 0.55)))
     return ax
+
+
+def mark_lines(ax, edges, lines=None):
+    """Mark lines at the top of `ax`: those of `lines` between the first and the last of `edges`."""
+    from matplotlib.transforms import ScaledTranslation
+
+    for name, places in (LINES if lines is None else lines).items():
+        inside = [place for place in places if edges[0] < place < edges[-1]]
+        for points, text in ((-14, None), (-3, name)):
+            # A distance in points from the frame, whatever the height of the Axes.
+            shift = ScaledTranslation(0, points / 72, ax.figure.dpi_scale_trans)
+            place = ax.get_xaxis_transform() + shift
+            if text is None:
+                ax.plot(inside, np.ones(len(inside)), "|", color="#D55E00", markersize=5, transform=place)
+            elif inside:
+                middle, room = np.median(inside), 0.03 * (edges[-1] - edges[0])
+                side = (
+                    "right" if middle > edges[-1] - room else "left" if middle < edges[0] + room else "center"
+                )
+                options = {"ha": side, "va": "top", "fontsize": SMALL, "color": "#D55E00"}
+                ax.text(middle, 1, text, transform=place, **options)

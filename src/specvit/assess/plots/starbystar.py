@@ -55,7 +55,8 @@ def plot_predictions(predictions, *, label="logg", predictor=None, colorbar=True
     low, high = np.min(both), np.max(both)
     pad = 0.02 * (high - low) or 1.0
     low, high = low - pad, high + pad
-    cells = _cells(ax, truth, prediction, (low, high, low, high))
+    cells, frame = _cells(ax, truth, prediction, (low, high, low, high))
+    low, high = min(frame), max(frame)
     ax.plot([low, high], [low, high], color="#D55E00", linewidth=0.9, linestyle=(0, (5, 2)), zorder=3)
     figures = figures_of_merit(truth, prediction)
     unit = label_of(label).error_unit
@@ -113,7 +114,7 @@ def plot_residuals(predictions, *, label="logg", against=AGAINST, predictor=None
         x = rows[name].to_numpy(float)
         pad = 0.03 * (np.max(x) - np.min(x)) or 0.5
         low, high = np.min(x) - pad, np.max(x) + pad
-        _cells(panel, x, residual, (low, high, -reach, reach), cmap="Greys", highest=3.0)
+        _, frame = _cells(panel, x, residual, (low, high, -reach, reach), cmap="Greys", highest=3.0)
         panel.axhline(0, color="0.2", linewidth=0.6)
         groups = _groups(x)
         centre = [np.median(x[group]) for group in groups]
@@ -123,7 +124,7 @@ def plot_residuals(predictions, *, label="logg", against=AGAINST, predictor=None
         panel.plot(centre, median, "o-", color="#0072B2", ms=2.5, mew=0, lw=1.1, label="median")
         for quantile, text in ((low_q, "16 %, 84 %"), (high_q, None)):
             panel.plot(centre, quantile, color="#D55E00", lw=0.9, ls=(0, (4, 1.5)), label=text)
-        panel.set(xlim=(low, high), ylim=(-reach, reach))
+        panel.set(xlim=frame[:2], ylim=frame[2:])
         first = not k % 3 or single
         name_axes(panel, axis_name(name), axis_name(label, r"predicted $-$ true {}") if first else "")
     axes[0].legend(loc="upper right", ncols=2, **LEGEND)
@@ -168,7 +169,7 @@ def _groups(x):
 
 
 def _cells(ax, x, y, extent, cmap=DENSITY, highest=1.3):
-    """Hexagonal cells coloured by the logarithm of the number of stars in them."""
+    """Hexagonal cells coloured by the logarithm of the number of stars in them, and limits that hold them."""
     from matplotlib.colors import LogNorm
 
     size = int(np.clip(np.sqrt(len(x)) / 1.5, 20, 45))
@@ -178,7 +179,10 @@ def _cells(ax, x, y, extent, cmap=DENSITY, highest=1.3):
     counts = cells.get_array()
     top = max(float(counts.max()) if len(counts) else 1.0, 1.0) * highest
     cells.set_norm(LogNorm(vmin=0.3, vmax=max(top, 2.0)))
-    return cells
+    # Cells have their centres within the extent: those at its ends reach half a cell beyond.
+    ends = np.array(extent, float)
+    room = np.repeat((ends[1::2] - ends[::2]) * (0.6 / size, 1.2 / size), 2) * (-1, 1, -1, 1)
+    return cells, tuple(ends + room)
 
 
 def _bar(ax, cells):

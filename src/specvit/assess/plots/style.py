@@ -11,6 +11,7 @@ __all__ = [
     "LEGEND",
     "POINTS",
     "SMALL",
+    "TEXT",
     "axis_name",
     "choose",
     "dress",

@@ -12,7 +12,9 @@ from sklearn.utils import check_random_state
 from specvit.checks import check_integer, check_number
 from specvit.network import TrainingConfig
 from specvit.network.processes import own_device, process_rank
+from specvit.paths import user_path
 from specvit.predictors.learning.fingerprints import fingerprint
+from specvit.progress import on_terminal
 
 __all__ = ["FitConfig"]
 
@@ -47,11 +49,12 @@ class FitConfig:
     precision: str = "auto"
     device: str = "auto"
     devices: int = 1
-    progress: bool = False
+    progress: bool | None = None
     checkpoint_dir: str | Path | None = None
     seed: int = 0
 
     def __post_init__(self):
+        object.__setattr__(self, "progress", bool(on_terminal(self.progress)))
         for name in ("epochs", "batch_size", "devices"):
             check_integer(name, getattr(self, name), 1)
         check_number("validation_fraction", self.validation_fraction, 0, 1, open_maximum=True)
@@ -94,7 +97,7 @@ class FitConfig:
         settings = {name: value for name, value in asdict(self).items() if name not in left_out}
         of_this_fit = fingerprint(settings, *parts)
         seed = int(of_this_fit[:7], 16) if drawn_seed else self.seed
-        return replace(self, seed=seed, checkpoint_dir=Path(self.checkpoint_dir) / of_this_fit)
+        return replace(self, seed=seed, checkpoint_dir=user_path(self.checkpoint_dir) / of_this_fit)
 
     def take_device(self):
         """Of several processes each takes the device of its own, to which "cuda" refers from then on.

@@ -6,6 +6,7 @@ import inspect
 import warnings
 from pathlib import Path
 
+from specvit.paths import user_path
 from specvit.spectra.readers import (
     desi,
     fitsimage,
@@ -110,7 +111,7 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None):
     The order: PFS, `LAYOUTS` of surveys and instruments, readers of specutils for its surveys, tables and
     images by the names of their columns and HDUs, text, the rest of specutils.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.is_dir():
         raise ValueError("a directory, no file: give the files in it")
     if not path.is_file():

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from specvit.paths import user_path
+
 __all__ = ["BoszName", "is_bosz", "is_wave_file", "may_be_bosz", "parse_name", "wave_file_name"]
 
 _2017 = re.compile(
@@ -88,7 +90,7 @@ def parse_name(path):
     ValueError
         If the name is of neither release, or of a product that is not read here.
     """
-    path = Path(path)
+    path = user_path(path)
     if match := _2017.fullmatch(path.name):
         mh, alpham, cm = (_quarter(path, match[token]) for token in ("mh", "alpham", "cm"))
         if int(match["rotation"]):

@@ -1,0 +1,138 @@
+"""What a network's answer rests on: gradients, integrated gradients, and where attention goes."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+
+from specvit.network.positions import rotate
+
+__all__ = ["attention_rollout", "attention_weights", "gradients", "integrated_gradients"]
+
+
+def gradients(regressor, flux, ivar, column, lsf=None, sampling=None):
+    """A label and its derivative by the flux of each pixel, in physical units.
+
+    Parameters
+    ----------
+    regressor : LabelRegressor
+        The network.
+    flux, ivar : Tensor, shape (n, n_pixels)
+        Spectra of order one; the flux must be finite where the inverse variance is 0, too.
+    column : int
+        Which of its labels.
+    lsf, sampling : Tensor, shape (n, n_pixels), optional
+        As for `specvit.network.encode`.
+
+    Returns
+    -------
+    label : Tensor, shape (n,)
+    gradient : Tensor, shape (n, n_pixels)
+        Per unit of flux; 0 where a pixel is masked.
+    """
+    training = regressor.training
+    regressor.eval()
+    try:
+        with torch.enable_grad():
+            flux = flux.detach().clone().requires_grad_()
+            standard = regressor(flux, ivar, lsf, sampling)[0][:, column]
+            (gradient,) = torch.autograd.grad(standard.nansum(), flux)
+    finally:
+        regressor.train(training)
+    scale = regressor.label_scale[column]
+    return (regressor.label_centre[column] + scale * standard).detach(), gradient * scale
+
+
+def integrated_gradients(regressor, flux, ivar, baseline, column, lsf=None, sampling=None, *, n_steps=64):
+    r"""Share of each pixel in the difference of a label between a spectrum and a baseline.
+
+    .. math:: A_p = (f_p - b_p) \int_0^1 \frac{\partial \ell}{\partial f_p}\big(b + \alpha (f - b)\big)\,
+              d\alpha, \qquad \sum_p A_p = \ell(f) - \ell(b),
+
+    by Gauss–Legendre quadrature (Sundararajan, Taly & Yan 2017, ICML; their axiom of completeness). The
+    inverse variance stays that of the spectrum.
+
+    Parameters
+    ----------
+    regressor, flux, ivar, column, lsf, sampling
+        As for `gradients`.
+    baseline : Tensor, shape (n, n_pixels)
+        Spectra without the features that are asked about.
+    n_steps : int
+        Points of the quadrature.
+
+    Returns
+    -------
+    attribution : Tensor of float64, shape (n, n_pixels)
+        In the unit of the label.
+    difference : Tensor of float64, shape (n,)
+        Label of the spectrum less that of the baseline, to which the attributions should add up.
+    """
+    points, weights = np.polynomial.legendre.leggauss(n_steps)
+    total = torch.zeros(flux.shape, dtype=torch.float64, device=flux.device)
+    for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
+        _, gradient = gradients(regressor, baseline + point * (flux - baseline), ivar, column, lsf, sampling)
+        total += weight * gradient.double()
+    ends = [gradients(regressor, x, ivar, column, lsf, sampling)[0].double() for x in (flux, baseline)]
+    return total * (flux - baseline).double(), ends[0] - ends[1]
+
+
+@torch.no_grad()
+def attention_weights(network, x):
+    """Attention of every layer and head.
+
+    Parameters
+    ----------
+    network : SpectrumViT
+        The network.
+    x : Tensor, shape (n, channels, n_pixels)
+        Encoded spectra.
+
+    Returns
+    -------
+    Tensor, shape (n, depth, heads, tokens, tokens)
+        Row i: how much token i takes from each token; rows add up to one.
+    """
+    found, network = [], copy.deepcopy(network).eval()
+
+    def record(module, arguments):
+        tokens, rotation = arguments[0], arguments[1] if len(arguments) > 1 else None
+        n, t, width = tokens.shape
+        q, k, _ = module.qkv(tokens).view(n, t, 3, module.heads, width // module.heads).permute(2, 0, 3, 1, 4)
+        if rotation is not None:
+            q, k = rotate(q, rotation), rotate(k, rotation)
+        found.append(torch.softmax(q @ k.mT / (width // module.heads) ** 0.5, -1))
+
+    for layer in network.layers:
+        layer.attention.register_forward_pre_hook(record)
+    network(x)
+    return torch.stack(found, 1)
+
+
+def attention_rollout(weights, pooling="mean"):
+    """How much of each token reaches the output through all layers, if only attention moved information.
+
+    The product over the layers of (A + I)/2, A the mean over heads (Abnar & Zuidema 2020, ACL, 4190).
+    Disadvantage: what the tokens are used for, and the feed-forward layers, do not show;
+    `integrated_gradients` and `gradients` say what the answer depends on.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (n, depth, heads, tokens, tokens)
+        From `attention_weights`.
+    pooling : {"mean", "cls"}
+        What the network reads its outputs from.
+
+    Returns
+    -------
+    Tensor, shape (n, n_tokens)
+        Without the class token; the spectrum's tokens add up to one.
+    """
+    mixed = (weights.mean(2) + torch.eye(weights.shape[-1]).to(weights)) / 2
+    flow = mixed[:, 0]
+    for layer in mixed.unbind(1)[1:]:
+        flow = layer @ flow
+    reached = flow[:, 0, 1:] if pooling == "cls" else flow.mean(1)
+    return reached / reached.sum(1, keepdim=True)
