@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import torch
 from torch import nn
 
@@ -97,11 +99,7 @@ class LabelRegressor(nn.Module):
         self.register_buffer("label_centre", torch.zeros(len(label_names)))
         self.register_buffer("label_scale", torch.ones(len(label_names)))
         # A point regressor knows no σ until it is calibrated.
-        factor = (
-            torch.ones(1, len(label_names))
-            if heteroscedastic
-            else torch.full((1, len(label_names)), torch.nan)
-        )
+        factor = torch.full((1, len(label_names)), 1.0 if heteroscedastic else torch.nan)
         self.register_buffer("calibration_snr", torch.ones(1))
         if encoding == "instrument":
             self.register_buffer("calibration_lsf", torch.zeros(1))
@@ -201,8 +199,7 @@ class LabelRegressor(nn.Module):
     @torch.no_grad()
     def predict_with_snr(self, flux, ivar, lsf=None, sampling=None):
         """As `predict`, and the `median_snr` (n,) at which σ was calibrated."""
-        mean, sigma, _, snr = self._predict(flux, ivar, lsf, sampling)
-        return mean, sigma, snr
+        return itemgetter(0, 1, 3)(self._predict(flux, ivar, lsf, sampling))
 
     @torch.no_grad()
     def predict_covariance(self, flux, ivar, lsf=None, sampling=None):
@@ -245,8 +242,8 @@ class LabelRegressor(nn.Module):
         axes = self.calibration_axes(flux, ivar, lsf)
         sigma = sigma_z * self.label_scale * self.calibration(*axes)
         mean = self.label_centre + self.label_scale * mean_z
-        nan = torch.nan
-        return mean.masked_fill(invalid, nan), sigma.masked_fill(invalid, nan), factor, axes[0]
+        mean, sigma = (x.masked_fill(invalid, torch.nan) for x in (mean, sigma))
+        return mean, sigma, factor, axes[0]
 
     def calibration_axes(self, flux, ivar, lsf=None):
         """Arguments of `calibration` for `flux`, `ivar`, `lsf`: S/N, for ``instrument`` lsf and coverage."""

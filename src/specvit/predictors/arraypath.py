@@ -20,13 +20,17 @@ __all__ = ["in_pieces"]
 _PIECE = 512  # spectra at once on a processor
 
 
-def in_pieces(estimator, X, *, ivar, on_error, rules, label_range, **options):
+def in_pieces(predict_labels, network, grid, X, *, ivar, on_error, rules, label_range, **options):
     """Predictions for ``predict`` and ``predict_table``: of arrays piece by piece.
 
     Parameters
     ----------
-    estimator : LoggEstimator
-        Its method ``predict_labels`` predicts what are no such arrays, and rows not plainly in order.
+    predict_labels : callable
+        That of `LoggEstimator`: predicts what are no such arrays, and rows that are not plainly in order.
+    network : callable
+        Gives the `~specvit.network.LabelRegressor`, on its device.
+    grid : PixelGrid or None
+        Pixels of its spectra; None if it takes plain features.
     X, ivar : object
         What the user gave.
     on_error : {"raise", "nan"}
@@ -49,13 +53,10 @@ def in_pieces(estimator, X, *, ivar, on_error, rules, label_range, **options):
     and encoded. On a GPU the next piece is on its way while one is worked on. The rows that a check finds
     fault with go the way of all other spectra, which names the fault: there is one home for the rules.
     """
-    network, grid = estimator.network_and_grid()
-    whole = (
-        grid is None or options.get("given") is not None or not _sliceable(X, ivar, network.config.n_pixels)
-    )
-    if whole:
-        return estimator.predict_labels(X, ivar=ivar, on_error=on_error, **options)
-    min_coverage = rules["min_coverage"]
+    cut = grid is not None and options.get("given") is None
+    if not (cut and _sliceable(X, ivar, len(grid))):
+        return predict_labels(X, ivar=ivar, on_error=on_error, **options)
+    network, min_coverage = network(), rules["min_coverage"]
     size = _PIECE
     plain = ivar is not None and all(value is None for value in options.values())
     plain &= all(isinstance(x, torch.Tensor) or _plain(x) for x in (X, ivar))
@@ -68,7 +69,7 @@ def in_pieces(estimator, X, *, ivar, on_error, rules, label_range, **options):
         rows = slice(start, start + size)
         whole = {"ivar": None if ivar is None else ivar[rows], "on_error": "nan", **options}
         if piece is None:
-            found = estimator.predict_labels(X[rows], **whole)
+            found = predict_labels(X[rows], **whole)
             part = [found.mean, found.sigma, Quality.of(found.batch), found.findings]
         else:
             if not getattr(X, "is_cuda", False):
@@ -78,7 +79,7 @@ def in_pieces(estimator, X, *, ivar, on_error, rules, label_range, **options):
             faulty = np.flatnonzero(~part[2].usable)
             if len(faulty):
                 X_part, ivar_part = (_numpy(x[rows])[faulty] for x in (X, ivar))
-                found = estimator.predict_labels(X_part, **(whole | {"ivar": ivar_part}))
+                found = predict_labels(X_part, **(whole | {"ivar": ivar_part}))
                 part[0][faulty], part[1][faulty] = found.mean, found.sigma
                 part[2].put(faulty, Quality.of(found.batch))
                 part[3].put(faulty, found.findings)

@@ -38,8 +38,6 @@ class Predictor(RegressorMixin, BaseEstimator):
 
     Examples
     --------
-    A predictor that gives all stars the same log g:
-
     >>> from specvit import PFS_MR, example_spectrum
     >>> class Constant(Predictor):
     ...     labels, label_names = None, ("logg",)
@@ -124,8 +122,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         mask : str, (float, float) or sequence of these, optional
             Wavelengths not to be used, as observed: ``"telluric"``, ``"none"``, or windows in vacuum Å.
         on_error : {"raise", "nan"}
-            What happens to a spectrum without an answer. "raise" stops with the reason, so that no fault
-            stays unnoticed; "nan" returns NaN for it and goes on, so that one fault does not cost the others.
+            What happens to a spectrum without an answer: "raise" stops with the reason; "nan" returns NaN.
         lower_resolution : {"raise", "flag"} or float, optional
             What to do with spectra of lower resolution than the grid's: refuse them, flag them, or flag them
             down to a resolving power. By default networks that are told of the instrument (encoding
@@ -163,8 +160,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         Warns
         -----
         specvit.exceptions.AlarmWarning
-            Once, with counts, if spectra raise an alarm (`~specvit.spectra.Flag`): their labels are not to be
-            trusted.
+            Once, with counts, if spectra raise an alarm (`~specvit.spectra.Flag`): not to be trusted.
         """
         names = self.output_names
         options = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
@@ -320,9 +316,8 @@ class Predictor(RegressorMixin, BaseEstimator):
     def _label_range(self):
         return {}
 
-    def _found(self, X, **given):
-        """`predict_labels`, whose batch may be without pixels."""
-        return self.predict_labels(X, **given)
+    def _found(self, X, **options):  # its batch may be without pixels
+        return self.predict_labels(X, **options)
 
     def _instrument_rules(self):
         return ONE_INSTRUMENT

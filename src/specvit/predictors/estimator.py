@@ -72,8 +72,7 @@ class LoggEstimator(Predictor):
     patience : int, optional
         Epochs without a lower validation loss after which to stop; by default all `epochs` are run.
     precision : {"auto", "32-true", "64-true", "bf16-mixed", "16-mixed"}
-        Arithmetic of the training, see `specvit.network.TrainingConfig`; of predictions "32-true" and
-        "64-true" forbid half-precision products, see `specvit.network.reduced`.
+        Arithmetic, see `specvit.network.TrainingConfig`; the "true" ones forbid half precision in `predict`.
     device : str
         Where to train and predict; "auto" is a GPU where there is one.
     devices : int
@@ -81,14 +80,12 @@ class LoggEstimator(Predictor):
         --nproc-per-node=N``; all end with the same network. `random_state` must then be an integer.
     random_state : int, RandomState or None
         Seed of `fit`: first weights, order of the spectra, choice of held-out spectra. With an integer a fit
-        can be repeated. None, the default, draws a seed from NumPy's global generator for each fit, so that
-        two fits differ; ``record_["seed"]`` holds it. `predict` draws nothing.
+        can be repeated. None draws a seed from NumPy's global generator; ``record_["seed"]`` holds it.
     progress : bool, optional
         Whether to show a progress bar while training; by default on a terminal only.
     checkpoint_dir : path-like, optional
         Folder for checkpoints: an interrupted fit that is repeated goes on where it stopped. Each fit has a
-        subfolder, named by a fingerprint of its spectra, labels, parameters and first weights, so that none
-        takes up another's network (folds of a grid search). `random_state` None then follows from that.
+        subfolder, named by a fingerprint of all it depends on, from which `random_state` None then follows.
 
     Attributes
     ----------
@@ -98,10 +95,9 @@ class LoggEstimator(Predictor):
     history_ : dict of str to list
         Losses and metrics by step; empty after `load`.
     record_ : dict
-        How the network was made: ``survey`` or ``dataset``, ``fine_tuned_from``, ``loss``, ``seed``,
-        versions, and ``label_range``, beyond which labels are flagged. `save` writes it into the file.
+        How the network was made, and ``label_range``, beyond which labels are flagged; in files of `save`.
     n_features_in_, feature_names_in_ : int, ndarray of str
-        Number of pixels; names of the columns of plain features, if they came in a data frame.
+        Number of pixels; names of plain features, of a data frame.
     label_names, output_names : tuple of str
         Labels of the network, as in `predict_table`, and those that `predict` gives.
 
@@ -117,12 +113,10 @@ class LoggEstimator(Predictor):
     `~specvit.SpectrumBatch`) it returns quantities of their shape, log g as `~astropy.units.Dex`; for arrays
     (n, n_pixels) of NumPy or torch, floats (n,). Several `labels` give a dict of quantities, or floats with a
     last axis of labels. `predict_table` returns a `~astropy.table.QTable` of all labels for either, with
-    ``flags``, sums of `~specvit.spectra.Flag`: those of ``Flag.ALARMS`` say that an answer is not to be
-    trusted, the others inform; ``Flag.describe`` names them.
+    ``flags``, sums of `~specvit.spectra.Flag`: ``Flag.ALARMS`` say that an answer is not to be trusted.
 
-    Advantages: the most accurate of the four for stars like those it learned from; a calibrated σ for each
-    star. Disadvantages: training takes a GPU; labels of faint stars are biased towards the middle of the
-    training range.
+    Advantages: the most accurate of the four; a calibrated σ for each star. Disadvantages: training takes a
+    GPU; labels of faint stars are biased towards the middle of the training range.
 
     Examples
     --------
@@ -293,15 +287,14 @@ class LoggEstimator(Predictor):
         return ANY_INSTRUMENT if self._ready()[0].encoding == "instrument" else ONE_INSTRUMENT
 
     def _infer(self, *arrays):
-        return predict_arrays(self.network_and_grid()[0], *arrays)
+        return predict_arrays(self._network(), *arrays)
 
-    def network_and_grid(self):
-        """The `~specvit.network.LabelRegressor` that predicts, on its device, and its pixels or None."""
-        regressor, grid, _ = self._ready()
-        return to_device(regressor, self.device, self.precision), grid
+    def _network(self):
+        return to_device(self._ready()[0], self.device, self.precision)
 
-    def _found(self, X, **given):
-        return in_pieces(self, X, rules=self._instrument_rules(), label_range=self._label_range(), **given)
+    def _found(self, X, **options):
+        options |= {"rules": self._instrument_rules(), "label_range": self._label_range()}
+        return in_pieces(self.predict_labels, self._network, self._own_grid(), X, **options)
 
     def _infer_batch(self, batch, rows):
         return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])
