@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
-
 import torch
 from torch import nn
 
@@ -180,13 +178,15 @@ class LabelRegressor(nn.Module):
         return mean, None if log_sigma is None else log_sigma.masked_fill(invalid, torch.nan)
 
     @torch.no_grad()
-    def predict(self, flux, ivar, lsf=None, sampling=None):
+    def predict(self, flux, ivar, lsf=None, sampling=None, *, return_snr=False):
         """Labels and their calibrated errors in physical units.
 
         Parameters
         ----------
         flux, ivar, lsf, sampling
             As for `specvit.network.encode`; the last two for the encoding ``instrument``.
+        return_snr : bool
+            Whether to return the `median_snr` (n,) of the spectra, too.
 
         Returns
         -------
@@ -194,12 +194,8 @@ class LabelRegressor(nn.Module):
             NaN in rows that cannot be used. Without a predicted σ, `sigma` is the label scale times
             the calibration factor, which is NaN until `set_calibration`.
         """
-        return self._predict(flux, ivar, lsf, sampling)[:2]
-
-    @torch.no_grad()
-    def predict_with_snr(self, flux, ivar, lsf=None, sampling=None):
-        """As `predict`, and the `median_snr` (n,) at which σ was calibrated."""
-        return itemgetter(0, 1, 3)(self._predict(flux, ivar, lsf, sampling))
+        mean, sigma, _, snr = self._predict(flux, ivar, lsf, sampling)
+        return (mean, sigma, snr) if return_snr else (mean, sigma)
 
     @torch.no_grad()
     def predict_covariance(self, flux, ivar, lsf=None, sampling=None):

@@ -159,10 +159,9 @@ def _answers(network, grid, flux, ivar, min_coverage):
     """Mean, σ, `Quality` and `Findings` of one piece; rows that are not plainly in order are unusable."""
     good = (ivar > 0) & torch.isfinite(ivar) & torch.isfinite(flux)
     flux, ivar = (x.float() for x in scaled(torch.where(good, flux, 0.0), torch.where(good, ivar, 0.0)))
-    size = batch_size_on(flux.device)
-    answers = [
-        network.predict_with_snr(flux[k : k + size], ivar[k : k + size]) for k in range(0, len(flux), size)
-    ]
+    size, answers = batch_size_on(flux.device), []
+    for some in zip(flux.split(size), ivar.split(size), strict=True):
+        answers.append(network.predict(*some, return_snr=True))
     mean, sigma, snr = (torch.cat(column) for column in zip(*answers, strict=True))
     coverage = good.sum(1).double() / good.shape[1]
     columns = torch.cat([mean, sigma, snr[:, None], coverage[:, None]], 1).double().cpu().numpy()
