@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 
@@ -116,15 +118,18 @@ def _pieces(X, ivar, starts, size, device):
             yield [tensor_of(x[start : start + size]).to(device) for x in (X, ivar)]
         return
     stream, pinned, ahead = torch.cuda.Stream(device), {}, None
-    for turn, start in enumerate(starts):
-        piece = [
-            _sent(x[start : start + size], pinned, (turn % 2, k), stream, device)
-            for k, x in enumerate((X, ivar))
-        ]
-        if ahead is not None:
-            yield _received(ahead, device)
-        ahead = piece
-    yield _received(ahead, device)
+
+    def send(turn, start):
+        rows = slice(start, start + size)
+        return [_sent(x[rows], pinned, (turn % 2, k), stream, device) for k, x in enumerate((X, ivar))]
+
+    with ThreadPoolExecutor(1) as pool:  # copies to pinned memory while the device and its caller work
+        for turn, start in enumerate(starts):
+            coming = pool.submit(send, turn, start)
+            if ahead is not None:
+                yield _received(ahead.result(), device)
+            ahead = coming
+        yield _received(ahead.result(), device)
 
 
 def _sent(x, pinned, place, stream, device):

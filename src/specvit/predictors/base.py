@@ -262,8 +262,8 @@ class Predictor(RegressorMixin, BaseEstimator):
             ``coverage``, the share of the grid's pixels with information; ``resolution``, the resolving power
             that was stated or assumed; what the spectrum itself says (`specvit.predictors.examine`; NaN
             without all five labels): ``velocity``, ``broadening``, the σ of a Gaussian beyond the line spread
-            function, ``dilution``, the share of light without lines, each with ``_err``, and ``chi2``,
-            reduced, against the synthetic spectrum of the labels; ``flags``, a sum of
+            function, ``dilution``, the share of light without lines, each with ``_err``, and ``chi2``, of
+            pairs of pixels, reduced, against the synthetic spectrum of the labels; ``flags``, a sum of
             `~specvit.spectra.Flag`, of which those of ``Flag.ALARMS`` say that the answer is not to be
             trusted; ``error``, why there is no answer.
 
