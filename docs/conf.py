@@ -7,12 +7,15 @@ packages (intersphinx).
 import csv
 import os
 import re
+import sys
 from importlib.metadata import metadata, version
 from pathlib import Path
 
 from sphinx.util.nodes import make_refnode
 from sphinx_astropy.conf.v3 import *  # noqa: F403
 from sphinx_astropy.conf.v3 import exclude_patterns, extensions, intersphinx_mapping
+
+sys.path.insert(0, str(Path(__file__).parent))  # formulas.py
 
 online = os.environ.get("SPECVIT_DOCS_ONLINE", "0") not in ("", "0")
 
@@ -26,7 +29,8 @@ version = ".".join(release.split(".")[:2])
 
 # -- General -----------------------------------------------------------------------------------
 
-extensions += ["myst_parser", "sphinx_gallery.gen_gallery"]
+extensions += ["myst_parser", "sphinx_gallery.gen_gallery", "formulas"]
+html_math_renderer = "mathml"
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns += [
     "conftest.py",
@@ -44,9 +48,33 @@ exclude_patterns += [f"studies/{page}.rst" for page in _pages if page not in _me
 exclude_patterns += [] if _measured else ["studies.rst"]
 automodapi_inheritance_diagram = False
 numpydoc_xref_param_type = False
-html_theme = "astropy-unified"
-html_title = f"specvit {release}"
+# A theme without trackers and with its fonts in it: pages work without a network.
+html_theme = "pydata_sphinx_theme"
+html_title = "specvit"
+html_short_title = "specvit"
 html_show_sourcelink = False
+html_static_path = ["static"]
+html_css_files = ["specvit.css"]
+_links = dict(line.split(", ", 1) for line in metadata("specvit").get_all("Project-URL") or ())
+html_theme_options = {
+    "logo": {"text": "specvit"},
+    "navbar_align": "left",
+    "header_links_before_dropdown": 6,
+    "show_toc_level": 2,
+    "use_edit_page_button": False,
+    "icon_links": [
+        {"name": name, "url": url, "icon": f"fa-solid {icon}"}
+        for name, icon in (("Source", "fa-code"), ("Issues", "fa-bug"))
+        if (url := _links.get(name))
+    ],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": []}
+plot_formats = [("png", 150)]
+plot_html_show_formats = plot_html_show_source_link = False
+plot_include_source = True
+plot_rcparams = {"savefig.bbox": "standard"}
 
 # -- Links to other packages -------------------------------------------------------------------
 
@@ -195,6 +223,83 @@ def preset_limits(app):
     return "\n".join([*lines, ""])
 
 
+def write_honesty(app):
+    """Pages to be included in the page numbers: tables of scripts/honesty_tables.py."""
+    results, folder = Path(app.srcdir) / "results", Path(app.srcdir) / "generated"
+
+    def rows_of(name):
+        with (results / name).open(encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def write(name, header, cells, text=""):
+        lines = [".. csv-table::", "   :header-rows: 1", "   :widths: auto", "", "   " + header]
+        lines += ["   " + ",".join(f'"{cell}"' for cell in row) for row in cells]
+        (folder / name).write_text("\n".join([text, "", *lines, ""]), encoding="utf-8")
+
+    rows = rows_of("honesty.csv")
+    stars = list(dict.fromkeys(row["star"] for row in rows))
+    cells, harmless = {}, {}
+    for row in rows:
+        silent, told = float(row["silent"]) > 0.5, float(row["told"])
+        if row["harmless"] == "True":
+            harmless.setdefault(row["trouble"], []).append(told)
+        else:
+            mark = f"**{float(row['error']):+.1f}**" if silent else "●" if told > 0.5 else "○"
+            cells.setdefault(row["trouble"], {}).setdefault(row["star"], []).append(mark)
+    wrong = sum(float(row["silent"]) > 0.5 for row in rows)
+    false = sum(map(sum, harmless.values())) / sum(map(len, harmless.values()))
+    write(
+        "troubles.rst",
+        "kind of trouble," + ",".join(stars),
+        [[kind, *(" ".join(own[star]) for star in stars)] for kind, own in cells.items()],
+        f"{wrong} of {len(rows)} cells are silently wrong. Of {len(harmless)} harmless kinds, as "
+        f"{', '.join(list(harmless)[1:5])}, {false:.2%} of the spectra raise an alarm. Marks are for S/N 10, "
+        "30 and 100: ● most are told, ○ not told and within the limits, **a number** the error in dex of a "
+        "cell that is silently wrong.",
+    )
+    views, text = {"low": "of R 2,000 on pixels of 1.4 Å", "window": "of 8400–8850 Å alone"}, []
+    for view, what in views.items():
+        if not (results / f"honesty_{view}.csv").exists():
+            continue
+        rows = rows_of(f"honesty_{view}.csv")
+        silent = [row for row in rows if float(row["silent"]) > 0.5]
+        kinds = list(dict.fromkeys(row["trouble"] for row in silent))
+        false = [float(row["told"]) for row in rows if row["harmless"] == "True"]
+        text += [
+            f"Of spectra {what}, {len(silent)} of {len(rows)} cells are silently wrong "
+            f"({', '.join(kinds)}), and {sum(false) / len(false):.1%} of the harmless ones raise an alarm.",
+            "",
+        ]
+    (folder / "views.rst").write_text("\n".join(text), encoding="utf-8")
+    write(
+        "velocities.rst",
+        "star,S/N,bias [km/s],scatter [km/s],rms of difference over error,failures,of them told",
+        [
+            (
+                row["star"],
+                f"{float(row['snr']):.0f}",
+                f"{float(row['bias']):+.2f} ± {float(row['bias_err']):.2f}",
+                f"{float(row['scatter']):.2f}",
+                f"{float(row['pull']):.2f}",
+                f"{float(row['failed']):.1%}",
+                "–" if row["alarmed"] == "nan" else f"{float(row['alarmed']):.0%}",
+            )
+            for row in rows_of("velocities.csv")
+        ],
+        "Stars at −500 to 500 km/s. A failure is off by more than 5 σ and 30 km/s, and left out of the rest.",
+    )
+    told = {}
+    for row in rows_of("foreign.csv"):
+        told.setdefault(row["foreign"], {})[f"{float(row['snr']):.0f}"] = f"{float(row['told']):.1%}"
+    ratios = list(next(iter(told.values())))
+    header = "share that is told at S/N," + ",".join(ratios)
+    write("foreign.rst", header, [[name, *own.values()] for name, own in told.items()])
+    rows = rows_of("real_alarms.csv")
+    write(
+        "real_alarms.rst", ",".join(["stars", "number", *list(rows[0])[2:]]), [row.values() for row in rows]
+    )
+
+
 #: What the page any_spectrograph shows of files that scripts write into docs/results.
 MEASURED = {
     "expected": """
@@ -235,6 +340,7 @@ error of 0.25 dex of the literature. Labels of LAMOST come without errors.
 def setup(app):
     app.connect("builder-inited", write_records)
     app.connect("builder-inited", write_instruments)
+    app.connect("builder-inited", write_honesty)
     app.connect("missing-reference", resolve_public_name)
     app.connect("autodoc-process-docstring", plain_docstring)
 
@@ -251,6 +357,8 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("specvit",),
 }
 suppress_warnings = ["config.cache"]
 

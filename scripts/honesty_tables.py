@@ -1,11 +1,14 @@
-"""The campaign of troubles and the measured velocities, for the page *What the numbers mean*.
+"""Troubles, velocities, foreign objects and real stars, for the page *What the numbers mean*.
 
-    python scripts/honesty_tables.py [--draws 20] [--velocities 100] [--device cuda] [--out docs/results]
-    python scripts/honesty_tables.py --view window --out …     (needs specutils)
+    python scripts/honesty_tables.py [--only velocities foreign] [--draws 20] [--device cuda] [--out FOLDER]
+    python scripts/honesty_tables.py --only troubles --view window     (needs specutils)
+    python scripts/honesty_tables.py --only real --real DATA           (needs specutils)
 
-Writes honesty.csv (a row for each star, S/N and kind of trouble) and velocities.csv to the folder. With
-``--view`` the campaign alone, of spectra of R 2,000 on pixels of 1.4 Å (``low``) or of 8400–8850 Å alone
-(``window``), to honesty_VIEW.csv.
+Writes to FOLDER, docs/results by default: honesty.csv (a row for each star, S/N and kind of trouble),
+velocities.csv, foreign.csv (a row for each class and S/N), and, if their folder is given, as for
+judge_real_stars.py, real_alarms.csv (a row for each group of real stars). With ``--view`` troubles are those
+of spectra of R 2,000 on pixels of 1.4 Å (``low``) or of 8400–8850 Å alone (``window``), written to
+honesty_VIEW.csv.
 """
 
 import argparse
@@ -18,8 +21,10 @@ import numpy as np
 
 from specvit import LoggEstimator
 from specvit.assess.campaign import campaign, summary
+from specvit.assess.foreign import foreign_cells
 from specvit.assess.measuredvelocities import velocity_cells
 from specvit.grid import PFS_MR, PixelGrid
+from specvit.spectra import Flag
 
 
 def low_resolution():
@@ -36,6 +41,7 @@ def window():
 
 
 VIEWS = {"low": low_resolution, "window": window}
+TABLES = ("troubles", "velocities", "foreign", "real")
 
 
 def spectra(flux, ivar, grid):
@@ -49,10 +55,40 @@ def spectra(flux, ivar, grid):
     return Spectrum(flux * u.dimensionless_unscaled, grid.wave * u.AA, uncertainty=errors, meta=meta)
 
 
-def write(path, cells):
-    """A csv file with a row for each cell."""
-    rows = [asdict(cell) for cell in cells]
+def real_alarms(estimator, data):
+    """Rows for groups of real stars: how many, and how many of them raise each alarm."""
+    from judge_real_stars import LAMOST_POWER, STELIB_FWHM, SUN_POWERS, SUN_WINDOWS, read_stars, sun_seen
+
+    groups = {}
+    for name, medium, resolution in (("stelib", "air", STELIB_FWHM), ("lamost", "vacuum", LAMOST_POWER)):
+        spectra, rows = read_stars(data, name, medium, resolution)
+        known = np.array(["hot" if row["teff"] > 7000 else row.get("note") or "" for row in rows])
+        flags = np.asarray(estimator.predict_table(spectra, medium=medium)["flags"])
+        groups[name.upper()] = flags[known == ""]
+        if (hot := known == "hot").any():
+            groups[f"{name.upper()}, A star"] = flags[hot]
+        if (doubtful := ~np.isin(known, ["", "hot"])).any():
+            groups[f"{name.upper()}, binaries and doubtful labels"] = flags[doubtful]
+    with np.load(data / "sun_sao2010.npz") as atlas:
+        seen = [
+            sun_seen(atlas, power, window, cut)
+            for power in SUN_POWERS
+            for window, cut, _ in SUN_WINDOWS.values()
+        ]
+    groups["the Sun, 30 ways"] = np.asarray(estimator.predict_table(seen, medium="vacuum")["flags"])
+    alarms = [flag for flag in Flag if flag & Flag.ALARMS]
+    return [
+        {"stars": name, "n": len(flags), "alarmed": int(np.count_nonzero(flags & Flag.ALARMS))}
+        | {flag.name: int(np.count_nonzero(flags & flag)) for flag in alarms}
+        for name, flags in groups.items()
+    ]
+
+
+def write(path, rows):
+    """A csv file with a row for each cell, of dicts or dataclasses."""
+    rows = [dict(row) if isinstance(row, dict) else asdict(row) for row in rows]
     for row in rows:
+        print(*row.values(), sep="  ")
         if "alarms" in row:
             row["alarms"] = " ".join(f"{name}:{share:.2f}" for name, share in row["alarms"].items())
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -66,24 +102,29 @@ def write(path, cells):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--weights", default="any")
-    parser.add_argument("--draws", type=int, default=20)
-    parser.add_argument("--velocities", type=int, default=100)
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=TABLES)
+    parser.add_argument("--draws", type=int, default=20, help="spectra of a cell of the campaign")
+    parser.add_argument("--velocities", type=int, default=100, help="spectra of a star and S/N")
+    parser.add_argument("--objects", type=int, default=200, help="of a foreign class and S/N")
     parser.add_argument("--view", choices=VIEWS)
+    parser.add_argument("--real", type=Path, help="folder of real stars")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     args = parser.parse_args()
     estimator = LoggEstimator(args.weights, device=args.device)
-    start = time.perf_counter()
-    grid = VIEWS[args.view]() if args.view else None
-    given = None if grid is None else spectra
-    cells = list(campaign(estimator, draws=args.draws, grid=grid, given=given))
-    write(args.out / (f"honesty_{args.view}.csv" if args.view else "honesty.csv"), cells)
-    print(summary(cells), f"{time.perf_counter() - start:.0f} s", flush=True)
-    if not args.view:
-        measured = list(velocity_cells(estimator, draws=args.velocities))
-        write(args.out / "velocities.csv", measured)
-        for cell in measured:
-            print(cell)
+    if "troubles" in args.only:
+        start = time.perf_counter()
+        grid = VIEWS[args.view]() if args.view else None
+        given = None if grid is None else spectra
+        cells = list(campaign(estimator, draws=args.draws, grid=grid, given=given))
+        write(args.out / (f"honesty_{args.view}.csv" if args.view else "honesty.csv"), cells)
+        print(summary(cells), f"{time.perf_counter() - start:.0f} s", flush=True)
+    if "velocities" in args.only:
+        write(args.out / "velocities.csv", velocity_cells(estimator, draws=args.velocities))
+    if "foreign" in args.only:
+        write(args.out / "foreign.csv", foreign_cells(estimator, draws=args.objects))
+    if "real" in args.only and args.real:
+        write(args.out / "real_alarms.csv", real_alarms(estimator, args.real))
 
 
 if __name__ == "__main__":

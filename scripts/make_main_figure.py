@@ -5,7 +5,7 @@ usage: python scripts/make_main_figure.py --out docs/results [--device cuda] [--
 Ridge and LightGBM, on pixels and on principal components, are trained on --n-train noisy spectra of the
 survey ``paper``. They, the bundled networks and a chi2 fit are measured on the same --n-test stars at each
 magnitude, and on as many with the survey's own magnitudes. What is done is kept in --work, so that a run
-that was cut off continues.
+that was cut off continues. --redraw draws the figures anew from the table in --out, in a second.
 
 With --limits-check it asks instead whether limits are limits: on --stars stars in all, other ones at each
 magnitude, no predictor may exceed the Bayes limit of these very stars by more than twice the error.
@@ -42,6 +42,8 @@ from specvit.weights import load_weights
 PEERS = ["lightgbm", "lightgbm-pca", "ridge", "chi2"]
 TRAINING_SEED = 101  # of the survey that the peers learn from; the networks were trained with seed 1
 TEST_SEED = 102
+#: Curves of the main figure: of two ways of LightGBM the better one.
+SHOWN = ("ViT paper", "χ² fit", "LightGBM (components)", "Ridge", "Bayes limit")
 FOUR_DECIMALS = ("R²", "Bayes limit", "excess", "error", "paired excess", "paired error")
 
 
@@ -69,6 +71,7 @@ def parse():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--revision", default="unknown", help="git revision, for the record")
     parser.add_argument("--limits-check", action="store_true")
+    parser.add_argument("--redraw", action="store_true", help="figures alone, from OUT/evaluation.csv")
     parser.add_argument("--stars", type=int, default=20_000, help="of --limits-check, in all")
     arguments = parser.parse_args()
     if arguments.batch_size is None:
@@ -236,7 +239,13 @@ def main_figure(arguments, steps, predictors):
     write_tables(arguments.out, table, "evaluation")
     write_cells(arguments.out / "r2.csv", magnitude_cells(table))
     write_cells(arguments.out / "overall.csv", overall_cells(table))
-    save_figure(draw_summary(table), arguments.out / "main_figure", ("svg", "png"))
+    draw(table, arguments.out)
+
+
+def draw(table, out):
+    """The main figure, of five curves, and one with all methods and bounds."""
+    save_figure(draw_summary(table[table["predictor"].isin(SHOWN)]), out / "main_figure", ("svg", "png"))
+    save_figure(draw_summary(table), out / "all_methods", ("svg",))
 
 
 def limits_check(arguments, steps, predictors):
@@ -261,6 +270,9 @@ def limits_check(arguments, steps, predictors):
 def main():
     start, arguments = time.monotonic(), parse()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.redraw:
+        draw(pd.read_csv(arguments.out / "evaluation.csv"), arguments.out)
+        return 0
     steps = Steps(arguments.work)
     predictors, about = make_predictors(arguments, steps)
     status = (limits_check if arguments.limits_check else main_figure)(arguments, steps, predictors)

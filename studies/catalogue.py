@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from studies import losses, noise, positions, scaling, several, size, tokens
+from studies import losses, noise, positions, scaling, several, size, tokens, transfer
 
 __all__ = ["STUDIES"]
 
-STUDIES = {
-    module.STUDY.name: module.STUDY for module in (scaling, tokens, positions, losses, noise, several, size)
-}
+_FIRST = (scaling, tokens, positions, losses, noise)
+_ALL = (
+    *(module.STUDY for module in _FIRST),
+    transfer.LINES,
+    transfer.INSTRUMENT,
+    several.STUDY,
+    size.STUDY,
+)
+STUDIES = {study.name: study for study in _ALL}

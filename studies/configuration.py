@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from specvit.checks import check_choice, check_integer, from_known_fields
 from specvit.labels import LABELS
 from specvit.network import ViTConfig
+from specvit.weights import BUNDLED
 
-__all__ = ["METHODS", "NETWORKS", "Configuration", "seeds"]
+__all__ = ["METHODS", "NETWORKS", "TARGETS", "Configuration", "seeds"]
 
 #: Methods by name, and what they run on: a device of torch, or the cores of the host.
 METHODS = {
@@ -20,7 +21,16 @@ METHODS = {
     "ridge": "device",
     "template": "device",
     "lightgbm": "cores",
+    "finetune": "device",
+    "head": "device",
 }
+
+#: How first weights are drawn, see `Configuration`.
+INITIALISATIONS = ("normal", "tokenizer", "all", "tokenizer, positions")
+#: Methods for a few stars of a target.
+FEW_STARS = ("finetune", "head")
+#: What a few stars are of, see `studies.targets.target_survey`.
+TARGETS = ("lines", "instrument")
 
 #: Shapes of the transformer that configurations start from. "compact" is made for grids of many runs: it
 #: trains three times faster than the bundled shape.
@@ -52,15 +62,22 @@ class Configuration:
         Arguments of a predictor that is not a network.
     encoding, labels, covariance, loss, label_scaling
         As for `specvit.network.LabelRegressor` and `specvit.network.TrainingConfig`.
-    initialisation : {"normal", "tokenizer", "all"}
+    initialisation : {"normal", "tokenizer", "all", "tokenizer, positions"}
         "normal" is that of the library, truncated normals of σ = 0.02. "tokenizer" leaves the tokenizer,
-        "all" every matrix, as torch makes them: uniform within 1/√(inputs).
+        "all" every matrix, as torch makes them: uniform within 1/√(inputs); with "positions" learned ones
+        are thirty times larger, about the size of such tokens.
     spectra : int or None
         Stored stars of ``Survey("paper")``, seen with new noise each time; None for stars without end.
+    weights : str or None
+        Bundled weights that are fine-tuned, or whose last layer is fitted anew; None for random ones.
+    target : str or None
+        One of `TARGETS`: another survey, of which a few stars are learned and others tested.
     velocity : float
         Largest radial velocity of the stars that are trained on, in km/s.
     noise_level : float or (float, float)
         Noise of the training spectra, as for `specvit.survey.storedstars.StoredStars.observe`.
+    warmup : float
+        Share of the steps in which the learning rate rises.
     steps, batch_size, learning_rate, precision
         As for `specvit.network.TrainingConfig`; the first two make the budget.
     tests : tuple of str
@@ -83,11 +100,14 @@ class Configuration:
     label_scaling: str = "standard"
     initialisation: str = "normal"
     spectra: int | None = 200_000
+    weights: str | None = None
+    target: str | None = None
     velocity: float = 0.0
     noise_level: float | tuple = 1.0
     steps: int = 4000
     batch_size: int = 512
     learning_rate: float = 6e-4
+    warmup: float = 0.05
     precision: str = "auto"
     tests: tuple = ("paper",)
     n_test: int = 10_000
@@ -96,7 +116,20 @@ class Configuration:
     def __post_init__(self):
         check_choice("method", self.method, METHODS)
         check_choice("network", self.network, NETWORKS)
-        check_choice("initialisation", self.initialisation, ("normal", "tokenizer", "all"))
+        check_choice(
+            "initialisation", self.initialisation, ("normal", "tokenizer", "all", "tokenizer, positions")
+        )
+        if self.target is not None:
+            check_choice("target", self.target, TARGETS)
+        if self.weights is not None:
+            check_choice("weights", self.weights, BUNDLED)
+        if self.method in FEW_STARS and (
+            self.target is None or (self.weights is None and self.method == "head")
+        ):
+            raise ValueError(
+                f"target must be one of {TARGETS} for method={self.method!r}, and weights of {BUNDLED} for "
+                f"'head', got {self.target!r} and {self.weights!r}"
+            )
         for name in ("steps", "batch_size", "n_test"):
             check_integer(name, getattr(self, name), 1)
         for name in ("changes", "options"):  # JSON gives lists, and keys must not depend on the order
@@ -133,7 +166,7 @@ class Configuration:
     @property
     def minutes(self):
         """Expected minutes on an H100, or on 20 cores: to plan by, not a measurement."""
-        if self.is_network:
+        if self.is_network or self.method == "finetune":
             shape, seconds = self.shape, _PLAIN.get(self.method)
             if seconds is None:
                 size = shape.sequence_length * shape.depth * shape.width / (257 * 6 * 256)
@@ -142,6 +175,8 @@ class Configuration:
             return (self.steps * step + _OVERHEAD) / 60
         if self.method == "template":
             return 1.0 + self.n_test / 6000
+        if self.method == "head":
+            return _OVERHEAD / 60
         n = self.spectra / 1e6
         components = dict(self.options).get("n_components")
         return 0.3 + n * {"ridge": 1.0, "lightgbm": 4.0 if components else 20.0}[self.method]

@@ -36,9 +36,10 @@ def draw(study, average, path):
 
     picture, rows = study.picture, _shown(study, average)
     words = not pd.api.types.is_numeric_dtype(rows[picture.x])
-    figure = Figure(figsize=(7, 0.3 * len(rows) + 1.5 if words and picture.series is None else 4.5))
+    listed = words and picture.series is None  # names are read more easily down the side
+    figure = Figure(figsize=(7, 0.25 * len(rows) + 1) if listed else (9, 4.5))
     axes = figure.add_subplot()
-    if words and picture.series is None:  # names are read more easily down the side
+    if listed:
         axes.errorbar(rows[picture.figure], rows[picture.x], xerr=rows[f"{picture.figure}_err"], fmt="o")
         axes.invert_yaxis()
         axes.set_xlabel(_AXES[picture.figure])
@@ -55,21 +56,18 @@ def draw(study, average, path):
 
 def _lines(axes, picture, rows, words):
     groups = rows.groupby(picture.series, sort=False) if picture.series else [("", rows)]
-    for name, part in groups:
+    for number, (name, part) in enumerate(groups):
         endless = part[picture.x].isna()
         part, without_end = part[~endless], part[endless]
         if not words:
             part = part.sort_values(picture.x)
         error = np.nan_to_num(part[f"{picture.figure}_err"])
-        line = axes.errorbar(
-            part[picture.x],
-            part[picture.figure],
-            yerr=error,
-            fmt="o" if words else "o-",
-            capsize=2,
-            label=str(name),
-        )
+        line = {"color": f"C{number}", "label": str(name)}
+        if len(part):
+            axes.errorbar(
+                part[picture.x], part[picture.figure], error, fmt="o" if words else "o-", capsize=2, **line
+            )
         for value in without_end[picture.figure]:  # stars without end
-            axes.axhline(value, color=line[0].get_color(), ls=":", lw=1)
+            axes.axhline(value, ls=":", lw=1, **(line | ({"label": None} if len(part) else {})))
     if picture.series:
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5))

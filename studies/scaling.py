@@ -9,7 +9,7 @@ from studies.study import Picture, Study
 
 __all__ = ["STUDY"]
 
-SIZES = (50_000, 100_000, 200_000, 500_000, 1_000_000)
+SIZES = (5_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
 ONE_SEED_ABOVE = 200_000
 RAW_UP_TO = 200_000  # pixels of more spectra take too much memory as features of trees
 

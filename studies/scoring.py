@@ -13,7 +13,7 @@ from specvit.survey import Survey
 from specvit.survey.storedstars import at_noise_level
 from specvit.survey.streams import EVALUATION
 
-__all__ = ["TESTS", "score", "shifted"]
+__all__ = ["TESTS", "TEST_SEED", "figures_of_labels", "score", "shifted"]
 
 #: Seed of the test stars; configurations train on other seeds.
 TEST_SEED = 20_000
@@ -71,9 +71,23 @@ def _tell_wavelengths(regressor, pixels):
         position.features.copy_(moved.features)
 
 
-def _figures(truth, mean, sigma, names, shown, weights):
+def figures_of_labels(truth, mean, sigma, names, shown=None):
+    """Figures of merit with bootstrap errors over the stars, a list of dict, one for each label.
+
+    Parameters
+    ----------
+    truth, mean : ndarray, shape (n, len(names))
+        True and predicted labels; stars without a finite prediction are left out.
+    sigma : ndarray, shape (n, len(names)), or None
+        Predicted errors, for the coverage of ±σ.
+    names : tuple of str
+        The labels.
+    shown : sequence of str, optional
+        Those of them that are wanted; all by default.
+    """
+    weights = bootstrap_weights(len(truth), _BOOTSTRAP, np.random.default_rng(TEST_SEED))
     rows = []
-    for name in shown:
+    for name in names if shown is None else shown:
         k = names.index(name)
         values = truth[:, k], mean[:, k], None if sigma is None else sigma[:, k]
         used = np.isfinite(values[1])
@@ -116,7 +130,6 @@ def score(predict, names, all_names, tests, n, device, *, regressor=None):
         Correlations of the errors of the labels, on the survey's own magnitudes.
     """
     columns = [all_names.index(name) for name in names]
-    weights = bootstrap_weights(n, _BOOTSTRAP, np.random.default_rng(TEST_SEED))
     results, correlation = [], None
     for test in tests:
         for condition in TESTS[test]:
@@ -133,7 +146,7 @@ def score(predict, names, all_names, tests, n, device, *, regressor=None):
             if sigma is not None and not np.isfinite(sigma).any():
                 sigma = None
             whole = "logg" not in names or (test, condition) == ("paper", None)
-            rows = _figures(truth, mean, sigma, names, names if whole else ("logg",), weights)
+            rows = figures_of_labels(truth, mean, sigma, names, names if whole else ("logg",))
             results += [{"test": test, "condition": condition} | row for row in rows]
             if correlation is None and len(names) > 1:
                 error = (mean - truth)[np.isfinite(mean).all(1)]

@@ -1,8 +1,9 @@
 """Tables and figures of studies from finished rows: ``python -m studies.tables ROWS... --out FOLDER``.
 
-For each study of which something is finished three files are written: ``NAME.ecsv``, tidy, a row for every
-training, test, condition and label; ``NAME.csv``, the means over seeds with their standard errors, which the
-documentation shows; and ``NAME.svg``.
+Three files are written for each study of which two variants are finished: ``NAME.ecsv``, tidy, a row for
+every training, test, condition and label; ``NAME.csv``, the means over seeds with their standard errors,
+which the documentation shows; and ``NAME.svg``. Beside ``several`` and ``size`` stand what
+`studies.answers` makes of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from studies.answers import correlation_table, fisher_correlations, law_table
 from studies.catalogue import STUDIES
 from studies.ledger import read_rows
 from studies.scoring import MAGNITUDES
@@ -28,6 +30,8 @@ _RECORD = (
     "spectra_seen",
     "spectra_per_second",
 )
+#: Tests that have one figure for all of a survey.
+WHOLE = ("paper", "target")
 _ORIGIN = ("device", "revision", "specvit", "torch")
 
 
@@ -143,7 +147,7 @@ def summary(study, table):
     for values, part in average.groupby(key, dropna=False, sort=False):
         line = dict(zip(key, values, strict=True))
         logg = part[part["label"] == "logg"] if "label" in part else part[:0]
-        whole = logg[(logg["test"] == "paper") & logg["condition"].isna()] if len(logg) else logg
+        whole = logg[logg["test"].isin(WHOLE) & logg["condition"].isna()] if len(logg) else logg
         first = part.iloc[0]
         line |= {name: first[name] for name in own if name in _RECORD}
         shown = {name: _number(value) for name, value in line.items()}
@@ -153,7 +157,11 @@ def summary(study, table):
             shown["MAE"] = _with_error(whole.iloc[0]["mae"], whole.iloc[0]["mae_err"])
         elif values[0] in failed:
             shown["R²"] = "failed"
-        wanted = MAGNITUDES if test == "paper" else sorted(set(logg.loc[logg["test"] == test, "condition"]))
+        wanted = (
+            MAGNITUDES
+            if test == "paper"
+            else sorted(set(logg.loc[logg["test"] == test, "condition"].dropna()))
+        )
         for condition in wanted:
             at = logg[(logg["test"] == test) & (logg["condition"] == condition)] if len(logg) else logg
             if len(at):
@@ -183,11 +191,11 @@ def _beside(study, line):
 
 
 def write_study(study, rows, folder):
-    """Write the three files of a study; returns whether anything of it is finished."""
+    """Write the three files of a study; returns whether two variants are finished, fewer answer nothing."""
     from astropy.table import Table
 
     table = tidy(study, rows)
-    if not len(table):
+    if not len(table) or table["name"].nunique() < 2:
         return False
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -222,7 +230,12 @@ def main(arguments=None):
         rows |= read_rows(path)
     for study in STUDIES.values():
         done = sum(one.key in rows for one in study.configurations)
-        write_study(study, rows, chosen.out)
+        written = write_study(study, rows, chosen.out)
+        if written and study.name == "several":
+            table = correlation_table(study, rows, fisher_correlations())
+            table.to_csv(Path(chosen.out) / "several_correlations.csv", index=False)
+        if written and study.name == "size":
+            law_table(tidy(study, rows)).to_csv(Path(chosen.out) / "size_law.csv", index=False)
         print(f"{study.name:12s} {done:3d} of {len(study.configurations)} rows")
 
 

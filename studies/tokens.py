@@ -29,10 +29,11 @@ GRID = (
 )
 
 
-def _cause(tokenizer, initialisation, **options):
+def _cause(tokenizer, initialisation, overlap=False, **options):
+    changes = {"tokenizer": tokenizer} | ({"stride": 8} if overlap else {})
     values = {
         "network": "reference",
-        "changes": (("tokenizer", tokenizer),),
+        "changes": tuple(changes.items()),
         "initialisation": initialisation,
     }
     values |= {name: getattr(REFERENCE, name) for name in ("encoding", "labels", "loss", "learning_rate")}
@@ -50,6 +51,18 @@ CAUSES = {
     "conv1d as the reference's, fp16": _cause("conv1d", "tokenizer", precision="16-mixed"),
     "sliding window as the reference's, unscaled": _cause("sliding_window", "normal", encoding="none"),
     "conv1d as the reference's, unscaled": _cause("conv1d", "tokenizer", encoding="none"),
+    "conv1d as the reference's, larger positions": _cause("conv1d", "tokenizer, positions"),
+    "conv1d as the reference's, no warm-up, fp16": _cause(
+        "conv1d", "tokenizer", precision="16-mixed", warmup=0.0
+    ),
+    "sliding window as the reference's, no warm-up, fp16": _cause(
+        "sliding_window", "normal", precision="16-mixed", warmup=0.0
+    ),
+    "sliding window as the reference's, overlap, fp16": _cause(
+        "sliding_window", "normal", overlap=True, precision="16-mixed"
+    ),
+    "conv1d as the reference's, 6,000 steps": _cause("conv1d", "tokenizer", steps=6000),
+    "sliding window as the reference's, 6,000 steps": _cause("sliding_window", "normal", steps=6000),
 }
 
 STUDY = Study(

@@ -23,6 +23,7 @@ __all__ = ["build_regressor", "first_gradient_norm", "survey_of", "train_network
 
 _FEW = 256  # spectra of the first gradient, as in a batch of the reference
 _CURVE = 40  # points of the training loss that are kept
+_LARGER = 30  # positions of σ = 0.02 become those of tokens of torch's initialisation
 _FIRST_SEED = 100  # of the surveys that are trained on, so that none is that of the test stars
 _stored = {}  # the last stored stars: configurations that follow each other often share them
 
@@ -94,6 +95,8 @@ def build_regressor(configuration):
         elif configuration.initialisation != "normal":
             whole = configuration.initialisation == "all"
             _as_torch_makes_them(regressor.network if whole else regressor.network.tokenizer)
+            if configuration.initialisation.endswith("positions"):
+                regressor.network.position.table.data.mul_(_LARGER)
     return regressor
 
 
@@ -104,7 +107,7 @@ def _training_config(configuration, compiled):
         max_steps=steps,
         learning_rate=configuration.learning_rate,
         min_learning_rate=1e-6,
-        warmup_steps=steps // 20,
+        warmup_steps=int(steps * configuration.warmup),
         weight_decay=0.01,
         gradient_clip=0.5,
         precision=configuration.precision,

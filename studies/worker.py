@@ -18,6 +18,7 @@ from specvit import __version__
 from studies.baselines import fit_baseline
 from studies.configuration import Configuration
 from studies.energy import gpu_joules
+from studies.fewstars import fit_few
 from studies.ledger import Ledger
 from studies.training import train_network
 
@@ -56,7 +57,9 @@ def _row(configuration, settings, device, ledger):
     """The row of a configuration, or None if time was up before it was done."""
     whole = not ledger.checkpoints(configuration.key).exists()  # else part of the energy was used before
     energy = gpu_joules() if device.type == "cuda" and configuration.lane == "device" and whole else None
-    if configuration.is_network:
+    if configuration.target is not None:
+        results = fit_few(configuration, device=device, threads=settings["threads"])
+    elif configuration.is_network:
         results = train_network(
             configuration,
             device=device,

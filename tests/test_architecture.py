@@ -39,9 +39,10 @@ ALLOWED = {
     "predictors": {"grid", "spectra", "stars", "survey", "dataset", "network", "limits", "weights"},
 }
 ALLOWED["example"] = {"grid", "survey"}
+ALLOWED["stream"] = ALLOWED["predictors"] | {"predictors"}
 ALLOWED["assess"] = ALLOWED["predictors"] | {"predictors"}
 #: The command line, at the bottom, may also use what the package shows to users.
-ALLOWED["cli"] = ALLOWED["assess"] | {"assess", "archive", "example", ""} | set(specvit.__all__)
+ALLOWED["cli"] = ALLOWED["assess"] | {"assess", "stream", "archive", "example", ""} | set(specvit.__all__)
 
 #: Room -> outside packages that it must not import.
 HEAVY = {"astropy", "specutils", "lightning", "sklearn", "matplotlib", "pandas"}
@@ -59,12 +60,16 @@ FORBIDDEN = {
     "weights": HEAVY | {"h5py"},
     "predictors": {"specutils", "matplotlib", "h5py"},
     "example": {"lightning", "sklearn", "matplotlib", "pandas", "h5py"},
+    "stream": {"specutils", "lightning", "sklearn", "matplotlib", "pandas"},
     "assess": {"specutils", "lightning", "h5py"},
     "cli": {"lightning", "sklearn", "matplotlib", "h5py"},
 }
 
 #: Module -> outside packages that it may import all the same, inside the function that needs them.
-LAZY = {"specvit.stars.bosz.files": {"astropy"}}  # FITS is not to be parsed twice
+LAZY = {
+    "specvit.stars.bosz.files": {"astropy"},  # FITS is not to be parsed twice
+    "specvit.stream.partitions": {"pandas"},  # which Dask and LSDB have
+}
 
 
 # -- reading a package ------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ def test_a_line_says_what_is_left(monkeypatch):
     line(1_001, 4_000)  # too soon after the last
     line(4_000, 4_000)
     first, second = text.getvalue().strip("\r\n").split("\r")
-    assert first.strip() == "spectra: 1,000/4,000, 30 s left"
-    assert second.strip() == "spectra: 4,000/4,000, 40 s"
+    assert first.strip() == "spectra: 1,000/4,000, 100 a second, 30 s left"
+    assert second.strip() == "spectra: 4,000/4,000, 100 a second, 40 s"
     assert text.getvalue().endswith("\n")
 
 
@@ -36,3 +36,12 @@ def test_silent_where_there_is_no_terminal(monkeypatch):
     line = ProgressLine("spectra")
     line(1, 2)
     assert line.stream.getvalue() == ""
+
+
+def test_rate_leaves_out_what_was_there_and_a_total_may_be_unknown(monkeypatch):
+    clock = iter([0.0, 10.0])
+    monkeypatch.setattr("specvit.progress.time.monotonic", lambda: next(clock))
+    line = ProgressLine("files", shown=True, stream=io.StringIO())
+    line.found = 900
+    line(1_000)
+    assert line.stream.getvalue().strip() == "files: 1,000, 10 a second, 10 s"

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from specvit import PFS_MR, Emulator, PixelGrid
-from specvit.limits import Fisher
+from specvit import PFS_MR, Emulator, PixelGrid, Survey
+from specvit.limits import Fisher, Posterior
+from specvit.predictors import Findings
+from specvit.spectra import adapt
 
 
 def test_grids_say_range_pixels_and_resolution():
@@ -23,3 +25,24 @@ def test_information_says_the_errors():
     assert repr(Fisher(matrix[None], ("teff", "logg"))) == "Fisher(1 spectrum: teff ± 10, logg ± 0.5)"
     two = Fisher(np.stack([matrix, matrix / 4]), ("teff", "logg"))
     assert repr(two) == "Fisher(2 spectra, median: teff ± 15, logg ± 0.75)"
+
+
+def test_batches_say_how_many_and_how_good():
+    flux = np.ones((3, 4096))
+    flux[2] = np.nan
+    ivar = np.full((3, 4096), 100.0)
+    ivar[1] = 400.0
+    found = repr(adapt(flux, ivar=ivar, on_error="nan"))
+    assert found == f"SpectrumBatch(3 spectra on {PFS_MR!r}, 2 usable, S/N 10.0–20.0)"
+    drawn = Survey("paper", seed=1).draw(2, magnitude=21.0)
+    low, high = sorted(drawn.snr.tolist())
+    assert repr(drawn) == f"SurveyBatch(2 spectra of 4096 pixels, S/N {low:.1f}–{high:.1f}, on cpu)"
+
+
+def test_results_say_values_and_not_arrays():
+    one = np.array([[4700.0, 2.2]])
+    found = Posterior(
+        ("teff", "logg"), one, one / 100, one, one, one, one / 100, np.ones(1), np.ones(1, bool)
+    )
+    assert repr(found) == "Posterior(1 spectrum: teff 4700 ± 47, logg 2.2 ± 0.022; 1 flagged)"
+    assert repr(Findings.nothing(2)).startswith("Findings(2 spectra, 0 measured: velocity, ")

@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "predictors",
         "spectra",
         "stars",
+        "stream",
         "survey",
         "weights",
     ],
@@ -31,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "grid": ["PFS_MR", "PixelGrid"],
         "spectra": ["SpectrumBatch"],
         "stars": ["Emulator"],
+        "stream": ["predict_stream"],
         "survey": ["Survey"],
     },
 )

@@ -9,6 +9,7 @@ from specvit import network as network
 from specvit import predictors as predictors
 from specvit import spectra as spectra
 from specvit import stars as stars
+from specvit import stream as stream
 from specvit import survey as survey
 from specvit import weights as weights
 from specvit.example import example_spectrum as example_spectrum
@@ -17,6 +18,7 @@ from specvit.grid import PixelGrid as PixelGrid
 from specvit.predictors import LoggEstimator as LoggEstimator
 from specvit.spectra import SpectrumBatch as SpectrumBatch
 from specvit.stars import Emulator as Emulator
+from specvit.stream import predict_stream as predict_stream
 from specvit.survey import Survey as Survey
 
 __all__: list[str]

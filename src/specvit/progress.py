@@ -26,7 +26,7 @@ def on_terminal(progress=None):
 
 
 class ProgressLine:
-    """A line on the standard error with the share that is done and the time that is left.
+    """A line on the standard error with the share that is done, the rate and the time that is left.
 
     Parameters
     ----------
@@ -36,6 +36,11 @@ class ProgressLine:
         Whether to write; by default on a terminal only.
     stream : file, optional
         Where to write; by default the standard error.
+
+    Attributes
+    ----------
+    found : int
+        What an earlier run had done, which does not count for the rate.
 
     See Also
     --------
@@ -52,16 +57,18 @@ class ProgressLine:
     """
 
     def __init__(self, what, shown=None, stream=None):
-        self.what, self.stream = what, sys.stderr if stream is None else stream
+        self.what, self.stream, self.found = what, sys.stderr if stream is None else stream, 0
         self.shown, self.started, self._last = on_terminal(shown), time.monotonic(), -_BETWEEN
 
-    def __call__(self, done, total):
-        """Say that `done` of `total` are done."""
-        now = time.monotonic()
-        if not self.shown or (done < total and now - self._last < _BETWEEN):
+    def __call__(self, done, total=None):
+        """Say that `done` of `total` are done; None where nobody knows how many there will be."""
+        now, ends = time.monotonic(), done == total
+        if not self.shown or (not ends and now - self._last < _BETWEEN):
             return
-        self._last, passed = now, now - self.started
-        left = f"{passed * (total - done) / done:.0f} s left" if 0 < done < total else f"{passed:.0f} s"
-        end = "\n" if done >= total else ""
-        self.stream.write(f"\r{self.what}: {done:,}/{total:,}, {left}    {end}")
+        self._last, passed = now, max(now - self.started, 1e-9)
+        rate = (done - self.found) / passed
+        left = f"{(total - done) / rate:.0f} s left" if total and rate > 0 and not ends else f"{passed:.0f} s"
+        share = f"{done:,}/{total:,}" if total else f"{done:,}"
+        end = "\n" if ends else ""
+        self.stream.write(f"\r{self.what}: {share}, {rate:.3g} a second, {left}    {end}")
         self.stream.flush()

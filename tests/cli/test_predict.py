@@ -1,17 +1,25 @@
 """``specvit predict``: what it reads, prints and returns. A stand-in predicts, but for the last test."""
 
+import csv
+import io
+import json
+import os
 import subprocess
 import sys
 
 import astropy.units as u
+import h5py
 import numpy as np
 import pytest
 from astropy.nddata import InverseVariance, StdDevUncertainty
 from astropy.table import QTable
-from specutils import Spectrum, SpectrumList
+from specutils import Spectrum
 
 import specvit
-from specvit import cli
+from specvit import PFS_MR, cli
+from specvit.labels import LABELS
+from specvit.predictors import Predictor, read_table
+from specvit.spectra.readers import read
 
 WAVE = np.linspace(7050, 8900, 400)
 FLUX = 1 + 0.1 * np.sin(WAVE / 50)
@@ -19,28 +27,30 @@ SIGMA = np.full_like(WAVE, 0.05)
 FLAM = u.Unit("erg / (s cm2 Angstrom)")
 
 
-class StandIn:
+class StandIn(Predictor):
     """An estimator that answers at once, and remembers what it was asked."""
 
-    calls = ()
+    calls, label_names = (), tuple(LABELS)
 
-    def __init__(self, weights="default"):
+    def __init__(self, weights="default", device="cpu", labels=None):
         if weights not in ("default", "other"):
             raise FileNotFoundError(f"weights must name bundled weights, got {weights!r}")
-        self.weights = weights
+        self.weights, self.device, self.labels = weights, device, labels
+
+    def _own_grid(self):
+        return PFS_MR
+
+    def _instrument_rules(self):
+        return {"lower_resolution": "flag", "min_coverage": 0.05}
+
+    def _infer(self, flux, ivar):
+        mean, sigma = [4655.2, 2.714, -0.3, 0.1, 0.0], [41.0, 0.081, 0.06, 0.06, 0.06]
+        return np.tile(mean, (len(flux), 1)), np.tile(sigma, (len(flux), 1))
 
     def predict_table(self, spectra, **options):
-        type(self).calls += ((self.weights, spectra, options),)
-        rows = spectra if isinstance(spectra, SpectrumList) else [*spectra.flux.value.reshape(-1, WAVE.size)]
-        bad = np.array([not getattr(getattr(row, "flux", row), "value", row).any() for row in rows])
-        nan = np.where(bad, np.nan, 1.0)
-        columns = {"logg": 2.714 * nan * u.dex(u.cm / u.s**2), "logg_err": 0.081 * nan * u.dex}
-        columns |= {"teff": 4655.2 * nan * u.K, "teff_err": 41.0 * nan * u.K}
-        for name in ("mh", "alpham", "cm"):
-            columns |= {name: -0.3 * nan * u.dex, f"{name}_err": 0.06 * nan * u.dex}
-        columns |= {"snr": 24.0 * nan, "coverage": 1.0 - bad, "flags": np.where(bad, 64, 4)}
-        columns |= {"error": np.where(bad, "flux is zero in all valid pixels", "")}
-        return QTable(columns)
+        told = {name: x for name, x in options.items() if name != "on_error"}
+        type(self).calls += ((self, spectra, told),)
+        return super().predict_table(spectra, **options | {"given": None})
 
 
 @pytest.fixture
@@ -150,31 +160,33 @@ def test_predict_prints_a_line_for_each_spectrum(stand_in, star, capsys):
     assert heading.split()[:4] == ["file", "log", "g", "[dex]"]
     assert len(rows) == 2
     assert all(row.startswith(star) and "2.71 ± 0.08" in row and "4655 ± 41" in row for row in rows)
-    ((_, spectra, options),) = stand_in.calls  # both at once
+    (_, _, options), (_, spectra, _) = stand_in.calls  # one without information, then both at once
     assert len(spectra) == 2
     assert options == {}  # what is not said is left to the library
 
 
 def test_options_reach_the_estimator(stand_in, star):
-    arguments = ["--medium", "air", "--resolution", "21000", "--weights", "other"]
+    arguments = ["--medium", "air", "--resolution", "21000", "--weights", "other", "--device", "auto"]
     assert cli.main(["predict", star, *arguments]) == 0
-    ((weights, _, options),) = stand_in.calls
-    assert weights == "other"
+    estimator, _, options = stand_in.calls[0]
+    assert (estimator.weights, estimator.device) == ("other", "auto")
     assert options == {"medium": "air", "resolution": 21000.0}
 
 
 def test_what_is_said_of_the_instrument_reaches_the_estimator(stand_in, star):
     arguments = ["--instrument", "LAMOST", "--mask", "telluric", "--mask", "8400-8410.5"]
+    arguments += ["--mask", "7600", "7700.5", "--velocity", "fit"]
     arguments += ["--lower-resolution", "1200", "--min-coverage", "0.02"]
     assert cli.main(["predict", *arguments, star]) == 0
     assert cli.main(["predict", star, "--lower-resolution", "flag"]) == 0
     assert stand_in.calls[0][2] == {
         "instrument": "LAMOST",
-        "mask": ["telluric", (8400.0, 8410.5)],
+        "mask": ["telluric", (8400.0, 8410.5), (7600.0, 7700.5)],
+        "velocity": "fit",
         "lower_resolution": 1200.0,
         "min_coverage": 0.02,
     }
-    assert stand_in.calls[1][2] == {"lower_resolution": "flag"}
+    assert stand_in.calls[2][2] == {"lower_resolution": "flag"}
 
 
 def test_outside_knowledge_reaches_the_estimator(stand_in, star, capsys):
@@ -192,12 +204,12 @@ def test_a_window_that_is_none_is_a_mistake(stand_in, star, capsys):
     assert "must be a name or LOW-HIGH in Angstrom, got O2-A" in capsys.readouterr().err
 
 
-def test_rows_of_a_file_with_several_spectra_are_numbered(stand_in, star, tmp_path, monkeypatch, capsys):
-    one = cli.read_spectrum(star)
+def test_rows_of_a_file_with_several_spectra_are_numbered(stand_in, star, monkeypatch, capsys):
+    (one,) = read(star)
     cube = Spectrum(flux=np.ones((2, WAVE.size)) * u.Jy, spectral_axis=WAVE * u.AA)
-    files = {"one": one, "cube": cube, "list": SpectrumList([one, cube, one])}
-    monkeypatch.setattr(cli.predict, "read_spectrum", lambda path, **options: files[path])
-    monkeypatch.setattr(cli.predict, "expand", list)
+    found = {"one": [one], "cube": [cube], "list": [one, cube, one]}
+    monkeypatch.setattr("specvit.stream.filesource.read", lambda path, **options: found[str(path)])
+    monkeypatch.setattr("specvit.cli.reading.expand", list)
     assert cli.main(["predict", "one", "cube", "one", "list"]) == 0
     names = [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]]
     assert names == ["one", "cube[0]", "cube[1]", "one", "list[0]", "list[1][0]", "list[1][1]", "list[2]"]
@@ -220,7 +232,7 @@ def test_output_keeps_every_column(stand_in, star, tmp_path, capsys):
     output = tmp_path / "labels.ecsv"
     assert cli.main(["predict", star, "--output", str(output)]) == 0
     table = QTable.read(output)
-    assert table.colnames[:3] == ["file", "logg", "logg_err"]
+    assert table.colnames[:4] == ["file", "name", "teff", "teff_err"]
     assert table["logg"].unit == u.dex(u.cm / u.s**2)
     assert {"coverage", "flags", "error"} <= set(table.colnames)
     assert cli.main(["predict", star, "--output", str(output)]) == 2
@@ -244,6 +256,125 @@ def test_a_mistake_is_one_line_on_stderr(stand_in, star, arguments, message, cap
     assert err.startswith("specvit: error: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+# -- many files -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Three files and a table of them, with velocities, a missing one, and a name beyond ASCII."""
+    for k in range(3):
+        np.savetxt(tmp_path / f"s{k}.txt", np.c_[WAVE, FLUX, SIGMA])
+    rows = "file,rv,vhelio,name\ns0.txt,10,100,Anna\ns1.txt,,,Bärbel\ns2.txt,-20,200,Carl\n"
+    (tmp_path / "list.csv").write_text(rows, encoding="utf-8")
+    return f"@{tmp_path}/list.csv"
+
+
+def test_a_table_of_files_names_them_and_their_velocities(stand_in, listed, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr("specvit.stream.filesource.set_velocity", lambda _, velocity: seen.append(velocity))
+    assert cli.main(["predict", listed, "--output", "-"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["name"] for row in rows] == ["Anna", "Bärbel", "Carl"]
+    assert seen == [10, -20]  # of the column that is called so; none where none is stated
+    for option, expected in (("vhelio", [100, 200]), ("-35.5", [-35.5] * 3), ("fit", [])):
+        seen.clear()
+        assert cli.main(["predict", listed, "--velocity", option, "--quiet"]) == 0
+        assert seen == expected
+    assert cli.main(["predict", listed, "--velocity", "speed"]) == 2
+    assert "velocity must be a column of the table" in capsys.readouterr().err
+    assert cli.main(["predict", listed.replace("list.csv", "s0.txt")[1:], "--velocity", "speed"]) == 2
+    assert "no number, and no @TABLE with a column" in capsys.readouterr().err
+
+
+def test_rows_for_programs(stand_in, listed, capsys):
+    found = {}
+    for form in ("csv", "ecsv", "jsonl"):
+        assert cli.main(["predict", listed, "--output", "-", "--output-format", form]) == 0
+        found[form] = capsys.readouterr().out
+    rows = [json.loads(line) for line in found["jsonl"].splitlines()]
+    table = QTable.read(found["ecsv"].splitlines(), format="ascii.ecsv")
+    assert table["logg"].unit == u.dex(u.cm / u.s**2)
+    for k, row in enumerate(csv.DictReader(io.StringIO(found["csv"]))):
+        assert list(row) == list(rows[k]) == table.colnames
+        assert float(row["logg"]) == rows[k]["logg"] == table["logg"][k].value == 2.714
+
+
+def test_rows_of_several_parts_have_one_heading(stand_in, listed, capsys):
+    assert cli.main(["predict", listed, "--output", "-", "--batch-size", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and sum(line.startswith("file,") for line in lines) == 1
+    assert cli.main(["predict", listed, "--batch-size", "2"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_a_broken_file_costs_its_own_row(stand_in, listed, tmp_path, capsys):
+    (tmp_path / "s1.txt").write_text("no numbers\nhere\n")
+    output = tmp_path / "labels.fits"
+    assert cli.main(["predict", listed, "--output", str(output), "--quiet"]) == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith(f"specvit: error: {tmp_path}/s1.txt: ") and err.count("\n") == 1
+    table = read_table(output)
+    assert np.isnan(table["logg"].value).tolist() == [False, True, False]
+    assert [bool(reason) for reason in table["error"]] == [False, True, False]
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_arrays_in_hdf5_and_npy_files(stand_in, tmp_path, capsys):
+    flux = np.tile(np.interp(PFS_MR.wave, WAVE, FLUX), (3, 1))
+    with h5py.File(tmp_path / "stars.h5", "w") as file:
+        file["group/flux"], file["group/ivar"] = flux, np.full(flux.shape, 400.0)
+        file["group/name"] = ["a", "b", "ö"]
+    np.save(tmp_path / "stars.npy", flux)
+    assert cli.main(["predict", str(tmp_path / "stars.h5"), "--output", "-"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["row"], row["name"]) for row in rows] == [("0", "a"), ("1", "b"), ("2", "ö")]
+    assert float(rows[0]["snr"]) == pytest.approx(20 * np.median(flux[0]))
+    assert cli.main(["predict", str(tmp_path / "stars.npy")]) == 0
+    assert "NO_UNCERTAINTY" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("labels.docx", "output must end in one of .ecsv"),
+        ("nowhere/labels.csv", "nowhere: no such folder"),
+        ("folder.csv", "is a folder"),
+    ],
+)
+def test_outputs_are_checked_before_the_work(stand_in, star, tmp_path, capsys, output, message):
+    (tmp_path / "folder.csv").mkdir()
+    assert cli.main(["predict", star, "--output", str(tmp_path / output), "--overwrite"]) == 2
+    assert message in capsys.readouterr().err
+    assert not [call for call in stand_in.calls if len(call[1]) and "names" in vars(call[1])]
+
+
+def test_ctrl_c_is_one_line_and_keeps_the_parts(stand_in, listed, tmp_path, monkeypatch, capsys):
+    output, before = tmp_path / "labels.csv", StandIn._infer
+
+    def interrupted(self, flux, ivar):
+        if (tmp_path / "labels.csv.parts" / "0000000.npz").exists():
+            raise KeyboardInterrupt
+        return before(self, flux, ivar)
+
+    monkeypatch.setattr(StandIn, "_infer", interrupted)
+    arguments = ["predict", listed, "--output", str(output), "--batch-size", "1", "--quiet"]
+    assert cli.main(arguments) == 130
+    assert capsys.readouterr().err.strip().endswith(f"the same command goes on from {output}.parts")
+    monkeypatch.setattr(StandIn, "_infer", before)
+    assert cli.main(arguments) == 0
+    assert len(read_table(output)) == 3
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_terminals_of_few_letters(encoding):
+    code = "import sys; from specvit.cli import main; sys.exit(main(['predict', '--example']))"
+    command = [sys.executable, "-X", "utf8=0", "-c", code]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode(encoding).count("+-" if encoding == "ascii" else "±") == 5
 
 
 # -- with the weights ------------------------------------------------------------------------------

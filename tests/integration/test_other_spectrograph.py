@@ -14,7 +14,7 @@ from specvit.stars import regrid_emulator
 from specvit.survey import LabelPrior, SNRNoise
 from specvit.survey.streams import EVALUATION
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "plot_other_spectrograph.py"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "plot_06_own_spectrograph.py"
 WINDOWS = [(7590.0, 7700.0), (8120.0, 8350.0)]
 
 

@@ -8,6 +8,7 @@ import pytest
 from astropy.nddata import StdDevUncertainty, UnknownUncertainty
 from specutils import Spectrum, SpectrumCollection, SpectrumList
 
+from specvit import PFS_MR
 from specvit.spectra import Flag, SpectrumError, adapt
 
 WAVE = np.linspace(7000, 8950, 3001)
@@ -408,3 +409,59 @@ def test_extreme_scales_warn_of_nothing(scale):
         batch = adapt(make(FLUX * scale, sigma=0.1 * scale, unit=u.one), on_error="nan")
     assert np.isfinite(batch.flux).all()
     assert np.isfinite(batch.ivar).all()
+
+
+# -- pixels that neither a star nor noise explains ---------------------------------------------------------
+
+
+def star_of_scale(scale):
+    """A flux of that median, and its inverse variance at S/N 20."""
+    flux = scale * (1 + 0.1 * np.sin(PFS_MR.wave / 9))
+    return flux, np.full(flux.size, (20 / scale) ** 2)
+
+
+@pytest.mark.parametrize("scale", [1e-17, 1.0, 1e5])
+@pytest.mark.parametrize("factor", [-1e20, -1e4, 1e4, 1e18, 1e35])
+def test_an_extreme_pixel_is_left_out_and_said(scale, factor):
+    flux, ivar = star_of_scale(scale)
+    before = adapt(flux, ivar=ivar)
+    flux[2000] = factor * scale
+    batch = adapt(flux, ivar=ivar)
+    assert batch.flags[0] == before.flags[0] | Flag.EXTREME_PIXELS
+    assert np.flatnonzero(batch.ivar[0] == 0).tolist() == [2000]
+    others = np.arange(flux.size) != 2000
+    np.testing.assert_array_equal(batch.flux[0, others], before.flux[0, others])
+
+
+def test_an_extreme_pixel_does_not_spread_by_resampling():
+    wave = np.linspace(7050, 8900, 6000)
+    flux = 1e-17 * (1 + 0.1 * np.sin(wave / 9))
+
+    def observed():
+        sigma = StdDevUncertainty(np.full(wave.size, 1e-18))
+        unit = u.Unit("erg / (s cm2 Angstrom)")
+        return Spectrum(flux=flux.copy() * unit, spectral_axis=wave * u.AA, uncertainty=sigma)
+
+    before = adapt(observed(), resolution=20_000)
+    flux[3000] = -999.0
+    batch = adapt(observed(), resolution=20_000)
+    assert batch.flags[0] & Flag.EXTREME_PIXELS
+    good = batch.ivar[0] > 0
+    assert good.mean() > 0.98
+    np.testing.assert_allclose(batch.flux[0, good], before.flux[0, good], rtol=0.02)
+
+
+@pytest.mark.parametrize("snr", [0.001, 0.1])
+def test_noise_is_no_extreme(snr):
+    """Even where the star is a thousandth of its noise."""
+    noise = np.random.default_rng(0).normal(size=4096)
+    batch = adapt(snr + noise - noise.mean() + 0.1, ivar=np.ones(4096), on_error="nan")
+    assert not batch.flags[0] & Flag.EXTREME_PIXELS
+
+
+def test_too_many_extremes_are_a_reason():
+    flux, ivar = star_of_scale(1.0)
+    flux[::6], flux[3::6] = 1e9, -1e9
+    batch = adapt(flux, ivar=ivar, on_error="nan", min_coverage=0.9)
+    assert "coverage must be at least 90%" in batch.errors[0]
+    assert batch.flags[0] & Flag.EXTREME_PIXELS

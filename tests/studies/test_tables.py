@@ -100,3 +100,28 @@ def test_rows_written_by_the_runner_make_the_same_table(study, rows, tmp_path):
     again = read_rows(tmp_path / "rows.jsonl")
     assert json.dumps(again, sort_keys=True) == json.dumps(rows, sort_keys=True)
     assert summary(study, tidy(study, again)).equals(summary(study, tidy(study, rows)))
+
+
+def test_few_stars_of_a_target_are_shown_beside_those_that_learned_none(tmp_path):
+    pytest.importorskip("matplotlib")
+    from studies.transfer import LINES
+
+    chosen = {name: LINES.variants[name] for name in ("any, as it is", "LightGBM")}
+    few = replace(LINES, variants=chosen)
+    rows = {
+        one.key: row(one, result(r2) | {"test": "target"})
+        for one, r2 in zip(
+            [*chosen["any, as it is"], *chosen["LightGBM"]], np.linspace(0.2, 0.8, 13), strict=True
+        )
+    }
+    shown = summary(few, tidy(few, rows))
+    assert list(shown["spectra"]) == ["", "30", "100", "300", "1,000"]
+    assert shown["R²"].iloc[0] == "0.200" and shown["R²"].iloc[1] == "0.300 ± 0.029"
+    assert not [name for name in shown if name.startswith("R² at")]
+    assert write_study(few, rows, tmp_path)
+    assert "any, as it is" in (tmp_path / "transfer_lines.svg").read_text()
+
+
+def test_one_variant_is_no_answer(study, rows, tmp_path):
+    own = {one.key for one in study.variants["ViT"]}
+    assert not write_study(study, {key: one for key, one in rows.items() if key in own}, tmp_path)

@@ -153,3 +153,36 @@ def test_a_network_of_wavelengths_is_told_of_a_shift_while_it_is_tested():
 def test_a_loss_that_is_not_finite_is_a_result():
     row = train_network(tiny(learning_rate=1e30, loss="mse", labels=("logg",), steps=60), device=CPU)
     assert (row["results"] == [] and "not finite" in row["failure"]) or "nan" in row["failure"]
+
+
+@pytest.mark.parametrize("tokenizer", ["conv1d", "sliding_window"])
+def test_the_first_gradient_of_l1_is_the_imbalance_of_the_batch(tokenizer):
+    # A new network answers the same to all spectra: the gradient is one vector times the mean of the signs
+    # of the residuals, so that its norm tells the batch and not the tokenizer.
+    configuration = tiny(("tokenizer", tokenizer), encoding="median", labels=("logg",), loss="l1")
+    regressor = build_regressor(configuration).eval()
+    regressor.set_label_scaling([3.0], [1.3])
+    ratios, norms = [], []
+    for stream in range(6):
+        drawn = Survey("paper", seed=5).draw(64, stream=stream)
+        logg = drawn.labels[:, [LABELS.index("logg")]]
+        with torch.no_grad():
+            answer = regressor(drawn.flux, drawn.ivar)[0]
+        imbalance = ((logg - 3.0) / 1.3 - answer).sign().mean().abs()
+        norms.append(first_gradient_norm(regressor, (drawn.flux, drawn.ivar, logg), "l1"))
+        if imbalance > 0.05:
+            ratios.append(norms[-1] / float(imbalance))
+    assert len(ratios) >= 3 and np.std(ratios) < 0.05 * np.mean(ratios)
+    assert max(norms) > 1.5 * min(norms)
+
+
+def test_larger_positions_are_of_the_size_of_tokens_as_torch_makes_them():
+    common = {"encoding": "median", "labels": ("logg",), "loss": "l1"}
+    plain, larger = (
+        build_regressor(tiny(("tokenizer", "conv1d"), initialisation=name, **common)).network
+        for name in ("tokenizer", "tokenizer, positions")
+    )
+    assert torch.equal(plain.tokenizer.linear.weight, larger.tokenizer.linear.weight)
+    assert torch.allclose(larger.position.table, 30 * plain.position.table)
+    tokens = larger.tokenizer(torch.ones(1, 1, 4096))
+    assert 0.5 < (larger.position.table.std() / tokens.std()).item() < 2

@@ -45,7 +45,7 @@ class Scene:
 
     def __init__(self, labels, snr, grid=None, emulator=None):
         self.emulator = _shipped() if emulator is None else emulator
-        self.labels, self.snr = tuple(labels), float(snr)
+        self.labels, self.snr = tuple(float(x) for x in labels), float(snr)
         self.grid = self.emulator.grid if grid is None else grid
         self.wave = self.grid.wave
 

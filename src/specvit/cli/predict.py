@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from specvit.cli.common import add_traceback, examples, given, one_line, positive, tell
-from specvit.cli.reading import chosen_columns, expand, read_spectrum
-from specvit.labels import LABELS, label_of
+from specvit.cli.common import add_traceback, count, examples, given, positive, tell
+from specvit.cli.fitfigures import PLOT_HELP, draw_fits
+from specvit.cli.reading import Example, chosen_columns, files_with_velocities
+from specvit.cli.rowprinter import FORMATS, RowPrinter
 from specvit.paths import user_path
 from specvit.progress import ProgressLine
 
-__all__ = ["add_parser", "run"]
-
-_AT_ONCE = 256  # spectra predicted together, between two updates of the progress
-#: Labels printed on the terminal, log g first.
-_SHOWN = sorted(map(label_of, LABELS), key=lambda label: label.name != "logg")
+__all__ = ["add_parser", "join_windows", "run"]
 
 
 def add_parser(commands):
@@ -32,7 +29,9 @@ def add_parser(commands):
             "documentation), anything else that specutils reads, or a table, FITS or text, with the columns "
             "wavelength, flux and, optionally, uncertainty (or ivar) and mask: by name, or the first two or "
             "three in this order when the columns have no names. A folder stands for the files in it, @LIST "
-            "for those in a list, a pattern in quotes for those that match.",
+            "for those in a list, @TABLE for those in the column file of a table, which may also have the "
+            "columns velocity and name, a pattern in quotes for those that match. HDF5, Zarr and .npy files "
+            "hold arrays called flux and, if there are any, ivar, wave, name.",
         ),
     )
     parser.add_argument(
@@ -57,9 +56,16 @@ def add_parser(commands):
         "--mask",
         action="append",
         type=_window,
-        metavar="NAME|LOW-HIGH",
+        metavar="NAME|LOW HIGH",
         help="wavelengths not to be used, as observed: telluric, none, or a window in vacuum Angstrom, as "
-        "7590-7705; may be repeated",
+        "7590 7705 or 7590-7705; may be repeated",
+    )
+    parser.add_argument(
+        "--velocity",
+        type=_velocity,
+        metavar="fit|KM/S|COLUMN",
+        help="radial velocity to remove: measured of each spectrum, one for all, or a column of @TABLE "
+        "(default: its column velocity, else what the files say)",
     )
     parser.add_argument(
         "--given",
@@ -111,9 +117,31 @@ def add_parser(commands):
         "--output",
         type=user_path,
         metavar="TABLE",
-        help="also write every column to this table (.ecsv .fits .vot .h5 .parquet .csv)",
+        help="also write every column to this table (.ecsv .fits .vot .h5 .parquet .csv), part by part: "
+        "after a kill the same command goes on; - is the standard output, for programs",
     )
+    parser.add_argument(
+        "--output-format",
+        choices=FORMATS,
+        help="of rows on the standard output, instead of lines to read (default with --output -: csv)",
+    )
+    parser.add_argument("--plot", type=user_path, metavar="DIR|FILE.pdf", help=PLOT_HELP)
     parser.add_argument("--overwrite", action="store_true", help="replace TABLE if it exists")
+    parser.add_argument("--device", metavar="DEVICE", help="auto (default), cpu or cuda")
+    parser.add_argument(
+        "--batch-size",
+        type=count,
+        metavar="N",
+        help="read together, and one part of TABLE (default: 64 files, or 256 spectra)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=count,
+        default=1,
+        metavar="N",
+        help="processes that read ahead (default: 1, a thread)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print no rows and no progress")
     parser.add_argument(
         "--on-error",
         choices=["nan", "raise"],
@@ -128,42 +156,58 @@ def run(args):
     """Carry the command out; returns its exit status."""
     if not args.files and not args.example:
         raise ValueError("give at least one FILE, or --example")
-    if args.output is not None and args.output.exists() and not args.overwrite:
+    if args.files and args.example:
+        raise ValueError("give FILE or --example, not both")
+    stdout = str(args.output) == "-"
+    if args.output is not None and not stdout and args.output.exists() and not args.overwrite:
         raise FileExistsError(f"{args.output} exists; --overwrite replaces it")
-    args.files = expand(args.files)  # before anything slow
+    source = Example() if args.example else _source(args)  # before anything slow
 
     import specvit
+    from specvit.stream import predict_parts, predict_stream
 
-    estimator = specvit.LoggEstimator(**({} if args.weights is None else {"weights": args.weights}))
-    names = ("medium", "resolution", "instrument", "mask", "lower_resolution", "min_coverage")
-    known = {} if args.given is None else {"given": dict(args.given)}
-    tables, stated = [], given(args, *names) | known
-    if args.example:
-        table = estimator.predict_table(specvit.example_spectrum(), **known)
-        tables.append(_with_names(table, ["example"]))
-    jobs, unread = _jobs(args)
-    line, done = ProgressLine("spectra"), 0
-    for names, spectra in jobs:
-        table = estimator.predict_table(spectra, **stated)
-        done += len(names)
-        if len(jobs) > 1:
-            line(done, sum(len(job[0]) for job in jobs))
-        tables.append(_with_names(table, names))
-        reasons = [f"{name}: {error}" for name, error in zip(names, table["error"], strict=True) if error]
-        if reasons and args.on_error == "raise":
-            raise ValueError(reasons[0])
+    estimator = specvit.LoggEstimator(**given(args, "weights", "device"))
+    options = given(args, "instrument", "mask", "lower_resolution", "min_coverage", "medium", "resolution")
+    options |= {} if args.given is None else {"given": dict(args.given)}
+    options |= {"velocity": "fit"} if args.velocity == "fit" else {}
+    stated = dict(options)
+    options |= {"workers": args.workers, "processes": args.workers > 1}
+    rows = RowPrinter(args, machine=stdout)
+    progress = False if args.quiet else None
+    try:
+        if args.output is None or stdout:
+            line = ProgressLine(source.unit, progress)
+            for part in predict_parts(source, estimator, **options):
+                rows.add(part)
+                if source.total is None or source.total > part.size:
+                    line(sum(rows.sizes), source.total)
+        else:
+            options |= {"overwrite": args.overwrite, "progress": progress, "on_part": rows.add}
+            summary = predict_stream(source, args.output, estimator, batch_size=args.batch_size, **options)
+            if args.quiet is False and summary.rows > 1:
+                tell(f"specvit: {summary}")
+    except KeyboardInterrupt:
+        kept = "" if args.output is None or stdout else f"; the same command goes on from {args.output}.parts"
+        tell(f"\nspecvit: interrupted after {rows.count} spectra{kept}")
+        return 130
+    rows.tell_notes()
+    if args.plot is not None:
+        draw_fits(args, estimator, stated)
+    return int(rows.failed > 0)
 
-    if not tables:
-        return 2
-    from astropy.table import vstack
 
-    from specvit.predictors import write_table
+def _source(args):
+    """The files, or the arrays in a file, opened for reading in pieces."""
+    velocity = args.velocity if args.velocity != "fit" else None
+    files = files_with_velocities(args.files, velocity)
+    if args.velocity == "fit" and "velocity" in files.colnames:
+        files.remove_column("velocity")
 
-    table = vstack(tables, metadata_conflicts="silent")
-    if args.output is not None:
-        write_table(table, args.output, overwrite=args.overwrite)
-    print(_as_text(table))
-    return int(unread > 0 or any(value != value for value in _values(table, "logg")))
+    from specvit.stream import open_source
+
+    reading = {name: getattr(args, name) for name in ("format", "columns", "wave_unit", "flux_unit")}
+    one = len(files) == 1 and files.colnames == ["file"]
+    return open_source(files["file"].tolist() if one else files, batch_size=args.batch_size, reading=reading)
 
 
 def _window(text):
@@ -188,79 +232,35 @@ def _measurement(text):
     raise argparse.ArgumentTypeError(f"must be LABEL=VALUE±SIGMA, as teff=4750±50, got {text}")
 
 
+def _velocity(text):
+    """Type of ``--velocity``: the word, a finite number, or the name of a column."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if number - number != 0:
+        raise argparse.ArgumentTypeError(f"must be finite, got {text}")
+    return number
+
+
+def join_windows(arguments):
+    """Arguments with ``--mask LOW HIGH`` written as ``--mask LOW-HIGH``, which leaves the files after it."""
+    joined = []
+    for one in arguments:
+        if joined[-2:-1] == ["--mask"] and _is_number(joined[-1]) and _is_number(one):
+            joined[-1] += f"-{one}"
+        else:
+            joined.append(one)
+    return joined
+
+
+def _is_number(text):
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False
+
+
 def _resolution_rule(text):
     """Type of ``--lower-resolution``: a word or a resolving power."""
     return text if text in ("raise", "flag") else positive(text)
-
-
-def _jobs(args):
-    """Names and spectra to predict at once, and the number of files that cannot be read.
-
-    Runs of one-dimensional spectra go together, others alone. What readers assumed or left out is told.
-    """
-    from specutils import Spectrum, SpectrumList
-
-    options = {name: getattr(args, name) for name in ("format", "columns", "wave_unit", "flux_unit")}
-    jobs, unread, notes = [], 0, {}
-    for path in args.files:
-        try:
-            found = read_spectrum(path, **options)
-        except (OSError, ValueError) as error:
-            if len(args.files) == 1 or args.on_error == "raise":
-                raise
-            tell(f"specvit: error: {one_line(error)}")
-            unread += 1
-            continue
-        alone = isinstance(found, Spectrum)
-        for i, spectrum in enumerate([found] if alone else found):
-            name = path if alone else f"{path}[{i}]"
-            for note in spectrum.meta.get("notes", ()):
-                notes.setdefault(note, []).append(name)
-            if spectrum.flux.ndim > 1:
-                n = spectrum.flux.size // spectrum.flux.shape[spectrum.spectral_axis_index]
-                jobs.append(([f"{name}[{k}]" for k in range(n)], spectrum))
-                continue
-            if not jobs or isinstance(jobs[-1][1], Spectrum) or len(jobs[-1][0]) == _AT_ONCE:
-                jobs.append(([], SpectrumList()))
-            jobs[-1][0].append(name)
-            jobs[-1][1].append(spectrum)
-    for note, where in notes.items():
-        more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
-        tell(f"specvit: note: {where[0]}{more}: {note}")
-    return jobs, unread
-
-
-def _with_names(table, names):
-    """`table` with a first column that names the file, and the spectrum in a file with several."""
-    table.add_column(names, name="file", index=0)
-    return table
-
-
-def _values(table, name):
-    """Column as a list of plain Python numbers or strings."""
-    column = table[name]
-    return getattr(column, "value", column).tolist()
-
-
-def _as_text(table):
-    """The main columns as aligned text, one line a spectrum, and why where there is no answer."""
-    from specvit.spectra import Flag
-
-    columns = [_values(table, "file")]
-    shown = [label for label in _SHOWN if label.name in table.colnames]
-    for label in shown:
-        pairs = zip(_values(table, label.name), _values(table, f"{label.name}_err"), strict=True)
-        form = f".{label.decimals}f"
-        columns.append(["-" if x != x else f"{x:{form}} ± {sigma:{form}}" for x, sigma in pairs])
-    columns.append(["-" if x != x else f"{x:.1f}" for x in _values(table, "snr")])
-    notes = zip(_values(table, "error"), _values(table, "flags"), strict=True)
-    columns.append([error or Flag.describe(flags) or "ok" for error, flags in notes])
-    heading = ["file", *(_heading(label) for label in shown), "S/N", "notes"]
-    rows = [heading, *zip(*columns, strict=True)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-
-
-def _heading(label):
-    """Name and unit; a name in brackets is known to be in dex."""
-    return label.plain if label.plain.startswith("[") else f"{label.plain} [{label.error_unit}]"

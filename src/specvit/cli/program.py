@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import sys
 import warnings
@@ -49,7 +50,9 @@ def main(argv=None):
     int
         Exit status, see `specvit.cli`.
     """
-    args = build_parser().parse_args(argv)
+    _print_anything()
+    argv = sys.argv[1:] if argv is None else list(argv)
+    args = build_parser().parse_args(predict.join_windows(argv) if argv[:1] == ["predict"] else argv)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
@@ -60,11 +63,40 @@ def main(argv=None):
             # The reader, as ``head``, has seen enough. What is left must not be written at exit either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _BROKEN_PIPE
-        except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
+        except KeyboardInterrupt:
+            print("\nspecvit: interrupted", file=sys.stderr)
+            return 130  # 128 + SIGINT
+        except (ArithmeticError, ImportError, LookupError, OSError, TypeError, ValueError) as error:
             if args.traceback:
                 raise
             print(f"specvit: error: {one_line(error)}", file=sys.stderr)
             return 2
+
+
+#: How signs are written on terminals that do not have them.
+_PLAIN = {
+    "±": "+-",
+    "Å": "A",
+    "–": "-",
+    "−": "-",
+    "χ": "chi",
+    "²": "2",
+    "σ": "sigma",
+    "α": "alpha",
+    "…": "...",
+}
+
+
+def _print_anything():
+    """Let no terminal's encoding stop a command: signs that it does not know are written in letters."""
+    codecs.register_error("specvit", _in_letters)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="specvit")
+
+
+def _in_letters(error):
+    return "".join(_PLAIN.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import glob
+import re
 from pathlib import Path
 
 from specvit.cli.common import one_line
 from specvit.paths import user_path
 
-__all__ = ["chosen_columns", "expand", "read_spectrum"]
+__all__ = ["Example", "chosen_columns", "expand", "files_with_velocities", "read_spectrum"]
 
 _ORDER = ("wave", "flux", "err", "mask")
 
@@ -99,13 +100,98 @@ def _listed(path):
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list of files")
     lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
-    found = []
-    for line in lines:
-        if line and not line.startswith("#"):
-            line = str(user_path(line)) if line.startswith("~") else line
-            here = Path(line).exists() or line.startswith("@") or Path(line).is_absolute()
-            found.append(line if here else str(path.parent / line))
-    return expand(found)
+    return expand([_beside(path, line) for line in lines if line and not line.startswith("#")])
+
+
+def _beside(listing, line):
+    """A path in a list: from here, or if it is not there from the folder of the list."""
+    line = str(user_path(line)) if line.startswith("~") else line
+    here = Path(line).exists() or line.startswith("@") or Path(line).is_absolute()
+    return line if here else str(listing.parent / line)
+
+
+def files_with_velocities(arguments, velocity=None):
+    """The files that arguments mean, with what a table among them says of each.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        As for `expand`. ``@TABLE`` may also be a table (text with a line of names, ECSV, FITS, VOTable) with
+        the columns ``file`` or ``path`` and, if you like, ``velocity`` in km/s and ``name``.
+    velocity : float or str, optional
+        Of all files, or the name of the column.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        With ``file`` and, where a table has them, ``velocity`` and ``name``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a file is not there, or the column is in no table.
+    """
+    from astropy.table import QTable
+
+    from specvit.stream.opening import files_of
+
+    paths, velocities, names = [], [], []
+    for argument in arguments:
+        table = _table_of_files(user_path(argument[1:])) if argument.startswith("@") else None
+        column = velocity if isinstance(velocity, str) else None
+        if table is None:
+            found, their_names, theirs = expand([argument]), None, None
+        else:
+            found, their_names, theirs = files_of(table, None, column)
+            found = [_beside(user_path(argument[1:]), one) for one in found]
+        paths += found
+        velocities += [float("nan")] * len(found) if theirs is None else list(theirs)
+        names += [""] * len(found) if their_names is None else their_names
+    if isinstance(velocity, str) and all(v != v for v in velocities):
+        raise ValueError(f"--velocity {velocity}: no number, and no @TABLE with a column of this name")
+    files = QTable({"file": paths})
+    if any(v == v for v in velocities) or isinstance(velocity, float):
+        files["velocity"] = velocities if not isinstance(velocity, float) else [velocity] * len(paths)
+    if any(names):
+        files["name"] = names
+    return files
+
+
+def _table_of_files(path):
+    """A table, if a list of files is one: then it has a column of them."""
+    from astropy.table import Table
+
+    from specvit.stream.opening import PATH_COLUMNS
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such list of files")
+    if path.suffix.lower() in (".fits", ".fit", ".vot", ".xml", ".parquet"):
+        return Table.read(path)
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    words = [word.strip(' "').lower() for word in re.split(r"[,;|\s]+", first.strip())]
+    if not set(words) & set(PATH_COLUMNS) or user_path(first.strip()).exists():
+        return None
+    return Table.read(lines, format="ascii")
+
+
+class Example:
+    """The example as a source of `specvit.stream.predict_stream`."""
+
+    column, unit, total, batch_size, named, own_axis = "file", "spectra", 1, 1, True, True
+
+    def fingerprint(self):
+        """What tells it from other sources."""
+        return ["example"]
+
+    def pieces(self, first=0):
+        """The one piece, unless there was one."""
+        from specvit.example import example_spectrum
+        from specvit.stream.pieces import Block, Piece
+
+        block = Block([example_spectrum()], 1, places=["example"], names=[""])
+        if first == 0:
+            yield Piece(0, 1, lambda adapt: adapt(block))
 
 
 def chosen_columns(text):

@@ -13,7 +13,7 @@ from specvit.limits.importance import refine
 __all__ = ["Posterior", "posterior"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Posterior:
     """Summaries of the posteriors of n spectra; ndarrays of float64 in the labels' units.
 
@@ -58,6 +58,17 @@ class Posterior:
     deviation: np.ndarray
     ess: np.ndarray
     flagged: np.ndarray
+
+    def __repr__(self):
+        n = len(self.mean)
+        values = ", ".join(
+            f"{name} {mean:.4g} ± {sigma:.2g}"
+            for name, mean, sigma in zip(
+                self.label_names, np.median(self.mean, 0), np.median(self.sigma, 0), strict=True
+            )
+        )
+        many = f"{n} spectr{'um' if n == 1 else 'a, median'}"
+        return f"Posterior({many}: {values}; {int(self.flagged.sum())} flagged)"
 
     def __len__(self):
         return len(self.mean)

@@ -26,7 +26,7 @@ _DEFAULT_SNR = 50.0
 _PRIOR_DRAWS = 100_000  # from which the widths of the prior are taken, to 0.3 %
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StarLimit:
     """The least errors of the labels of stars, as `star_limit` finds them.
 
@@ -90,6 +90,9 @@ class StarLimit:
         """σ of the label `name`: a float for one star, else an ndarray (n,)."""
         best = self.sigma if self.sigma_posterior is None else self.sigma_posterior
         return best[..., self.label_names.index(label_tuple(name, among=self.label_names)[0])][()]
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         grid, (kind, value) = self.survey.grid, next(iter(self.brightness.items()), ("", ""))

@@ -177,7 +177,9 @@ def _answers(network, grid, flux, ivar, min_coverage):
         columns[:, -2],
         columns[:, -1],
     )
-    faulty = np.isnan(mean).any(1) | (quality.coverage < min_coverage)
+    # Of flux of at most 1 a median below 1e-3 may be due to extreme pixels (`specvit.spectra.rules`).
+    small = 2 * (good & (flux.abs() > 1e-3)).sum(1) <= good.sum(1)
+    faulty = np.isnan(mean).any(1) | (quality.coverage < min_coverage) | small.cpu().numpy()
     quality.flags[faulty] |= int(Flag.UNUSABLE)
     quality.flags[quality.coverage < PARTIAL] |= int(Flag.PARTIAL_COVERAGE)
     names, findings = tuple(network.label_names), Findings.nothing(len(columns))

@@ -260,10 +260,10 @@ class Predictor(RegressorMixin, BaseEstimator):
         `~astropy.table.QTable`
             Each label with ``<label>_err``; ``snr``, the median signal-to-noise ratio per pixel;
             ``coverage``, the share of the grid's pixels with information; ``resolution``, the resolving power
-            that was stated or assumed; what the spectrum itself says (`specvit.predictors.examine`; NaN
-            without all five labels): ``velocity``, ``broadening``, the σ of a Gaussian beyond the line spread
-            function, ``dilution``, the share of light without lines, each with ``_err``, and ``chi2``, of
-            pairs of pixels, reduced, against the synthetic spectrum of the labels; ``flags``, a sum of
+            that was stated or assumed; what the spectrum itself says (NaN without all five labels):
+            ``velocity``, ``broadening``, the σ of a Gaussian beyond the line spread function, ``dilution``,
+            the share of light without lines, each with ``_err``, and ``chi2``, reduced, of pairs of
+            pixels against the synthetic spectrum of the labels; ``flags``, a sum of
             `~specvit.spectra.Flag`, of which those of ``Flag.ALARMS`` say that the answer is not to be
             trusted; ``error``, why there is no answer.
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 from sklearn.exceptions import NotFittedError
 
 from specvit.dataset import SpectrumDataset
+from specvit.predictors import afterfork  # noqa: F401  (a forked child gets one thread)
 from specvit.predictors.arraypath import in_pieces
 from specvit.predictors.base import Predictor
 from specvit.predictors.learning import ArraySource, FitConfig, fit_network, simulated_source
@@ -103,8 +104,7 @@ class LoggEstimator(Predictor):
 
     See Also
     --------
-    RidgeEstimator, LightGBMEstimator, TemplateFit : A linear fit, boosted trees, and least χ².
-    specvit.assess.evaluate : How good they are, on the same spectra.
+    RidgeEstimator, LightGBMEstimator, TemplateFit : Others; `specvit.assess.evaluate` compares them.
 
     Notes
     -----
@@ -115,8 +115,8 @@ class LoggEstimator(Predictor):
     last axis of labels. `predict_table` returns a `~astropy.table.QTable` of all labels for either, with
     ``flags``, sums of `~specvit.spectra.Flag`: ``Flag.ALARMS`` say that an answer is not to be trusted.
 
-    Advantages: the most accurate of the four; a calibrated σ for each star. Disadvantages: training takes a
-    GPU; labels of faint stars are biased towards the middle of the training range.
+    Advantages: the most accurate, with a σ each. Disadvantages: training takes a GPU; labels of faint
+    stars are biased towards the middle of the training range.
 
     Examples
     --------

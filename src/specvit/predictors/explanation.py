@@ -30,7 +30,7 @@ __all__ = ["Explanation", "explain"]
 _BATCH = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """What n answers of a network about one label rest on, pixel by pixel.
 
@@ -86,6 +86,10 @@ class Explanation:
 
     def __len__(self) -> int:
         return len(self.flux)
+
+    def __repr__(self) -> str:
+        many = f"{len(self)} answer{'' if len(self) == 1 else 's'}"
+        return f"Explanation({self.label} of {many}, {self.flux.shape[1]} pixels of {self.grid.name})"
 
     @property
     def completeness(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 __all__ = ["Findings"]
 
 
-@dataclass
+@dataclass(repr=False)
 class Findings:
     """What was measured of n spectra; ndarrays (n,), NaN where nothing could be.
 
@@ -37,6 +37,18 @@ class Findings:
         Δχ² by which a star fits better than a smooth continuum.
     misfit : ndarray
         χ² per resolution element of the best star of any labels, with the noise of its own scatter.
+
+    See Also
+    --------
+    specvit.predictors.examine : Makes them.
+    specvit.predictors.Predictions : Has them as ``findings``.
+
+    Examples
+    --------
+    >>> from specvit import LoggEstimator, example_spectrum
+    >>> found = LoggEstimator().predict_labels(example_spectrum()).findings
+    >>> bool(abs(found.velocity[0]) < 4 * found.velocity_err[0])
+    True
     """
 
     velocity: np.ndarray
@@ -55,9 +67,23 @@ class Findings:
     lines_test: np.ndarray
     misfit: np.ndarray
 
+    def __repr__(self):
+        known = int(np.isfinite(self.velocity).sum())
+        return f"Findings({len(self.velocity)} spectra, {known} measured: {', '.join(vars(self))})"
+
     @classmethod
     def nothing(cls, n):
-        """Of n spectra nothing is known."""
+        """Of n spectra nothing is known.
+
+        Parameters
+        ----------
+        n : int
+            Number of spectra.
+
+        Returns
+        -------
+        Findings
+        """
         return cls(*(np.full(n, np.nan) for _ in fields(cls)))
 
     @classmethod
@@ -66,6 +92,14 @@ class Findings:
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def put(self, rows, other):
-        """Take the findings of `other` for `rows`."""
+        """Take the findings of `other` for `rows`.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Which of these spectra they are.
+        other : Findings
+            Of as many spectra.
+        """
         for field in fields(self):
             getattr(self, field.name)[rows] = getattr(other, field.name)

@@ -16,7 +16,7 @@ from specvit.labels import LABELS
 from specvit.predictors.findings import Findings
 from specvit.predictors.honestyfit import examine, screen
 from specvit.predictors.honestymodel import LineModel
-from specvit.predictors.networkarrays import device_of
+from specvit.predictors.networkarrays import device_of, order_one
 from specvit.spectra import Flag
 from specvit.stars import Emulator, LineCalibration
 
@@ -170,8 +170,8 @@ def findings_of(batch, names, mean, sigma, device="cpu", thorough=False):
     if line_model(device).emulator.grid != batch.grid or not set(LABELS) <= set(names):
         return Findings.nothing(len(batch))
     order = [names.index(name) for name in LABELS]
-    ivar = np.where(batch.usable[:, None], batch.ivar, 0.0)
-    given = batch.flux, ivar, mean[:, order], sigma[:, order], batch.lsf, batch.sampling
+    flux, ivar = order_one(batch.flux, np.where(batch.usable[:, None], batch.ivar, 0.0))
+    given = flux, ivar, mean[:, order], sigma[:, order], batch.lsf, batch.sampling
     return examine(line_model(device), *given) if thorough else judged(given, batch.snr, device)
 
 
@@ -226,13 +226,14 @@ def alarm(batch, findings):
     above = {name: getattr(f, name) > limits.at(name, snr) for name in LIMITED}
     moved = np.abs(f.velocity) > f.learned_velocity + _VELOCITY_SIGMAS * f.velocity_err
     lined = f.lines_test >= limits.lines
+    smooth = f.lines_test < f.labels_test  # a smooth continuum fits better than the star that was predicted
     # Without lines nothing else can be said of them.
     for flag, raised in (
         (Flag.NO_LINES, f.lines_test < limits.lines),
         (Flag.VELOCITY, above["velocity_test"] & moved & lined),
         (Flag.BROADENED, above["broadening_test"] & (f.broadening > 0) & lined),
         (Flag.DILUTED, above["dilution_test"] & (f.dilution > 0) & lined),
-        (Flag.BAD_FIT, above["labels_test"] | above["misfit"]),
+        (Flag.BAD_FIT, above["labels_test"] | above["misfit"] | smooth),
     ):
         batch.flags[raised] |= int(flag)
 

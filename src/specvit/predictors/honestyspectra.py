@@ -23,6 +23,8 @@ __all__ = ["LABEL_SPREAD", "LARGEST_VELOCITY", "WIDTH", "PreparedSpectra"]
 LARGEST_VELOCITY = 600.0
 #: Relative error of line depths that library, network and instrument have, pixel by pixel.
 _DEPTH_ERR = 0.20
+#: Relative error of the flux, by what polynomials leave of its calibration.
+_FLUX_ERR = 0.005
 #: Error of the flux within telluric bands that were corrected for, as in training.
 _TELLURIC_ERR = 0.04
 #: Polynomials that the search for a velocity takes off.
@@ -112,7 +114,7 @@ class PreparedSpectra:
             self.noise[:, None] ** 2 / self.ivar.clamp_min(1e-30)
             + depth.square()
             + self.model.telluric * _TELLURIC_ERR**2
-            + 1e-6
+            + _FLUX_ERR**2
         )
         self.root = torch.where(self.good, variance.rsqrt(), 0.0)
 

@@ -21,6 +21,8 @@ __all__ = [
 
 #: Spectra at once: on a processor so many that they stay in its cache, on a GPU that it is busy.
 _BATCH, ON_GPU = 64, 4096
+#: Inverse variances of a flux of order one that float32 holds, with room for what is made of them.
+_WEIGHTS = (1e-30, 1e30)
 
 
 def device_of(name):
@@ -87,7 +89,7 @@ def scaled(flux, ivar):
     """Tensors as `order_one`, in their own precision: list of flux and inverse variance."""
     scale = torch.where(ivar > 0, flux.abs(), 0.0).amax(1, keepdim=True)
     scale = torch.where(scale > 0, scale, 1.0)
-    return [flux / scale, ivar * scale * scale]
+    return [flux / scale, torch.where(ivar > 0, (ivar * scale * scale).clamp(*_WEIGHTS), 0.0)]
 
 
 def batch_covariance(regressor, batch):
@@ -111,7 +113,11 @@ def batch_covariance(regressor, batch):
 
 
 def order_one(flux, ivar):
-    """Flux of order one, which float32 can hold whatever the unit, and its inverse variance."""
+    """Flux of order one, which float32 can hold whatever the unit, and its inverse variance.
+
+    Errors beyond what float32 can hold of 1/σ² are brought to its ends: they are as good as 0 or infinite.
+    """
     scale = np.max(np.abs(flux), axis=1, where=ivar > 0, initial=0.0)[:, None]
     scale = np.where(scale > 0, scale, 1.0)
-    return flux / scale, ivar * scale**2
+    with np.errstate(over="ignore"):
+        return flux / scale, np.where(ivar > 0, np.clip(ivar * scale**2, *_WEIGHTS), 0.0)

@@ -121,6 +121,8 @@ def write_table(table: QTable, path: str | PathLike[str], *, overwrite: bool = F
             about = f"{column.info.description or name} [dex]"
             table[name] = np.asarray(getattr(column, "value", column))
             table[name].info.description = about
+        if form == "fits" and table[name].dtype.kind == "U":  # astropy would encode as ASCII, and fail
+            table[name] = np.char.encode(np.asarray(table[name]), "utf-8", "backslashreplace")
     if form == "hdf5":
         path.unlink(missing_ok=True)  # astropy's own overwriting leaves the other tables of a file
     table.write(path, format=form, overwrite=overwrite, **options)

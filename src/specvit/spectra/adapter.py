@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from specvit.grid import PFS_MR, PixelGrid, air_to_vacuum, find_instrument, find_windows
+from specvit.grid import PFS_MR, PixelGrid, air_to_vacuum
 from specvit.spectra.arrays import batch_from_array
 from specvit.spectra.batch import SpectrumBatch, SpectrumError
 from specvit.spectra.given import bad_pixels, numbers_given
@@ -120,11 +120,10 @@ def adapt(
     """
     _check_options(grid, medium, resolution, on_error, lower_resolution, min_coverage)
     kind = kind_of(spectra)
-    instrument = None if instrument is None else find_instrument(instrument)
+    stated = Stated.of(medium, resolution, instrument, mask)
+    instrument, windows = stated.instrument, stated.windows
     if instrument is not None and kind in (Kind.ARRAY, Kind.BATCH):
         raise ValueError(f"instrument is for Spectrum, got {instrument.name!r} with fluxes on the grid")
-    ground_based = instrument is not None and instrument.ground_based
-    windows = find_windows("telluric" if mask is None and ground_based else mask)
     if kind is Kind.ARRAY:
         batch, reasons = batch_from_array(spectra, ivar, grid, medium, resolution, covariance)
         return judge(_masked(batch, windows), reasons, on_error, min_coverage)
@@ -156,7 +155,6 @@ def adapt(
     if not sum(n for _, n in sources):
         raise ValueError(f"spectra must not be empty, got shape {shape}")
     batch = SpectrumBatch.empty(shape, grid, covariance)
-    stated = Stated(medium, resolution, instrument, windows)
     reasons = resample_all(sources, batch, stated, lower_resolution)
     return judge(batch, reasons, on_error, min_coverage)
 

@@ -86,6 +86,8 @@ class Flag(enum.IntFlag):
     #: Nothing said whether wavelengths are in air or in vacuum: the velocity of the lines shows that they are
     #: in air, and they were taken so (set by a predictor).
     AIR_FOUND = 8192
+    #: Pixels were not used that neither a star nor noise explains: beyond 1,000 times the median flux.
+    EXTREME_PIXELS = 16384
     #: The flags that say that an answer is not to be trusted; the others inform.
     ALARMS = OUT_OF_DOMAIN | UNUSABLE | VELOCITY | BROADENED | DILUTED | NO_LINES | BAD_FIT
 
@@ -95,8 +97,40 @@ class Flag(enum.IntFlag):
         value = int(value)
         return ", ".join(flag.name for flag in cls if flag and value & flag)
 
+    @classmethod
+    def in_words(cls, value):
+        """What the flags set in `value` say, as a list of phrases.
 
-@dataclass
+        Examples
+        --------
+        >>> Flag.in_words(Flag.NO_UNCERTAINTY | Flag.LOW_SNR)
+        ['noise estimated from the scatter', 'S/N below 1']
+        """
+        value = int(value)
+        return [_WORDS[flag.name] for flag in cls if flag and flag.name in _WORDS and value & flag]
+
+
+#: What flags say to a reader of a figure.
+_WORDS = {
+    "NO_UNCERTAINTY": "noise estimated from the scatter",
+    "PARTIAL_COVERAGE": "covers part of the range",
+    "RESOLUTION_ASSUMED": "resolution assumed",
+    "LOWER_RESOLUTION": "resolution lower than the grid's",
+    "MEDIUM_ASSUMED": "vacuum wavelengths assumed",
+    "OUT_OF_DOMAIN": "at the end of the range learned from",
+    "UNUSABLE": "not usable",
+    "LOW_SNR": "S/N below 1",
+    "VELOCITY": "lines are shifted",
+    "BROADENED": "lines are wider than stated",
+    "DILUTED": "light without lines is added",
+    "NO_LINES": "no lines",
+    "BAD_FIT": "no star of these labels fits",
+    "AIR_FOUND": "wavelengths found to be in air",
+    "EXTREME_PIXELS": "extreme pixels left out",
+}
+
+
+@dataclass(repr=False)
 class SpectrumBatch:
     """Spectra on one grid, one in each row.
 
@@ -195,6 +229,14 @@ class SpectrumBatch:
 
     def __len__(self):
         return len(self.flux)
+
+    def __repr__(self):
+        n, used = len(self), int(self.usable.sum())
+        many = f"{n} spectr{'um' if n == 1 else 'a'} on {self.grid!r}"
+        if not used:
+            return f"SpectrumBatch({many}, none usable)"
+        snr = self.snr[self.usable]
+        return f"SpectrumBatch({many}, {used} usable, S/N {snr.min():.1f}–{snr.max():.1f})"
 
     def reject(self, row, reason):
         """Take all information from `row`, flag it as unusable and keep the `reason`."""

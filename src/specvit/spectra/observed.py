@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from specvit.grid import FWHM_PER_SIGMA, Instrument, air_to_vacuum, edges_from_centres, vacuum_to_air
+from specvit.grid import (
+    FWHM_PER_SIGMA,
+    Instrument,
+    air_to_vacuum,
+    edges_from_centres,
+    find_instrument,
+    find_windows,
+    vacuum_to_air,
+)
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.given import bad_pixels, numbers_given
 from specvit.spectra.medium import medium_of
+from specvit.spectra.rules import extreme_pixels
 from specvit.spectra.units import (
     flux_factor,
     linear_flux,
@@ -21,7 +30,7 @@ from specvit.spectra.units import (
     wavelength_in_angstrom,
 )
 
-__all__ = ["Observed", "Parts", "Stated", "observe", "parts_of"]
+__all__ = ["Observed", "Parts", "Stated", "medium_stated", "observe", "parts_of"]
 
 #: Keys of ``meta`` and ``meta["header"]`` in which a resolving power is looked for.
 RESOLUTION_KEYS = ("resolution", "resolving_power", "R", "SPEC_RES")
@@ -65,6 +74,17 @@ class Stated:
     instrument: Instrument | None = None
     windows: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
 
+    @classmethod
+    def of(cls, medium=None, resolution=None, instrument=None, mask=None):
+        """What arguments of `specvit.spectra.adapt` say, with instruments and windows by name.
+
+        Without a `mask` an instrument on the ground has the telluric bands masked.
+        """
+        instrument = None if instrument is None else find_instrument(instrument)
+        ground_based = instrument is not None and instrument.ground_based
+        windows = find_windows("telluric" if mask is None and ground_based else mask)
+        return cls(medium, resolution, instrument, windows)
+
 
 @dataclass
 class Observed:
@@ -74,6 +94,10 @@ class Observed:
     ----------
     bounds : numpy.ndarray, shape (npix, 2)
         Lower and upper edges of the pixels in Å: rest frame, medium of the grid, ascending.
+    pixels : numpy.ndarray of int, shape (npix,)
+        Index of each in the spectrum as it was given.
+    factor : numpy.ndarray, shape (npix,)
+        F_λ over the flux as it was given, its logarithm undone.
     flux, variance : numpy.ndarray, shape (n, npix)
         F_λ and its variance; `variance` is None without uncertainties.
     valid : numpy.ndarray of bool, shape (n, npix)
@@ -84,15 +108,20 @@ class Observed:
         λ/FWHM, stated or, with the flag, assumed.
     flags : int
         `Flag` values that hold for all.
+    extreme : numpy.ndarray of bool, shape (n,)
+        Whether a spectrum has pixels that are left out as `specvit.spectra.rules.extreme_pixels`.
     """
 
     bounds: np.ndarray
+    pixels: np.ndarray
+    factor: np.ndarray
     flux: np.ndarray
     variance: np.ndarray | None
     valid: np.ndarray
     native: np.ndarray
     resolution: np.ndarray
     flags: int
+    extreme: np.ndarray
 
 
 def parts_of(spectrum):
@@ -156,7 +185,7 @@ def observe(parts, grid, stated=Stated()):
     factor, target = flux_factor(unit, wave)
     variance = _variance(parts, flux, slope, factor, target, wave)
     power, flags = _power(parts.meta, stated, wave), 0
-    medium = _medium(parts, stated)
+    medium = medium_stated(parts, stated)
     flags |= Flag.MEDIUM_ASSUMED if medium is None else 0
 
     bounds, direction = _rest_bounds(parts.axis, wave, medium == "air", grid.medium)
@@ -167,8 +196,9 @@ def observe(parts, grid, stated=Stated()):
 
     vacuum = air_to_vacuum(wave) if medium == "air" else wave
     mask = _mask(parts.mask, parts.flux.shape)
+    factor = pick(np.broadcast_to(factor, wave.shape))
     with np.errstate(all="ignore"):
-        flux = pick(flux) * pick(np.broadcast_to(factor, wave.shape))
+        flux = pick(flux) * factor
     valid = np.isfinite(flux)
     if mask is not None:
         valid &= ~pick(order(mask).reshape(-1, wave.size))
@@ -180,17 +210,23 @@ def observe(parts, grid, stated=Stated()):
     else:
         variance = np.ascontiguousarray(pick(variance))
         valid &= np.isfinite(variance)
+    with np.errstate(all="ignore"):
+        extreme = extreme_pixels(flux, None if variance is None else np.sqrt(variance), valid)
+    valid &= ~extreme
     bounds = bounds[take]
     native, sharpest = _line_spread(bounds, pick(vacuum), grid, stated.instrument)
     flags |= Flag.RESOLUTION_ASSUMED if power is None and stated.instrument is None else 0
     return Observed(
         bounds=bounds,
+        pixels=pick(np.arange(wave.size)),
+        factor=factor,
         flux=np.ascontiguousarray(flux),
         variance=variance,
         valid=valid,
         native=native,
         resolution=sharpest if power is None else pick(power),
         flags=int(flags),
+        extreme=extreme.any(axis=1),
     )
 
 
@@ -218,7 +254,7 @@ def _power(meta, stated, wave):
     return None if found is None else resolving_power(found, wave, f"meta[{key!r}]")
 
 
-def _medium(parts, stated):
+def medium_stated(parts, stated):
     """Medium that caller, metadata or instrument state, in this order, or None."""
     if stated.medium is not None:
         return stated.medium

@@ -12,7 +12,7 @@ from specvit.spectra.rowmedian import row_medians
 from specvit.spectra.rules import no_information
 from specvit.spectra.scatter import scatter_variance
 
-__all__ = ["resample_all"]
+__all__ = ["estimated_variance", "resample_all"]
 
 _LSF_TOLERANCE = 1.10  # the networks are trained with line spread functions up to 10 % wider
 _CHUNK = 512  # rows resampled at a time: temporaries stay within some hundred MB
@@ -38,10 +38,10 @@ def resample_all(sources, batch, stated, lower_resolution):
             continue
         masked, uncertain = parts.mask is not None, seen.variance is not None
         reasons[rows] = no_information(seen.flux, seen.valid, masked, uncertain)
-        batch.flags[rows] = seen.flags
+        batch.flags[rows] = np.where(seen.extreme, seen.flags | int(Flag.EXTREME_PIXELS), seen.flags)
         if seen.variance is None:
             batch.flags[rows] |= Flag.NO_UNCERTAINTY
-            seen.variance = _estimated_variance(seen)
+            seen.variance = estimated_variance(seen)
         batch.lsf[rows] = relative_lsf(sigma, batch.grid)
         native = np.interp(batch.grid.wave, seen.bounds.mean(axis=1), seen.native)
         batch.sampling[rows] = relative_sampling(native, batch.grid)
@@ -115,7 +115,7 @@ def _check_resolution(seen, sigma, covered, grid, lower_resolution):
     seen.flags |= int(Flag.LOWER_RESOLUTION)
 
 
-def _estimated_variance(seen):
+def estimated_variance(seen):
     """Variance from the scatter of the pixels, shape (n, npix); NaN where it cannot be estimated."""
     centres, width = seen.bounds.mean(axis=1), np.median(np.diff(seen.bounds, axis=1))
     with np.errstate(all="ignore"):

@@ -7,7 +7,15 @@ import numpy as np
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.rowmedian import row_medians
 
-__all__ = ["ANY_INSTRUMENT", "ONE_INSTRUMENT", "PARTIAL", "judge", "no_information", "raise_rejected"]
+__all__ = [
+    "ANY_INSTRUMENT",
+    "ONE_INSTRUMENT",
+    "PARTIAL",
+    "extreme_pixels",
+    "judge",
+    "no_information",
+    "raise_rejected",
+]
 
 #: What is answered by default, as arguments of `specvit.spectra.adapt`: by a predictor that takes all spectra
 #: for those of its grid's instrument, and by one that is told of the instrument, down to what it has learned
@@ -17,6 +25,36 @@ ANY_INSTRUMENT = {"lower_resolution": 1350.0, "min_coverage": 0.05}
 
 #: Coverage below which a spectrum is flagged.
 PARTIAL = 0.9
+
+#: Flux of a pixel over the grid's median of flux, or of σ if more, beyond which it is neither a star's
+#: nor noise: fill values (−999 among 1e-17), hot pixels, overflows. Stars vary by less than ten over it.
+_MOST = 1e3
+
+
+def extreme_pixels(flux, sigma, good):
+    """Pixels that neither a star nor noise explains.
+
+    One such pixel may be so large that the others vanish beside it in float32, and smoothing spreads it.
+
+    Parameters
+    ----------
+    flux : ndarray, shape (n, n_pixels)
+        Fluxes.
+    sigma : ndarray, shape (n, n_pixels), or None
+        Their errors; None where there are none.
+    good : ndarray of bool, shape (n, n_pixels)
+        Pixels with information.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, n_pixels)
+        True for good pixels of |flux| above 1,000 times the median of |flux|, and of σ, of all good ones.
+    """
+    size = np.abs(flux)
+    limit = row_medians(size, good)
+    if sigma is not None:
+        limit = np.fmax(limit, row_medians(sigma, good))
+    return good & (size > _MOST * limit[:, None])
 
 
 def no_information(flux, valid, masked, uncertain):
@@ -70,6 +108,10 @@ def judge(batch, reasons, on_error, min_coverage):
         Least share of pixels with information.
     """
     grid = batch.grid
+    with np.errstate(divide="ignore"):
+        extreme = extreme_pixels(batch.flux, batch.ivar**-0.5, batch.ivar > 0)
+    batch.flux[extreme] = batch.ivar[extreme] = 0
+    batch.flags[extreme.any(axis=1)] |= int(Flag.EXTREME_PIXELS)
     good = batch.ivar > 0
     new = np.array([error is None for error in batch.errors], dtype=bool)
     batch.coverage[new] = good.mean(axis=1)[new]

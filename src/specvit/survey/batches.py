@@ -9,7 +9,7 @@ import torch
 __all__ = ["SurveyBatch", "SurveyStream"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SurveyBatch:
     """Simulated spectra and the truth about them; all tensors on one device, float32.
 
@@ -72,6 +72,12 @@ class SurveyBatch:
 
     def __len__(self):
         return len(self.flux)
+
+    def __repr__(self):
+        n, n_pixels = self.flux.shape
+        low, high = self.snr.min(), self.snr.max()
+        many = f"{n} spectr{'um' if n == 1 else 'a'} of {n_pixels} pixels"
+        return f"SurveyBatch({many}, S/N {low:.1f}–{high:.1f}, on {self.flux.device})"
 
 
 class SurveyStream:

@@ -66,6 +66,25 @@ def plot_r2(table, by="magnitude", *, label="logg", scale="linear", legend=True,
     Error bars are the bootstrap standard errors of the table. The region above the Bayes limit, which
     nothing can reach, is shaded. Bounds from the Cramér–Rao inequality are no ceilings for R² and do not
     stretch the axis, which ends at −0.25.
+
+    Examples
+    --------
+    .. plot::
+
+        >>> import pandas as pd
+        >>> from specvit.assess.plots import plot_r2
+        >>> measured = {  # some of the page Results
+        ...     "ViT paper": ("predictor", (0.992, 0.962, 0.822)),
+        ...     "LightGBM": ("predictor", (0.948, 0.895, 0.652)),
+        ...     "Bayes limit": ("limit", (0.993, 0.965, 0.832)),
+        ... }
+        >>> rows = [
+        ...     (name, kind, "logg", "magnitude", magnitude, snr, r2, 0.004)
+        ...     for name, (kind, values) in measured.items()
+        ...     for magnitude, snr, r2 in zip((20, 21, 22), (24.0, 10.8, 4.4), values, strict=True)
+        ... ]
+        >>> names = ["predictor", "kind", "label", "by", "centre", "snr", "r2", "r2_err"]
+        >>> ax = plot_r2(pd.DataFrame(rows, columns=names).assign(low=lambda t: t["centre"]))
     """
     require_columns(table, (*_COLUMNS, "by", "centre", "snr"), "table")
     if by not in ("magnitude", "snr"):
@@ -136,6 +155,17 @@ def plot_scaling(table, *, label="logg", ax=None):
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    .. plot::
+
+        >>> import pandas as pd
+        >>> from specvit.assess.plots import plot_scaling
+        >>> rows = [("ViT", "predictor", n, r2) for n, r2 in ((1e4, 0.71), (1e5, 0.83), (1e6, 0.87))]
+        >>> rows += [("Bayes limit", "limit", float("nan"), 0.894)]
+        >>> table = pd.DataFrame(rows, columns=["predictor", "kind", "n_train", "r2"])
+        >>> ax = plot_scaling(table.assign(label="logg", r2_err=0.01))
     """
     require_columns(table, (*_COLUMNS, "n_train"), "table")
     rows = choose(table, "label", label, "label")
@@ -190,6 +220,15 @@ def plot_cross_noise(table, value="r2", *, ax=None):
     ------
     ValueError
         If a column is missing, a pair is missing or there twice, or a value is not finite.
+
+    Examples
+    --------
+    .. plot::
+
+        >>> import pandas as pd
+        >>> from specvit.assess.plots import plot_cross_noise
+        >>> rows = [("low", "low", 0.92), ("low", "high", 0.41), ("high", "low", 0.85), ("high", "high", 0.7)]
+        >>> ax = plot_cross_noise(pd.DataFrame(rows, columns=["trained", "tested", "r2"]))
     """
     require_columns(table, ("trained", "tested", value), "table")
     if table.duplicated(["trained", "tested"]).any():

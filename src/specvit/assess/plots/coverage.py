@@ -36,6 +36,20 @@ def plot_calibration(predictions, kind="coverage", *, label="logg", bins=20, ax=
     matplotlib Axes
         The grey band holds an honest predictor's value in 95 % of samples of this size (of the
         smallest, if they differ), at each abscissa.
+
+    Examples
+    --------
+    .. plot::
+
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from specvit.assess.plots import plot_calibration
+        >>> rng = np.random.default_rng(1)
+        >>> truth, sigma = rng.uniform(0.5, 5, 4000), rng.uniform(0.05, 0.5, 4000)
+        >>> columns = {"predictor": "ViT", "label": "logg", "truth": truth, "sigma": sigma}
+        >>> columns["prediction"] = truth + sigma * rng.standard_normal(4000)
+        >>> bold = columns | {"predictor": "too bold", "sigma": 0.6 * sigma}
+        >>> ax = plot_calibration(pd.concat([pd.DataFrame(columns), pd.DataFrame(bold)]))
     """
     require_columns(predictions, ("predictor", "label", "truth", "prediction", "sigma"), "predictions")
     if kind not in ("coverage", "pit"):

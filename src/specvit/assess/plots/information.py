@@ -47,6 +47,14 @@ def plot_information(
     matplotlib Axes
         The spectrum's, in units of its median; the information has the scale on the right, whose Axes
         is among ``ax.figure.axes``. Both are noiseless.
+
+    Examples
+    --------
+    .. plot::
+
+        >>> from specvit import Survey
+        >>> from specvit.assess.plots import plot_information
+        >>> ax = plot_information(Survey("paper"), [4700, 2.2, -0.4, 0.15, -0.05], 20.5)
     """
     information, flux = pixel_information(survey, labels, magnitude, snr=snr, label=label, known=known)
     wave, edges = np.asarray(survey.grid.wave), np.asarray(survey.grid.edges)

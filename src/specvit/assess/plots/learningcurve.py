@@ -37,6 +37,17 @@ def plot_learning_curve(history, quantity="loss", *, ax=None):
     The axis of the loss leaves out the first 5 % of the steps, in which it falls from anywhere. With the
     loss ``gaussian_nll`` the validation is without the weight β of training, so the curves do not
     meet.
+
+    Examples
+    --------
+    .. plot::
+
+        >>> import numpy as np
+        >>> from specvit.assess.plots import plot_learning_curve
+        >>> step = np.arange(50, 5001, 50)
+        >>> history = {"step": step, "train_loss": 0.4 + 2 * step**-0.4}
+        >>> history |= {"val_step": step[9::10], "val_loss": 0.42 + 2 * step[9::10] ** -0.4}
+        >>> ax = plot_learning_curve(history)
     """
     runs = history if history and all(isinstance(run, dict) for run in history.values()) else {"": history}
     for name, run in runs.items():

@@ -44,11 +44,13 @@ def plot_star_limit(limit, *, labels=None, star=0, lines=None, figure=None):
 
     Examples
     --------
-    >>> from specvit.assess.plots import plot_star_limit
-    >>> from specvit.limits import star_limit
-    >>> axes = plot_star_limit(star_limit({"teff": 4500, "logg": 2.0, "mh": -0.3}, instrument="Gaia RVS"))
-    >>> len(axes)
-    6
+    .. plot::
+
+        >>> from specvit.assess.plots import plot_star_limit
+        >>> from specvit.limits import star_limit
+        >>> axes = plot_star_limit(star_limit({"teff": 4500, "logg": 2.0, "mh": -0.3}, instrument="Gaia RVS"))
+        >>> len(axes)
+        6
     """
     names = label_tuple(limit.label_names if labels is None else labels, among=limit.label_names)
     if figure is None:

@@ -50,6 +50,21 @@ def plot_literature(stars, *, label="logg", by=None, legend=True, ax=None):
     ------
     ValueError
         If a column is missing, `label` is not in the table, or no star has a prediction.
+
+    Examples
+    --------
+    .. plot::
+
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from specvit.assess.plots import plot_literature
+        >>> rng = np.random.default_rng(2)
+        >>> literature = rng.uniform(1, 5, 40)
+        >>> columns = {"label": "logg", "literature": literature, "literature_err": 0.15}
+        >>> columns["predicted_err"] = 0.1
+        >>> columns["predicted"] = literature + rng.normal(0, 0.18, 40)
+        >>> columns["group"] = np.where(literature < 3.5, "giants", "dwarfs")
+        >>> axes = plot_literature(pd.DataFrame(columns))
     """
     require_columns(stars, _COLUMNS if by is None else (*_COLUMNS, by), "stars")
     rows = choose(stars, "label", label, "label")

@@ -44,12 +44,14 @@ def plot_explanation(explanation, *, star=None, bin_width=4.0, lines=None, figur
 
     Examples
     --------
-    >>> from specvit import LoggEstimator, example_spectrum
-    >>> from specvit.assess.plots import plot_explanation
-    >>> from specvit.predictors import explain
-    >>> axes = plot_explanation(explain(LoggEstimator(), example_spectrum(), n_steps=8))
-    >>> len(axes)
-    5
+    .. plot::
+
+        >>> from specvit import LoggEstimator, example_spectrum
+        >>> from specvit.assess.plots import plot_explanation
+        >>> from specvit.predictors import explain
+        >>> axes = plot_explanation(explain(LoggEstimator(), example_spectrum(), n_steps=8))
+        >>> len(axes)
+        5
     """
     rows = np.flatnonzero(np.isfinite(explanation.difference))
     if star is not None:

@@ -47,6 +47,19 @@ def plot_predictions(predictions, *, label="logg", predictor=None, colorbar=True
     -------
     matplotlib Axes
         With R², MAE and the number of stars written in the corner.
+
+    Examples
+    --------
+    .. plot::
+
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from specvit.assess.plots import plot_predictions
+        >>> rng = np.random.default_rng(1)
+        >>> truth, sigma = rng.uniform(0.5, 5, 4000), rng.uniform(0.05, 0.5, 4000)
+        >>> columns = {"predictor": "ViT", "label": "logg", "truth": truth, "sigma": sigma}
+        >>> columns["prediction"] = truth + sigma * rng.standard_normal(4000)
+        >>> ax = plot_predictions(pd.DataFrame(columns))
     """
     rows, _ = _stars(predictions, label, predictor)
     truth, prediction = rows["truth"].to_numpy(float), rows["prediction"].to_numpy(float)
@@ -99,6 +112,20 @@ def plot_residuals(predictions, *, label="logg", against=AGAINST, predictor=None
     matplotlib Axes, or ndarray of Axes if `against` is a sequence
         Density of stars in grey; the running median, and the 16 % and 84 % quantiles, over equal
         numbers of stars, or at each value if these are few.
+
+    Examples
+    --------
+    .. plot::
+
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from specvit.assess.plots import plot_residuals
+        >>> rng = np.random.default_rng(1)
+        >>> truth, sigma = rng.uniform(0.5, 5, 4000), rng.uniform(0.05, 0.5, 4000)
+        >>> columns = {"predictor": "ViT", "label": "logg", "truth": truth, "sigma": sigma}
+        >>> columns["prediction"] = truth + sigma * rng.standard_normal(4000)
+        >>> columns |= {"logg": truth, "teff": rng.uniform(4000, 6000, 4000)}
+        >>> axes = plot_residuals(pd.DataFrame(columns), against=("teff", "logg"))
     """
     single = isinstance(against, str)
     names = (against,) if single else tuple(against)

@@ -1,0 +1,50 @@
+"""``specvit predict --plot``: a figure for each star, of its spectrum and that of its labels."""
+
+from __future__ import annotations
+
+from specvit.cli.common import one_line, tell
+from specvit.cli.reading import expand, read_spectrum
+
+__all__ = ["PLOT_HELP", "draw_fits"]
+
+PLOT_HELP = (
+    "also draw each star: its spectrum, that of the predicted labels, residuals in sigma, and the lines that "
+    "tell gravity; PNG files in the folder DIR, or the pages of FILE.pdf"
+)
+_READING = ("format", "columns", "wave_unit", "flux_unit")
+
+
+def draw_fits(args, estimator, stated):
+    """Draw the spectra of a command. Those that have no figure, as without an answer or cubes, are told of.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Of ``specvit predict``: `files`, `example`, `plot` and the options of reading.
+    estimator : Predictor
+        Who predicted.
+    stated : dict
+        Arguments of its ``predict``.
+    """
+    from specvit.assess.plots.fitpages import save_fits
+
+    left_out = save_fits(args.plot, _spectra(args, stated), estimator)
+    for name, reason in left_out.items():
+        tell(f"specvit: no figure: {name}: {one_line(reason)}")
+
+
+def _spectra(args, stated):
+    """Name, spectrum and what is stated of each."""
+    if args.example:
+        from specvit.example import example_spectrum
+
+        yield "example", example_spectrum(), {k: stated[k] for k in ("given", "velocity") if k in stated}
+    for path in expand(args.files):
+        try:
+            found = read_spectrum(path, **{name: getattr(args, name) for name in _READING})
+        except (OSError, ValueError) as error:
+            tell(f"specvit: no figure: {path}: {one_line(error)}")
+            continue
+        alone = not isinstance(found, list)
+        for i, one in enumerate([found] if alone else found):
+            yield path if alone else f"{path}[{i}]", one, stated

@@ -1,0 +1,149 @@
+"""What studies say beyond their means: errors beside the Fisher prediction, and the law of size."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import curve_fit
+
+from specvit.labels import LABELS
+from specvit.limits import survey_fisher
+from specvit.survey import Survey
+from studies.scoring import TEST_SEED
+
+__all__ = ["BAYES_LIMIT", "correlation_table", "fisher_correlations", "fit_law", "law_table"]
+
+#: R² of log g at the Bayes limit of ``Survey("paper")`` and its error: docs/results/overall.csv.
+BAYES_LIMIT = (0.8943, 0.0045)
+_STARS = 1000
+
+
+def fisher_correlations(n=_STARS):
+    """Correlations of the errors of all labels that the Fisher information predicts, ndarray (5, 5).
+
+    They are those of the mean over `n` stars of ``paper`` of (F + P)⁻¹, with F the information about the
+    labels, the amplitude unknown, and P that of a Gaussian prior with the variance of the survey's: errors of
+    the best linear estimate. Stars are others than those of the test, of the same survey.
+    """
+    survey, rng = Survey("paper"), np.random.default_rng(TEST_SEED)
+    labels = survey.prior.sample(n, rng)
+    fisher = survey_fisher(survey, labels, rng.uniform(*survey.brightness_limits, n)).keep(*LABELS)
+    spread = dict(zip(LABELS, labels.std(0).tolist(), strict=True))
+    covariance = fisher.with_priors(**spread).covariance.mean(0)
+    size = np.sqrt(np.diag(covariance))
+    return covariance / np.outer(size, size)
+
+
+def correlation_table(study, rows, predicted):
+    """Correlations of errors of each variant that predicts all labels, beside those `predicted`.
+
+    Parameters
+    ----------
+    study : Study
+        Its variants with all labels are shown.
+    rows : dict of str to dict
+        Finished rows by key.
+    predicted : ndarray, shape (5, 5)
+        From `fisher_correlations`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each pair of labels: ``Fisher``, then the mean over seeds of each variant.
+    """
+    pairs = list(combinations(range(len(LABELS)), 2))
+    table = {"labels": [f"{LABELS[i]}, {LABELS[j]}" for i, j in pairs]}
+    table["Fisher"] = [predicted[i, j] for i, j in pairs]
+    for name, own in study.variants.items():
+        found = [rows[one.key]["error_correlation"] for one in own if one.key in rows]
+        found = [one for one in found if one is not None and len(one) == len(LABELS)]
+        if found:
+            mean = np.mean(found, axis=0)
+            table[name] = [mean[i, j] for i, j in pairs]
+    return pd.DataFrame(table).round(2)
+
+
+def _law(x, log_a, a, log_b, b):
+    parameters, seen = x
+    return np.logaddexp(log_a - a * np.log(parameters), log_b - b * np.log(seen))
+
+
+def fit_law(parameters, seen, r2, limit=BAYES_LIMIT[0]):
+    r"""Least-squares fit of the distance to the Bayes limit, R²_limit − R² = A N^{−a} + B D^{−b}.
+
+    N are the parameters of the network, D the spectra that it has seen (Hoffmann et al. 2022,
+    arXiv:2203.15556, whose irreducible loss is known here: it is that of the limit). The logarithms are
+    fitted, each with the same weight.
+
+    Parameters
+    ----------
+    parameters, seen : ndarray, shape (k,)
+        Of at least five trainings, sizes and lengths both of at least two values.
+    r2 : ndarray, shape (k,)
+        Below the limit.
+    limit : float
+        R² at the limit.
+
+    Returns
+    -------
+    dict of str to (float, float)
+        ``a``, ``b``, ``log_a`` and ``log_b`` with their errors, and ``scatter``, the rms of the residuals of
+        the logarithm.
+
+    Raises
+    ------
+    ValueError
+        If there are too few trainings, or one is not below the limit.
+    """
+    parameters, seen, r2 = (np.asarray(x, np.float64) for x in (parameters, seen, r2))
+    if len(r2) < 5 or np.unique(parameters).size < 2 or np.unique(seen).size < 2:
+        raise ValueError(f"r2 must be of five trainings of two sizes and lengths at least, got {len(r2)}")
+    if not (r2 < limit).all():
+        raise ValueError(f"r2 must be below the limit, {limit}, got {r2.max()}")
+    x, y = np.stack([parameters, seen]), np.log(limit - r2)
+    middle = y.mean() - np.log(2)
+    start = [
+        middle + 0.3 * np.log(parameters).mean(),
+        0.3,
+        middle + 0.3 * np.log(seen).mean(),
+        0.3,
+    ]
+    value, covariance = curve_fit(_law, x, y, start, maxfev=20_000)
+    error = np.sqrt(np.diag(covariance))
+    result = {
+        name: (float(one), float(err))
+        for name, one, err in zip(("log_a", "a", "log_b", "b"), value, error, strict=True)
+    }
+    return result | {"scatter": (float(np.std(y - _law(x, *value))), np.nan)}
+
+
+def law_table(table):
+    """The law of a tidy `table` of networks as a data frame of words; empty where there are too few.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `studies.tables.tidy`, of the study ``size``.
+    """
+    if "label" not in table:
+        return pd.DataFrame()
+    whole = table[(table["label"] == "logg") & (table["test"] == "paper") & table["condition"].isna()]
+    whole = whole[whole["network"] == "compact"]
+    try:
+        law = fit_law(whole["parameters"], whole["spectra_seen"], whole["r2"])
+    except ValueError:
+        return pd.DataFrame()
+    meaning = {
+        "a": "exponent of parameters",
+        "b": "exponent of spectra seen",
+        "log_a": "ln A",
+        "log_b": "ln B",
+        "scatter": "rms residual of ln(distance)",
+    }
+    rows = [
+        {"quantity": meaning[name], "value": f"{value:.3f}" + (f" ± {err:.3f}" if np.isfinite(err) else "")}
+        for name, (value, err) in law.items()
+    ]
+    return pd.DataFrame(rows)

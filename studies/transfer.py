@@ -1,0 +1,57 @@
+"""Transfer: a few stars of another library or instrument, learned by networks that know others already."""
+
+from __future__ import annotations
+
+from studies.configuration import Configuration, seeds
+from studies.study import Picture, Study
+
+__all__ = ["INSTRUMENT", "LINES"]
+
+STARS = (30, 100, 300, 1000)
+FEW = {"batch_size": 32, "n_test": 2000, "tests": ()}
+#: Fewer components than stars, and leaves that so few can fill.
+TREES = (("min_child_samples", 5), ("n_components", 16))
+
+
+def _ways(target):
+    common = FEW | {"target": target}
+    bundled = common | {"network": "bundled", "steps": 300, "learning_rate": 5e-5}
+    ways = {}
+    for weights in ("paper", "any"):
+        own = bundled | {"weights": weights}
+        ways[f"{weights}, as it is"] = [Configuration(method="finetune", spectra=None, **own)]
+        ways[f"{weights}, fine-tuned"] = _sizes(method="finetune", **own)
+        ways[f"{weights}, frozen, linear head"] = _sizes(method="head", **own)
+    ways["ViT from scratch"] = _sizes(method="finetune", steps=1000, learning_rate=5e-4, **common)
+    ways["LightGBM"] = _sizes(method="lightgbm", options=TREES, **common)
+    return ways
+
+
+def _sizes(**options):
+    return seeds([Configuration(spectra=n, **options) for n in STARS], 3)
+
+
+def _study(target, title, question):
+    return Study(
+        name=f"transfer_{target}",
+        title=title,
+        question=question,
+        variants=_ways(target),
+        picture=Picture("spectra", "name", test="target", log=True, x_label="stars that are learned from"),
+        columns=("spectra",),
+    )
+
+
+LINES = _study(
+    "lines",
+    "How many stars of another library does a network need?",
+    "The lines of another library are wrong in other ways. What do 30 to 1,000 of its stars gain a network "
+    "that knows ours, against training from scratch, boosted trees, and a linear fit on the frozen network?",
+)
+INSTRUMENT = _study(
+    "instrument",
+    "How many stars of another instrument does a network need?",
+    "Another instrument has other resolution, noise and calibration. What do 30 to 1,000 of its stars gain a "
+    "network that knows PFS, against training from scratch, boosted trees, and a linear fit on the frozen "
+    "network?",
+)

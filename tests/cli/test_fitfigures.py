@@ -1,0 +1,29 @@
+"""``specvit predict --plot``: a figure a star, in a folder or a PDF."""
+
+import numpy as np
+import pytest
+
+from specvit import example_spectrum
+from specvit.cli.program import main
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    spectrum = example_spectrum()
+    columns = spectrum.spectral_axis.value, spectrum.flux.value, spectrum.uncertainty.array
+    path = tmp_path_factory.mktemp("stars") / "my star.txt"
+    np.savetxt(path, np.stack(columns, 1), header="wavelength flux uncertainty", comments="")
+    return path
+
+
+def test_a_folder_has_a_picture_of_each(file, tmp_path, capsys):
+    assert main(["predict", str(file), str(file), "--medium", "vacuum", "--plot", str(tmp_path / "new")]) == 0
+    assert {one.name for one in (tmp_path / "new").iterdir()} == {"my_star.png", "my_star-2.png"}
+    assert (tmp_path / "new" / "my_star.png").read_bytes()[:4] == b"\x89PNG"
+    assert "±" in capsys.readouterr().out
+
+
+def test_a_pdf_has_a_page_of_each(file, tmp_path):
+    assert main(["predict", str(file), "--medium", "vacuum", "--plot", str(tmp_path / "stars.pdf")]) == 0
+    text = (tmp_path / "stars.pdf").read_bytes()
+    assert text[:4] == b"%PDF" and text.count(b"/Type /Page ") + text.count(b"/Type /Page\n") == 1

@@ -1,0 +1,89 @@
+"""Sums over pixels, against NumPy's polynomials, scipy's least squares and loops."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.polynomial import chebyshev
+from scipy.optimize import lsq_linear
+
+from specvit.predictors.honestypixels import (
+    BIN,
+    bin_sums,
+    continuum_basis,
+    least_squares,
+    line_scatter,
+    masked_median,
+    smoothed,
+)
+
+RNG = np.random.default_rng(8)
+
+
+def tensor(values):
+    return torch.as_tensor(np.asarray(values), dtype=torch.float32)
+
+
+def test_a_whole_spectrum_has_chebyshev_polynomials():
+    basis = continuum_basis(torch.ones(1, 101, dtype=bool), 8)[0].numpy()[:7]
+    exact = chebyshev.chebvander(np.linspace(-1, 1, 101), 6).T
+    np.testing.assert_allclose(basis, exact, atol=1e-5)
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.8, 6), (0.5, 4), (0.1, 3)])
+def test_a_part_has_fewer_and_they_span_it(share, kept):
+    """Of a constant order per pixel; at least a parabola. The ends of what is seen are at ±1."""
+    n = 1001
+    good = np.zeros((1, n), bool)
+    good[0, 100 : 100 + int(share * n)] = True
+    basis = continuum_basis(torch.as_tensor(good), 8)[0].numpy()
+    assert (np.abs(basis).max(1) > 0).sum() == kept
+    x = basis[1][good[0]]
+    assert x[0] == pytest.approx(-1) and x[-1] == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(basis[2][good[0]], 2 * x**2 - 1, atol=1e-5)
+
+
+def test_least_squares_are_those_of_scipy():
+    columns, target = RNG.standard_normal((3, 5, 60)), RNG.standard_normal((3, 60))
+    found = least_squares(tensor(columns), tensor(target)).numpy()
+    for rows, values, got in zip(columns, target, found, strict=True):
+        np.testing.assert_allclose(got, lsq_linear(rows.T, values).x, atol=2e-5)
+
+
+def test_columns_of_zeros_get_no_weight():
+    columns = RNG.standard_normal((1, 3, 50))
+    columns[0, 1] = 0
+    target = RNG.standard_normal((1, 50))
+    found = least_squares(tensor(columns), tensor(target)).numpy()[0]
+    exact = np.linalg.lstsq(columns[0, [0, 2]].T, target[0], rcond=None)[0]
+    np.testing.assert_allclose(found, [exact[0], 0, exact[1]], atol=1e-5)
+
+
+def test_medians_and_means_leave_bad_pixels_out():
+    values, good = RNG.standard_normal((4, 31)), RNG.random((4, 31)) < 0.7
+    good[3] = False
+    found = masked_median(tensor(values), torch.as_tensor(good)).numpy()
+    for row, seen, got in zip(values[:3], good[:3], found[:3], strict=True):
+        assert np.sort(row[seen])[(seen.sum() - 1) // 2] == pytest.approx(got)  # torch's is the lower one
+    assert found[3] == 1
+    smooth = smoothed(tensor(values), torch.as_tensor(good)).numpy()
+    for i, j in np.ndindex(3, 31):
+        near = slice(max(j - 1, 0), j + 2)
+        seen = values[i, near][good[i, near]]
+        assert smooth[i, j] == pytest.approx(seen.mean() if seen.size else 1, abs=1e-6)
+
+
+def test_bins_of_independent_noise_have_its_variance():
+    noise = RNG.standard_normal((2, 40_003))
+    good = np.ones(noise.shape, bool)
+    good[0, 5] = False
+    sums, whole = bin_sums(tensor(noise), torch.as_tensor(good))
+    assert sums.shape == (2, 40_003 // BIN) and not whole[0, 5 // BIN] and int((~whole).sum()) == 1
+    assert sums.numpy().std() == pytest.approx(1, abs=0.02)
+    assert sums[1, 0].item() == pytest.approx(noise[1, :BIN].sum() / BIN**0.5, abs=1e-5)
+
+
+def test_scatter_sees_noise_and_no_slope():
+    noise, slope = 0.3 * RNG.standard_normal((1, 20_000)), np.linspace(0, 50, 20_000)
+    good = torch.ones(1, 20_000, dtype=bool)
+    assert line_scatter(tensor(noise + slope), good, 3).item() == pytest.approx(0.3, rel=0.04)
+    assert line_scatter(tensor(noise[:, :30]), good[:, :30], 3).item() == 1  # too few to say
