@@ -88,7 +88,7 @@ class Findings:
 
     @classmethod
     def joined(cls, parts):
-        """Those of several parts, one after the other."""
+        """Those of several `parts`, one after the other."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def put(self, rows, other):
