@@ -157,3 +157,26 @@ def test_tables_keep_names_and_say_what_was_assumed(estimator):
     assert table.meta["WEIGHTS"] == "any" and table.meta["SPECVIT"] == specvit.__version__
     assert table.meta["MEDIUM"] == "vacuum, assumed for 1 of 2" and table.meta["RESOLVE"] == "stated"
     assert "name" not in estimator.predict_table(np.array(stars[0].flux.value)).colnames
+
+
+def test_spectra_in_order_are_screened_only(monkeypatch):
+    """By one linear step, which finds what all fits find, to a part of its error; others are fitted."""
+    import specvit.predictors.honesty as honesty
+
+    examined = []
+
+    def watched(model, flux, *rest):
+        examined.append(len(flux))
+        return examine(model, flux, *rest)
+
+    examine = honesty.examine
+    monkeypatch.setattr(honesty, "examine", watched)
+    pairs = [observed("dwarf", 30.0, seed) for seed in range(4)] + [observed("dwarf", 30.0, velocity=300.0)]
+    flux, ivar = (np.stack(values) for values in zip(*pairs, strict=True))
+    estimator = LoggEstimator(device="cpu", precision="32-true")
+    screened = estimator.predict_labels(flux, ivar=ivar).findings
+    assert examined == [1]
+    fitted = estimator.predict_labels(flux, ivar=ivar, velocity="fit").findings
+    assert examined[1:] and set(examined[1:]) == {5}
+    off = (screened.velocity - fitted.velocity) / fitted.velocity_err
+    assert abs(off[:4]).max() < 0.7 and fitted.velocity[4] == pytest.approx(300, abs=10)

@@ -50,7 +50,7 @@ def predictions(flux, ivar, n_exact=100):
 
     found = {}
     for name in WEIGHTS:
-        table = LoggEstimator(name, device="cpu").predict_table(flux, ivar=ivar)
+        table = LoggEstimator(name, device="cpu", precision="32-true").predict_table(flux, ivar=ivar)
         for what, ending in (("mean", ""), ("sigma", "_err")):
             columns = [table[f"{label}{ending}"].value for label in LABELS]
             found[f"{name}/{what}"] = np.stack(columns, 1)

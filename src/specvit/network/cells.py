@@ -30,8 +30,10 @@ def describe(flux, ivar, lsf=None):
     """
     mask = usable(flux, ivar)
     snr = median_snr(flux, ivar)
-    lsf = torch.zeros_like(flux) if lsf is None else per_pixel(lsf, flux)
-    return snr, masked_median(lsf, mask)[:, 0].nan_to_num(0.0), mask.to(flux.dtype).mean(1)
+    coverage = mask.sum(1).to(flux.dtype) / flux.shape[1]
+    if lsf is None:
+        return snr, torch.zeros_like(snr), coverage
+    return snr, masked_median(per_pixel(lsf, flux), mask)[:, 0].nan_to_num(0.0), coverage
 
 
 def interpolate_cells(points, axes, table):

@@ -52,11 +52,18 @@ def masked_median(values, mask):
     -------
     Tensor, shape (n, 1)
     """
-    ordered = values.masked_fill(~mask, torch.inf).sort(dim=1).values  # masked pixels go last
     count = mask.sum(dim=1, keepdim=True)  # (n, 1)
-    # gather halves separately: for an even count the median is the mean of the two middle values
-    low = ordered.gather(1, ((count - 1) // 2).clamp_min(0))
-    high = ordered.gather(1, (count // 2).clamp_max(values.shape[1] - 1))
+    if values.is_cuda:
+        ordered = values.masked_fill(~mask, torch.inf).sort(dim=1).values  # masked pixels go last
+        # gather halves separately: for an even count the median is the mean of the two middle values
+        low = ordered.gather(1, ((count - 1) // 2).clamp_min(0))
+        high = ordered.gather(1, (count // 2).clamp_max(values.shape[1] - 1))
+    else:  # selection, a sixth of the work where one thread sorts
+        known = values.masked_fill(~mask, torch.nan)
+        low = known.nanmedian(dim=1, keepdim=True).values  # of an even count the lower one
+        enough = (known <= low).sum(dim=1, keepdim=True) > count // 2
+        above = known.masked_fill(~(known > low), torch.inf).amin(dim=1, keepdim=True)
+        high = torch.where(enough, low, above)
     median = low + 0.5 * (high - low)
     return median.masked_fill(count == 0, torch.nan)
 

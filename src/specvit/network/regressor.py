@@ -97,11 +97,7 @@ class LabelRegressor(nn.Module):
         self.register_buffer("label_centre", torch.zeros(len(label_names)))
         self.register_buffer("label_scale", torch.ones(len(label_names)))
         # A point regressor knows no σ until it is calibrated.
-        factor = (
-            torch.ones(1, len(label_names))
-            if heteroscedastic
-            else torch.full((1, len(label_names)), torch.nan)
-        )
+        factor = torch.full((1, len(label_names)), 1.0 if heteroscedastic else torch.nan)
         self.register_buffer("calibration_snr", torch.ones(1))
         if encoding == "instrument":
             self.register_buffer("calibration_lsf", torch.zeros(1))
@@ -182,13 +178,15 @@ class LabelRegressor(nn.Module):
         return mean, None if log_sigma is None else log_sigma.masked_fill(invalid, torch.nan)
 
     @torch.no_grad()
-    def predict(self, flux, ivar, lsf=None, sampling=None):
+    def predict(self, flux, ivar, lsf=None, sampling=None, *, return_snr=False):
         """Labels and their calibrated errors in physical units.
 
         Parameters
         ----------
         flux, ivar, lsf, sampling
             As for `specvit.network.encode`; the last two for the encoding ``instrument``.
+        return_snr : bool
+            Whether to return the `median_snr` (n,) of the spectra, too.
 
         Returns
         -------
@@ -196,7 +194,8 @@ class LabelRegressor(nn.Module):
             NaN in rows that cannot be used. Without a predicted σ, `sigma` is the label scale times
             the calibration factor, which is NaN until `set_calibration`.
         """
-        return self._predict(flux, ivar, lsf, sampling)[:2]
+        mean, sigma, _, snr = self._predict(flux, ivar, lsf, sampling)
+        return (mean, sigma, snr) if return_snr else (mean, sigma)
 
     @torch.no_grad()
     def predict_covariance(self, flux, ivar, lsf=None, sampling=None):
@@ -220,13 +219,13 @@ class LabelRegressor(nn.Module):
         """
         if not self.covariance:
             raise ValueError("predict_covariance needs a regressor with covariance=True")
-        mean, sigma, factor = self._predict(flux, ivar, lsf, sampling)
+        mean, sigma, factor, _ = self._predict(flux, ivar, lsf, sampling)
         correlation = factor @ factor.mT * (1 - self.correlation_shrinkage)
         correlation = correlation + torch.eye(self.n_labels).to(correlation) * self.correlation_shrinkage
         return mean, sigma[:, :, None] * correlation * sigma[:, None, :]
 
     def _predict(self, flux, ivar, lsf, sampling):
-        """Mean, calibrated σ, and the factor of the correlations or None."""
+        """Mean, calibrated σ, the factor of the correlations or None, and the S/N."""
         training = self.training
         self.eval()
         try:
@@ -236,9 +235,11 @@ class LabelRegressor(nn.Module):
             self.train(training)
         invalid = ~valid[:, None]
         sigma_z = torch.ones_like(mean_z) if log_sigma_z is None else log_sigma_z.exp()
-        sigma = sigma_z * self.label_scale * self.calibration(*self.calibration_axes(flux, ivar, lsf))
+        axes = self.calibration_axes(flux, ivar, lsf)
+        sigma = sigma_z * self.label_scale * self.calibration(*axes)
         mean = self.label_centre + self.label_scale * mean_z
-        return mean.masked_fill(invalid, torch.nan), sigma.masked_fill(invalid, torch.nan), factor
+        mean, sigma = (x.masked_fill(invalid, torch.nan) for x in (mean, sigma))
+        return mean, sigma, factor, axes[0]
 
     def calibration_axes(self, flux, ivar, lsf=None):
         """Arguments of `calibration` for `flux`, `ivar`, `lsf`: S/N, for ``instrument`` lsf and coverage."""

@@ -38,8 +38,6 @@ class Predictor(RegressorMixin, BaseEstimator):
 
     Examples
     --------
-    A predictor that gives all stars the same log g:
-
     >>> from specvit import PFS_MR, example_spectrum
     >>> class Constant(Predictor):
     ...     labels, label_names = None, ("logg",)
@@ -124,8 +122,7 @@ class Predictor(RegressorMixin, BaseEstimator):
         mask : str, (float, float) or sequence of these, optional
             Wavelengths not to be used, as observed: ``"telluric"``, ``"none"``, or windows in vacuum Å.
         on_error : {"raise", "nan"}
-            What happens to a spectrum without an answer. "raise" stops with the reason, so that no fault
-            stays unnoticed; "nan" returns NaN for it and goes on, so that one fault does not cost the others.
+            What happens to a spectrum without an answer: "raise" stops with the reason; "nan" returns NaN.
         lower_resolution : {"raise", "flag"} or float, optional
             What to do with spectra of lower resolution than the grid's: refuse them, flag them, or flag them
             down to a resolving power. By default networks that are told of the instrument (encoding
@@ -163,13 +160,12 @@ class Predictor(RegressorMixin, BaseEstimator):
         Warns
         -----
         specvit.exceptions.AlarmWarning
-            Once, with counts, if spectra raise an alarm (`~specvit.spectra.Flag`): their labels are not to be
-            trusted.
+            Once, with counts, if spectra raise an alarm (`~specvit.spectra.Flag`): not to be trusted.
         """
         names = self.output_names
         options = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
         options |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
-        found = self.predict_labels(X, on_error=on_error, velocity=velocity, given=given, **options)
+        found = self._found(X, on_error=on_error, velocity=velocity, given=given, **options)
         if found.batch is not None:
             warn_of_alarms(found.batch)
         plain = kind_of(X) is Kind.ARRAY or found.batch is None
@@ -266,8 +262,8 @@ class Predictor(RegressorMixin, BaseEstimator):
             ``coverage``, the share of the grid's pixels with information; ``resolution``, the resolving power
             that was stated or assumed; what the spectrum itself says (NaN without all five labels):
             ``velocity``, ``broadening``, the σ of a Gaussian beyond the line spread function, ``dilution``,
-            the share of light without lines, each with ``_err``, and ``chi2``, reduced, against the synthetic
-            spectrum of the labels; ``flags``, a sum of
+            the share of light without lines, each with ``_err``, and ``chi2``, reduced, of pairs of
+            pixels against the synthetic spectrum of the labels; ``flags``, a sum of
             `~specvit.spectra.Flag`, of which those of ``Flag.ALARMS`` say that the answer is not to be
             trusted; ``error``, why there is no answer.
 
@@ -280,7 +276,7 @@ class Predictor(RegressorMixin, BaseEstimator):
             raise ValueError("predict_table needs spectra: this estimator takes plain features")
         options = {"ivar": ivar, "medium": medium, "resolution": resolution, "instrument": instrument}
         options |= {"mask": mask, "lower_resolution": lower_resolution, "min_coverage": min_coverage}
-        found = self.predict_labels(X, on_error=on_error, velocity=velocity, given=given, **options)
+        found = self._found(X, on_error=on_error, velocity=velocity, given=given, **options)
         table = found.table(**self._more_columns(found))
         table.meta["WEIGHTS"] = self._source_name()
         return table
@@ -320,11 +316,14 @@ class Predictor(RegressorMixin, BaseEstimator):
     def _label_range(self):
         return {}
 
+    def _found(self, X, **options):  # its batch may be without pixels
+        return self.predict_labels(X, **options)
+
     def _instrument_rules(self):
         return ONE_INSTRUMENT
 
     def _infer_batch(self, batch, rows):
-        """What ``_infer`` says of the `rows` of a batch, a mask."""
+        """What ``_infer`` says of the `rows` of a batch, a mask or a slice."""
         return self._infer(batch.flux[rows], batch.ivar[rows])
 
     def _predict_batch(self, batch):
@@ -332,7 +331,8 @@ class Predictor(RegressorMixin, BaseEstimator):
         mean = np.full((len(batch), len(self.label_names)), np.nan)
         sigma, used = mean.copy(), batch.usable
         if used.any():
-            mean[used], sigma[used] = self._infer_batch(batch, used)
+            rows = slice(None) if used.all() else used  # a mask would copy
+            mean[used], sigma[used] = self._infer_batch(batch, rows)
         return mean, sigma, None
 
     def _source_name(self):  # what the labels come from, for the metadata of tables

@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 
 from specvit.dataset import SpectrumDataset
 from specvit.predictors import afterfork  # noqa: F401  (a forked child gets one thread)
+from specvit.predictors.arraypath import in_pieces
 from specvit.predictors.base import Predictor
 from specvit.predictors.learning import ArraySource, FitConfig, fit_network, simulated_source
 from specvit.predictors.networkarrays import batch_covariance, predict_arrays, to_device
@@ -72,7 +73,7 @@ class LoggEstimator(Predictor):
     patience : int, optional
         Epochs without a lower validation loss after which to stop; by default all `epochs` are run.
     precision : {"auto", "32-true", "64-true", "bf16-mixed", "16-mixed"}
-        Arithmetic of the training, see `specvit.network.TrainingConfig`.
+        Arithmetic, see `specvit.network.TrainingConfig`; the "true" ones forbid half precision in `predict`.
     device : str
         Where to train and predict; "auto" is a GPU where there is one.
     devices : int
@@ -80,14 +81,12 @@ class LoggEstimator(Predictor):
         --nproc-per-node=N``; all end with the same network. `random_state` must then be an integer.
     random_state : int, RandomState or None
         Seed of `fit`: first weights, order of the spectra, choice of held-out spectra. With an integer a fit
-        can be repeated. None, the default, draws a seed from NumPy's global generator for each fit, so that
-        two fits differ; ``record_["seed"]`` holds it. `predict` draws nothing.
+        can be repeated. None draws a seed from NumPy's global generator; ``record_["seed"]`` holds it.
     progress : bool, optional
         Whether to show a progress bar while training; by default on a terminal only.
     checkpoint_dir : path-like, optional
         Folder for checkpoints: an interrupted fit that is repeated goes on where it stopped. Each fit has a
-        subfolder, named by a fingerprint of its spectra, labels, parameters and first weights, so that none
-        takes up another's network (folds of a grid search). `random_state` None then follows from that.
+        subfolder, named by a fingerprint of all it depends on, from which `random_state` None then follows.
 
     Attributes
     ----------
@@ -97,17 +96,15 @@ class LoggEstimator(Predictor):
     history_ : dict of str to list
         Losses and metrics by step; empty after `load`.
     record_ : dict
-        How the network was made: ``survey`` or ``dataset``, ``fine_tuned_from``, ``loss``, ``seed``,
-        versions, and ``label_range``, beyond which labels are flagged. `save` writes it into the file.
+        How the network was made, and ``label_range``, beyond which labels are flagged; in files of `save`.
     n_features_in_, feature_names_in_ : int, ndarray of str
-        Number of pixels; names of the columns of plain features, if they came in a data frame.
+        Number of pixels; names of plain features, of a data frame.
     label_names, output_names : tuple of str
         Labels of the network, as in `predict_table`, and those that `predict` gives.
 
     See Also
     --------
-    RidgeEstimator, LightGBMEstimator, TemplateFit : A linear fit, boosted trees, and least χ².
-    specvit.assess.evaluate : How good they are, on the same spectra.
+    RidgeEstimator, LightGBMEstimator, TemplateFit : Others; `specvit.assess.evaluate` compares them.
 
     Notes
     -----
@@ -116,12 +113,10 @@ class LoggEstimator(Predictor):
     `~specvit.SpectrumBatch`) it returns quantities of their shape, log g as `~astropy.units.Dex`; for arrays
     (n, n_pixels) of NumPy or torch, floats (n,). Several `labels` give a dict of quantities, or floats with a
     last axis of labels. `predict_table` returns a `~astropy.table.QTable` of all labels for either, with
-    ``flags``, sums of `~specvit.spectra.Flag`: those of ``Flag.ALARMS`` say that an answer is not to be
-    trusted, the others inform; ``Flag.describe`` names them.
+    ``flags``, sums of `~specvit.spectra.Flag`: ``Flag.ALARMS`` say that an answer is not to be trusted.
 
-    Advantages: the most accurate of the four for stars like those it learned from; a calibrated σ for each
-    star. Disadvantages: training takes a GPU; labels of faint stars are biased towards the middle of the
-    training range.
+    Advantages: the most accurate, with a σ each. Disadvantages: training takes a GPU; labels of faint
+    stars are biased towards the middle of the training range.
 
     Examples
     --------
@@ -292,7 +287,14 @@ class LoggEstimator(Predictor):
         return ANY_INSTRUMENT if self._ready()[0].encoding == "instrument" else ONE_INSTRUMENT
 
     def _infer(self, *arrays):
-        return predict_arrays(to_device(self._ready()[0], self.device), *arrays)
+        return predict_arrays(self._network(), *arrays)
+
+    def _network(self):
+        return to_device(self._ready()[0], self.device, self.precision)
+
+    def _found(self, X, **options):
+        options |= {"rules": self._instrument_rules(), "label_range": self._label_range()}
+        return in_pieces(self.predict_labels, self._network, self._own_grid(), X, **options)
 
     def _infer_batch(self, batch, rows):
         return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])

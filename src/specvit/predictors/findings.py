@@ -27,7 +27,7 @@ class Findings:
     dilution, dilution_err : ndarray
         Share of the continuum that comes without lines.
     chi2 : ndarray
-        Reduced χ² against the predicted labels with the errors given, and those of the model.
+        Reduced χ² of pairs of pixels against the predicted labels, with the errors given and the model's.
     velocity_test, broadening_test, dilution_test : ndarray
         Δχ² by which the value differs from what the network has learned to live with; of the velocity that by
         which lines of the predicted strengths fit better there than anywhere within ± 20 km/s.
@@ -85,6 +85,11 @@ class Findings:
         Findings
         """
         return cls(*(np.full(n, np.nan) for _ in fields(cls)))
+
+    @classmethod
+    def joined(cls, parts):
+        """Those of several `parts`, one after the other."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def put(self, rows, other):
         """Take the findings of `other` for `rows`.

@@ -8,12 +8,13 @@ from functools import lru_cache
 from importlib import resources
 
 import numpy as np
+import torch
 
 from specvit.constants import SPEED_OF_LIGHT
 from specvit.grid.native import MIN_WEIGHT
 from specvit.labels import LABELS
 from specvit.predictors.findings import Findings
-from specvit.predictors.honestyfit import examine
+from specvit.predictors.honestyfit import examine, screen
 from specvit.predictors.honestymodel import LineModel
 from specvit.predictors.networkarrays import device_of, order_one
 from specvit.spectra import Flag
@@ -27,6 +28,7 @@ __all__ = [
     "examined",
     "findings_of",
     "honesty_columns",
+    "judged",
     "line_model",
 ]
 
@@ -77,10 +79,21 @@ class HonestyLimits:
         return np.interp(np.log(np.maximum(snr, 1e-3)), np.log(self.snr), self.limits[name])
 
 
+#: Shares of the limits, in a screening, from which a spectrum is fitted in full: of 1,024 draws of
+#: ``Survey("any")`` with an alarm all but one were beyond one of them, with 18 % of the rest.
+_DOUBTFUL = {
+    "velocity_test": 0.5, "broadening_test": 0.4, "dilution_test": 0.4, "labels_test": 0.4, "misfit": 0.55
+}  # fmt: skip
+#: Reduced χ² below which errors are so wrong that a linear step says nothing.
+_LEAST_CHI2 = 0.25
+#: The same of the test for lines: below the first there are none, above the second there are.
+_DOUBTFUL_LINES = (0.5, 1.6)
+
+
 @lru_cache
-def line_model(device):
+def line_model(device, coarse=1):
     """The `LineModel` of the emulator that ships, on a device given by its name."""
-    return LineModel(Emulator.load(), LineCalibration.load()).to(device)
+    return LineModel(Emulator.load(), LineCalibration.load(), coarse).to(device)
 
 
 @lru_cache
@@ -118,7 +131,7 @@ def examined(predict, batch, names, velocity_fit=False, device="cpu"):
     passes = _PASSES if velocity_fit else 2
     for left in reversed(range(passes)):
         answer = predict(batch)
-        findings = findings_of(batch, names, *answer[:2], device_of(device))
+        findings = findings_of(batch, names, *answer[:2], device_of(device), thorough=velocity_fit)
         if not left:
             break
         step = removable_velocity(batch, findings) if velocity_fit else air_velocity(batch, findings)
@@ -132,7 +145,7 @@ def examined(predict, batch, names, velocity_fit=False, device="cpu"):
     return batch, answer, replace(findings, velocity=findings.velocity + np.where(velocity_fit, removed, 0))
 
 
-def findings_of(batch, names, mean, sigma, device="cpu"):
+def findings_of(batch, names, mean, sigma, device="cpu", thorough=False):
     """`Findings` of the usable spectra of a batch against their predicted labels.
 
     Parameters
@@ -145,18 +158,58 @@ def findings_of(batch, names, mean, sigma, device="cpu"):
         Labels and their errors.
     device : str
         Where the fits are made.
+    thorough : bool
+        Whether to fit all spectra in full, for the best velocities. By default they are screened, and those
+        that come within reach of a limit are fitted.
 
     Returns
     -------
     Findings
         NaN where the emulator that ships is for another grid, or one of the five labels is missing.
     """
-    model = line_model(device)
-    if model.emulator.grid != batch.grid or not set(LABELS) <= set(names):
+    if line_model(device).emulator.grid != batch.grid or not set(LABELS) <= set(names):
         return Findings.nothing(len(batch))
     order = [names.index(name) for name in LABELS]
     flux, ivar = order_one(batch.flux, np.where(batch.usable[:, None], batch.ivar, 0.0))
-    return examine(model, flux, ivar, mean[:, order], sigma[:, order], batch.lsf, batch.sampling)
+    given = flux, ivar, mean[:, order], sigma[:, order], batch.lsf, batch.sampling
+    return examine(line_model(device), *given) if thorough else judged(given, batch.snr, device)
+
+
+def judged(given, snr, device):
+    """`Findings` of spectra on the grid of the emulator that ships: screened, the doubtful ones examined.
+
+    Parameters
+    ----------
+    given : tuple
+        Arguments of `~specvit.predictors.honestyfit.examine` after the model; of NumPy or torch, or None.
+    snr : ndarray, shape (n,)
+        Median signal-to-noise ratio per pixel.
+    device : str
+        Where the fits are made.
+    """
+    found, jumped = screen(line_model(device, 2), *given)
+    rows = np.flatnonzero(_doubtful(found, jumped, np.nan_to_num(snr, nan=1.0)))
+    if len(rows):
+        some = (
+            x if x is None else x[torch.as_tensor(rows).to(x.device) if torch.is_tensor(x) else rows]
+            for x in given
+        )
+        found.put(rows, examine(line_model(device), *some))
+    return found
+
+
+def _doubtful(found, jumped, snr):
+    """Which screened spectra come within reach of a limit, bool (n,)."""
+    f, limits = found, _limits()
+    near = {name: getattr(f, name) > share * limits.at(name, snr) for name, share in _DOUBTFUL.items()}
+    low, high = (share * limits.lines for share in _DOUBTFUL_LINES)
+    of_lines = jumped | (f.lines_test < high) | (np.abs(f.velocity) > f.learned_velocity + f.velocity_err)
+    of_lines |= near["velocity_test"]
+    of_lines |= (near["broadening_test"] & (f.broadening > 0)) | (near["dilution_test"] & (f.dilution > 0))
+    # Without lines there are no such alarms, unless they are somewhere else.
+    of_lines &= (f.lines_test > low) | jumped
+    unfit = near["labels_test"] | near["misfit"] | (f.chi2 < _LEAST_CHI2)
+    return np.isfinite(f.lines_test) & (of_lines | unfit)
 
 
 def alarm(batch, findings):

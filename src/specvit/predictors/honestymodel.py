@@ -12,12 +12,14 @@ from specvit.grid import PixelGrid, find_windows
 from specvit.labels import LABELS
 from specvit.stars.emulator import NATIVE_LSF_FRACTION
 
-__all__ = ["CONTINUUM_TERMS", "LABEL_STEPS", "LineModel"]
+__all__ = ["BIN", "CONTINUUM_TERMS", "LABEL_STEPS", "LineModel", "coarser"]
 
 #: Chebyshev polynomials, T0 to T7 over the whole grid, that multiply the model.
 CONTINUUM_TERMS = 8
 #: Differences that derivatives by labels are taken over, in their units.
 LABEL_STEPS = (40.0, 0.08, 0.06, 0.04, 0.04)
+#: Pixels that a line spread function covers.
+BIN = 4
 _MARGIN = 400  # samples of the Fourier grid beyond the emulator's: ± 1200 km/s before spectra wrap around
 
 
@@ -38,41 +40,52 @@ class LineModel(nn.Module):
         Its wavelengths uniform in ln λ. It is copied.
     calibration : LineCalibration, optional
         Corrects the optical depths of its lines.
+    coarse : int
+        Pixels that are taken together: 1, or 2 for a model of half the pixels and half the frequencies, to
+        some per cent of the depth of lines.
     """
 
-    def __init__(self, emulator, calibration=None):
+    def __init__(self, emulator, calibration=None, coarse=1):
         super().__init__()
-        grid, log_wave = emulator.grid, np.log(emulator.wave)
+        grid, log_wave = coarser(emulator.grid, coarse), np.log(emulator.wave)
+        #: Pixels taken together, and pixels of the model that a line spread function covers.
+        self.coarse, self.bin = coarse, BIN // coarse
         self.emulator = copy.deepcopy(emulator).eval().requires_grad_(False)
         # Lines as wide as a line spread function need but every second sample, and half of the frequencies.
-        self.step = 2 * float(np.diff(log_wave).mean())
-        fine = 2 * _smooth_number((log_wave.size + _MARGIN) // 2)
-        self.n_fft = fine // 2
+        thinned = 2 * coarse
+        self.step = thinned * float(np.diff(log_wave).mean())
+        fine = thinned * _smooth_number((log_wave.size + _MARGIN) // thinned)
+        self.n_fft = fine // thinned
         log_edges = log_wave[0] + self.step * (np.arange(self.n_fft + 1) - 0.5)
         sharp = NATIVE_LSF_FRACTION * np.median(grid.lsf_sigma)
         samples = PixelGrid(np.exp(log_edges), sharp)
         self.correction = None if calibration is None else calibration.on(samples)
         position = (np.log(grid.wave) - log_wave[0]) / self.step
-        whole = np.clip(np.floor(position).astype(int), 1, log_wave.size // 2 - 3)
+        whole = np.clip(np.floor(position).astype(int), 1, log_wave.size // thinned - 3)
         own = (grid.lsf_sigma / grid.wave) ** 2
         #: Variance in ln λ of the line spread function in the middle of the grid: the unit of widths.
         self.unit = float(np.median(own))
         to_grid = own * (1 - NATIVE_LSF_FRACTION**2)
+        nearest = np.interp(
+            log_wave[0] + self.step * np.arange(self.n_fft), np.log(grid.wave), range(len(grid))
+        )
+        nearest = np.rint(nearest).astype(int)  # pixel of each sample of the Fourier grid
         bands = find_windows("telluric")
         buffers = {
             "frequency": 2 * np.pi * np.fft.rfftfreq(self.n_fft, self.step),
-            "mean": _transform(emulator.mean - 1, fine),
-            "components": _transform(emulator.components, fine),
+            "mean": _transform(emulator.mean - 1, fine, thinned),
+            "components": _transform(emulator.components, fine, thinned),
             "index": whole + np.arange(-1, 3)[:, None],
             "weights": _cubic(position - whole),
             "fraction": position - whole,
             "to_grid": to_grid,
+            "nearest": nearest,
             "label_steps": np.array(LABEL_STEPS),
             "own": own,
             "telluric": np.any([(low < grid.wave) & (grid.wave < high) for low, high in bands], 0),
         }
         for name, values in buffers.items():
-            dtype = torch.int64 if name == "index" else torch.float32
+            dtype = torch.int64 if name in ("index", "nearest") else torch.float32
             values = torch.as_tensor(np.ascontiguousarray(values), dtype=dtype)
             self.register_buffer(name, values, persistent=False)
 
@@ -91,7 +104,7 @@ class LineModel(nn.Module):
 
     def continuum(self, labels):
         """Continuum of unit median, tensor (n, n_pixels), for labels (n, 5)."""
-        values = self.emulator.log_continuum(self.emulator.coefficients(labels)[1])
+        values = self.emulator.log_continuum(self.emulator.coefficients(labels)[1])[:, :: self.coarse]
         return torch.exp(values - values.median(1, keepdim=True).values)
 
     def depths(self, labels):
@@ -139,12 +152,14 @@ class LineModel(nn.Module):
         """
         base, rest = self._split(lsf)
         k = self.frequency
-        kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2) * transform
-        kernel = kernel * torch.polar(torch.ones_like(shift[:, None] * k), -shift[:, None] * k)
-        orders = [kernel, -kernel * k**2, kernel * k**4, *([-1j * k * kernel] if derivatives else [])]
-        depth, curved, fourth, *moved = self._on_pixels(torch.stack(orders, 1)).unbind(1)
+        kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2)
+        kernel = torch.polar(kernel, -shift[:, None] * k) * transform
+        curved = kernel * -(k**2)
+        orders = [kernel, curved, curved * -(k**2), *([kernel * (-1j * k)] if derivatives else [])]
+        depth, curved, fourth, *moved = torch.fft.irfft(torch.stack(orders, 1), self.n_fft).unbind(1)
         depth = depth + 0.5 * rest * (curved + 0.25 * rest * fourth)
-        return (depth, *moved, 0.5 * curved) if derivatives else depth
+        depth = sum(_take(depth, at) * weight for at, weight in zip(self.index, self.weights, strict=True))
+        return (depth, self._between(moved[0]), 0.5 * self._between(curved)) if derivatives else depth
 
     def observe_many(self, transforms, shift, width, lsf=None):
         """Line depths of several transforms a star, (n, m, frequencies) → (n, m, pixels), to some %."""
@@ -152,23 +167,29 @@ class LineModel(nn.Module):
         k = self.frequency
         kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2)
         kernel = torch.polar(kernel, -shift[:, None] * k)
-        values = torch.fft.irfft(transforms * kernel[:, None], self.n_fft)
-        return torch.lerp(_take(values, self.index[1]), _take(values, self.index[2]), self.fraction)
+        return self._between(torch.fft.irfft(transforms * kernel[:, None], self.n_fft))
 
     def _split(self, lsf):
-        """Variance to be added to the emulator's: one number a star, and the rest, per pixel."""
+        """Variance to be added to the emulator's: one number a star, and the rest, per sample."""
         total = self.to_grid if lsf is None else self.to_grid + self.own * (4.0**lsf - 1)
         base = total.mean(-1, keepdim=True)
-        return base[..., 0], total - base
+        return base[..., 0], (total - base)[..., self.nearest]
 
-    def _on_pixels(self, transform):
-        values = torch.fft.irfft(transform, self.n_fft)
-        parts = zip(self.index, self.weights, strict=True)
-        return sum(_take(values, samples) * weights for samples, weights in parts)
+    def _between(self, values):
+        """Values on the pixels, linear between samples: for derivatives, to some %."""
+        return torch.lerp(_take(values, self.index[1]), _take(values, self.index[2]), self.fraction)
 
     @staticmethod
     def _complex(values):
         return torch.view_as_complex(values.unflatten(-1, (-1, 2)))
+
+
+def coarser(grid, n):
+    """A grid whose pixels are `n` of a grid's together, with its line spread function."""
+    if n == 1:
+        return grid
+    whole = len(grid) // n * n
+    return PixelGrid(grid.edges[: whole + 1 : n], grid.lsf_sigma[:whole].reshape(-1, n).mean(1))
 
 
 def _take(values, index):
@@ -176,9 +197,9 @@ def _take(values, index):
     return torch.gather(values, -1, index.expand(*values.shape[:-1], -1))
 
 
-def _transform(spectra, n):
-    """Lower half of the frequencies of spectra (…, n_wave), real and imaginary parts in turn, float32."""
-    values = np.fft.rfft(spectra.astype(np.float64), n)[..., : n // 4 + 1] / 2
+def _transform(spectra, n, thinned):
+    """Lowest frequencies of spectra (…, n_wave), those that every so many samples hold, float32."""
+    values = np.fft.rfft(spectra.astype(np.float64), n)[..., : n // (2 * thinned) + 1] / thinned
     return np.stack([values.real, values.imag], -1).reshape(*values.shape[:-1], -1)
 
 

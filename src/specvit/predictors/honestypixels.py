@@ -6,10 +6,17 @@ import torch
 
 from specvit.pixelscatter import scatter_of_differences, windows
 
-__all__ = ["BIN", "bin_sums", "continuum_basis", "least_squares", "line_scatter", "masked_median", "smoothed"]
+__all__ = [
+    "bin_sums",
+    "continuum_basis",
+    "least_squares",
+    "line_scatter",
+    "masked_median",
+    "paired",
+    "smoothed",
+    "solved",
+]
 
-#: Pixels that a line spread function covers.
-BIN = 4
 #: Fewest differences between pixels from which the scatter of a spectrum is measured.
 _FEWEST_DIFFERENCES = 40
 #: Ridge, over the diagonal, of normal equations that were summed in single precision.
@@ -17,11 +24,13 @@ _RIDGE = 1e-7
 
 
 def continuum_basis(good, terms):
-    """Chebyshev polynomials over the range that each spectrum is seen in, (b, terms, n_pixels).
+    """Chebyshev polynomials over the range that each spectrum is seen in, (b, terms, n_pixels) or (1, …).
 
     The order is that of `terms` over the whole grid: the shorter the range, the fewer polynomials are kept,
     at least T0 to T2; the others are 0.
     """
+    if good[:, 0].all() and good[:, -1].all():  # one set for all
+        good = good[:1] | True
     pixel = torch.arange(good.shape[1], device=good.device, dtype=torch.float32)
     low = torch.where(good, pixel, torch.inf).min(1, keepdim=True).values
     span = (torch.where(good, pixel, -torch.inf).max(1, keepdim=True).values - low).clamp_min(1)
@@ -36,10 +45,15 @@ def continuum_basis(good, terms):
 
 def least_squares(columns, target):
     """Least squares, (b, k, n) and (b, n) → (b, k)."""
-    gram = (columns @ columns.mT).double()
+    return solved(columns @ columns.mT, (columns @ target[..., None])[..., 0])
+
+
+def solved(gram, right):
+    """Solution of normal equations that were summed in single precision, (b, k, k) and (b, k) → (b, k)."""
+    gram = gram.double()
     diagonal = gram.diagonal(dim1=1, dim2=2)
     diagonal.mul_(1 + _RIDGE).add_(torch.where(diagonal > 0, 0.0, 1.0))  # columns of zeros get 0
-    return torch.linalg.solve(gram, (columns @ target[..., None]).double())[..., 0].float()
+    return torch.linalg.solve(gram, right[..., None].double())[..., 0].float()
 
 
 def masked_median(values, good):
@@ -56,11 +70,20 @@ def smoothed(flux, good):
     return torch.where(count > 0, total / count.clamp_min(1), 1.0)
 
 
-def bin_sums(residual, good):
-    """Sums of `BIN` pixels over the root of their number, (b, m), and whether all of them are good."""
-    length = residual.shape[1] // BIN * BIN
-    parts = (residual * good)[:, :length].unflatten(1, (-1, BIN)).sum(2) / BIN**0.5
-    return parts, good[:, :length].unflatten(1, (-1, BIN)).all(2)
+def bin_sums(residual, good, n):
+    """Sums of `n` pixels over the root of their number, (b, m), and whether all of them are good."""
+    length = residual.shape[1] // n * n
+    parts = (residual * good)[:, :length].unflatten(1, (-1, n)).sum(2) / n**0.5
+    return parts, good[:, :length].unflatten(1, (-1, n)).all(2)
+
+
+def paired(flux, ivar, n):
+    """Weighted means of `n` pixels and their inverse variance, (b, m); of those that are good."""
+    length = flux.shape[1] // n * n
+    weight = ivar[:, :length].unflatten(1, (-1, n))
+    total = weight.sum(2)
+    mean = (weight * flux[:, :length].unflatten(1, (-1, n))).sum(2)
+    return torch.where(total > 0, mean / total.clamp_min(1e-30), 0.0), total
 
 
 def line_scatter(residual, good, spacing):

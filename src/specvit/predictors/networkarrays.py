@@ -1,13 +1,26 @@
-"""Arrays of any scale through a network."""
+"""Arrays of any scale through a network, on its device."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-__all__ = ["batch_covariance", "device_of", "order_one", "predict_arrays", "to_device"]
+from specvit.network.reduced import half_of, reduced
 
-_BATCH = 256
+__all__ = [
+    "ON_GPU",
+    "batch_covariance",
+    "batch_size_on",
+    "device_of",
+    "order_one",
+    "predict_arrays",
+    "scaled",
+    "tensor_of",
+    "to_device",
+]
+
+#: Spectra at once: on a processor so many that they stay in its cache, on a GPU that it is busy.
+_BATCH, ON_GPU = 64, 4096
 #: Inverse variances of a flux of order one that float32 holds, with room for what is made of them.
 _WEIGHTS = (1e-30, 1e30)
 
@@ -17,9 +30,16 @@ def device_of(name):
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def to_device(regressor, device):
-    """The regressor on `device`, by name."""
-    return regressor.to(device_of(device))
+def to_device(regressor, device, precision="32-true"):
+    """The regressor on `device`, by name, in the arithmetic that a `precision` of `LoggEstimator` allows."""
+    regressor = regressor.to(device_of(device))
+    exact = precision in ("32-true", "64-true")
+    return reduced(regressor, None if exact else half_of(regressor.label_scale.device))
+
+
+def batch_size_on(device):
+    """Spectra that a network takes at once on a device."""
+    return ON_GPU if torch.device(device).type == "cuda" else _BATCH
 
 
 def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None, *, covariance=False):
@@ -29,9 +49,9 @@ def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None, *, covariance
     ----------
     regressor : LabelRegressor
         The network.
-    flux, ivar : ndarray of float64, shape (n, n_pixels)
+    flux, ivar : ndarray or Tensor of float32 or float64, shape (n, n_pixels)
         Any scale. Rows without information give NaN.
-    lsf, sampling : ndarray, shape (n, n_pixels), optional
+    lsf, sampling : ndarray or Tensor, shape (n, n_pixels), optional
         For the encoding ``instrument``, see `specvit.network.encode`; the grid's own without them.
     covariance : bool
         Whether to return the covariance of the errors instead of σ.
@@ -41,18 +61,35 @@ def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None, *, covariance
     mean : ndarray of float64, shape (n, n_labels)
     sigma : ndarray of float64, shape (n, n_labels), or (n, n_labels, n_labels) if `covariance`
     """
-    parameter = regressor.label_scale
-    if regressor.encoding != "none":
-        flux, ivar = order_one(flux, ivar)
-    told = (lsf, sampling) if regressor.encoding == "instrument" else (None, None)
+    like = {"dtype": regressor.label_scale.dtype, "device": regressor.label_scale.device}
+    told, rows = (lsf, sampling) if regressor.encoding == "instrument" else (None, None), []
     predict = regressor.predict_covariance if covariance else regressor.predict
-    like, rows = {"dtype": parameter.dtype, "device": parameter.device}, []
-    for start in range(0, len(flux), _BATCH):
-        part = slice(start, start + _BATCH)
-        given = (None if x is None else torch.tensor(x[part], **like) for x in (flux, ivar, *told))
+    size = batch_size_on(like["device"])
+    for start in range(0, len(flux), size):
+        part = slice(start, start + size)
+        given = [tensor_of(x[part]).to(like["device"]) for x in (flux, ivar)]
+        if regressor.encoding != "none":
+            given = scaled(*given)
+        given += [None if x is None else tensor_of(x[part]) for x in told]
+        given = (None if x is None else x.to(**like) for x in given)
         rows.append([x.double().cpu().numpy() for x in predict(*given)])
     mean, sigma = (np.concatenate(column) for column in zip(*rows, strict=True))
     return mean, sigma
+
+
+def tensor_of(x):
+    """A tensor of floats in their own precision, without a copy where memory can be shared."""
+    if isinstance(x, torch.Tensor):
+        return x.detach() if x.dtype in (torch.float32, torch.float64) else x.detach().float()
+    native = np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+    return torch.from_numpy(native if native.flags.writeable else native.copy())
+
+
+def scaled(flux, ivar):
+    """Tensors as `order_one`, in their own precision: list of flux and inverse variance."""
+    scale = torch.where(ivar > 0, flux.abs(), 0.0).amax(1, keepdim=True)
+    scale = torch.where(scale > 0, scale, 1.0)
+    return [flux / scale, torch.where(ivar > 0, (ivar * scale * scale).clamp(*_WEIGHTS), 0.0)]
 
 
 def batch_covariance(regressor, batch):

@@ -11,7 +11,7 @@ from specvit.spectra.rules import no_information
 from specvit.spectra.scatter import scatter_variance
 from specvit.spectra.units import flux_factor, linear_flux
 
-__all__ = ["batch_from_array", "check_array_shape"]
+__all__ = ["batch_from_array", "check_array_shape", "refuse_wavelengths"]
 
 
 def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
@@ -38,16 +38,15 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
     check_array_shape(values.shape, grid)
     if not len(values):
         raise ValueError(f"spectra must not be empty, got shape {values.shape}")
-    batch = SpectrumBatch.empty(values.shape[:-1], grid, covariance)
+    batch = SpectrumBatch.empty(values.shape[:-1], grid, covariance, on_grid=True)
     rows = values.reshape(-1, len(grid))
-    _refuse_wavelengths(rows, grid)
+    refuse_wavelengths(rows, grid)
     factor, target = (1.0, None) if unit is None else flux_factor(unit, grid.wave, "spectra")
     with np.errstate(all="ignore"):
         rows = rows * factor
         valid = np.isfinite(rows)
         if mask is not None:
             valid &= ~mask.reshape(rows.shape)
-        reasons = [None] * len(rows)
         if ivar is None:
             batch.flags |= int(Flag.NO_UNCERTAINTY)
             valid &= rows != 0
@@ -56,8 +55,7 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
         else:
             weight = _array_ivar(ivar, values.shape, target, grid).reshape(rows.shape)
             valid &= np.isfinite(weight) & (weight > 0)
-        for i, good in enumerate(valid):
-            reasons[i] = no_information(rows[i], good, mask is not None, ivar is not None)
+        reasons = no_information(rows, valid, mask is not None, ivar is not None)
         valid &= np.isfinite(weight)
     batch.flux[:] = np.where(valid, rows, 0)
     batch.ivar[:] = np.where(valid, weight, 0)
@@ -73,13 +71,23 @@ def check_array_shape(shape, grid):
         )
 
 
-def _refuse_wavelengths(rows, grid):
-    """Raise ValueError if a row of fluxes is a wavelength axis: rises or falls throughout, over the grid."""
-    for k, row in enumerate(rows):
-        few, steps = np.sign(np.diff(row[:10])), None  # which settle it for nearly all spectra
-        if abs(few.sum()) == few.size:
-            steps = np.sign(np.diff(row))
-        if steps is None or abs(steps.sum()) != steps.size:
+def refuse_wavelengths(rows, grid, first=0):
+    """Raise ValueError if a row of fluxes is a wavelength axis: rises or falls throughout, over the grid.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n, n_pixels)
+        Fluxes.
+    grid : PixelGrid
+        Their pixels.
+    first : int
+        Number of the first row, for the message.
+    """
+    few = np.sign(np.diff(rows[:, :10], axis=1))  # which settle it for nearly all spectra
+    for k in np.flatnonzero(np.abs(few.sum(axis=1)) == few.shape[1]):
+        row = rows[k]
+        steps = np.sign(np.diff(row))
+        if abs(steps.sum()) != steps.size:
             continue
         low, high = sorted((row[0], row[-1]))
         for unit, scale in {"Å": 1.0, "nm": 0.1, "µm": 1e-4, "m": 1e-10}.items():
@@ -87,7 +95,7 @@ def _refuse_wavelengths(rows, grid):
             if shared > 0.5 * (grid.edges[-1] - grid.edges[0]):
                 raise ValueError(
                     f"spectra must be fluxes on the grid, one spectrum in each row, got wavelengths in "
-                    f"{unit} in row {k}: make a specutils.Spectrum(flux, spectral_axis) of the two"
+                    f"{unit} in row {first + k}: make a specutils.Spectrum(flux, spectral_axis) of the two"
                 )
 
 

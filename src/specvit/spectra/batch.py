@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from specvit.grid import PixelGrid
+from specvit.spectra.rowmedian import row_medians
 
 __all__ = ["Flag", "SpectrumBatch", "SpectrumError"]
+
+_ROWS = 512  # of which S/N is found at once
 
 
 class SpectrumError(ValueError):
@@ -203,9 +206,14 @@ class SpectrumBatch:
             self.resolution = np.full(len(self.flux), np.median(self.grid.resolving_power))
 
     @classmethod
-    def empty(cls, shape, grid, covariance=False):
-        """A batch of `shape` on `grid` without any information, with zero `covariance` if that is True."""
+    def empty(cls, shape, grid, covariance=False, on_grid=False):
+        """A batch of `shape` on `grid` without any information, with zero `covariance` if that is True.
+
+        If `on_grid` all spectra have the grid's resolution and sampling: `lsf` and `sampling` are read-only
+        views of one zero.
+        """
         n, npix = int(np.prod(shape)), len(grid)
+        zeros = np.broadcast_to(np.float32(0), (n, npix)) if on_grid else None
         return cls(
             flux=np.zeros((n, npix)),
             ivar=np.zeros((n, npix)),
@@ -215,6 +223,8 @@ class SpectrumBatch:
             shape=tuple(shape),
             grid=grid,
             covariance=np.zeros((2, n, npix)) if covariance else None,
+            lsf=zeros,
+            sampling=zeros,
         )
 
     def __len__(self):
@@ -244,9 +254,6 @@ class SpectrumBatch:
     @property
     def snr(self):
         """Median of flux/σ over the pixels with information, shape (n,); NaN where there are none."""
-        snr = np.full(len(self), np.nan)
-        for i, (flux, ivar) in enumerate(zip(self.flux, self.ivar, strict=True)):
-            good = ivar > 0
-            if good.any():
-                snr[i] = np.median(flux[good] * np.sqrt(ivar[good]))
-        return snr
+        parts = range(0, len(self), _ROWS)
+        parts = ((self.flux[k : k + _ROWS], self.ivar[k : k + _ROWS]) for k in parts)
+        return np.concatenate([row_medians(f * np.sqrt(w), w > 0) for f, w in parts] or [np.zeros(0)])

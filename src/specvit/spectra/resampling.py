@@ -8,6 +8,7 @@ from specvit.grid import FWHM_PER_SIGMA, Resampler, matching_sigma, relative_lsf
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.objectname import object_name
 from specvit.spectra.observed import observe
+from specvit.spectra.rowmedian import row_medians
 from specvit.spectra.rules import no_information
 from specvit.spectra.scatter import scatter_variance
 
@@ -35,9 +36,8 @@ def resample_all(sources, batch, stated, lower_resolution):
         except SpectrumError as error:
             reasons[rows] = [str(error)] * n
             continue
-        for i in range(n):
-            masked, uncertain = parts.mask is not None, seen.variance is not None
-            reasons[rows.start + i] = no_information(seen.flux[i], seen.valid[i], masked, uncertain)
+        masked, uncertain = parts.mask is not None, seen.variance is not None
+        reasons[rows] = no_information(seen.flux, seen.valid, masked, uncertain)
         batch.flags[rows] = np.where(seen.extreme, seen.flags | int(Flag.EXTREME_PIXELS), seen.flags)
         if seen.variance is None:
             batch.flags[rows] |= Flag.NO_UNCERTAINTY
@@ -65,12 +65,7 @@ def _resample(resampler, flux, variance, valid, rows, batch):
     """Resample onto the given rows of `batch`."""
     # Scaled to about 1: squares of fluxes in erg / (s cm² Å) would come close to the end of the range.
     with np.errstate(all="ignore"):
-        scale = np.array(
-            [
-                np.median(np.abs(one[good])) if good.any() else 1.0
-                for one, good in zip(flux, valid, strict=True)
-            ]
-        )
+        scale = row_medians(np.abs(flux), valid)
         scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)[:, None]
         variance = np.where(valid, variance / scale / scale, 1.0)
         bands = 0 if batch.covariance is None else 2

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from specvit.spectra.batch import Flag, SpectrumError
+from specvit.spectra.rowmedian import row_medians
 
 __all__ = [
     "ANY_INSTRUMENT",
     "ONE_INSTRUMENT",
+    "PARTIAL",
     "extreme_pixels",
     "judge",
     "no_information",
@@ -21,7 +23,9 @@ __all__ = [
 ONE_INSTRUMENT = {"lower_resolution": "raise", "min_coverage": 0.5}
 ANY_INSTRUMENT = {"lower_resolution": 1350.0, "min_coverage": 0.05}
 
-_PARTIAL = 0.9  # coverage below which a spectrum is flagged
+#: Coverage below which a spectrum is flagged.
+PARTIAL = 0.9
+
 #: Flux of a pixel over the grid's median of flux, or of σ if more, beyond which it is neither a star's
 #: nor noise: fill values (−999 among 1e-17), hot pixels, overflows. Stars vary by less than ten over it.
 _MOST = 1e3
@@ -46,20 +50,39 @@ def extreme_pixels(flux, sigma, good):
     ndarray of bool, shape (n, n_pixels)
         True for good pixels of |flux| above 1,000 times the median of |flux|, and of σ, of all good ones.
     """
-    found = np.zeros(flux.shape, bool)
-    for i, row in enumerate(good):
-        size = np.abs(flux[i])
-        if not row.any() or size.max(where=row, initial=0.0) <= _MOST * (median := np.median(size[row])):
-            continue
-        noise = 0.0 if sigma is None else np.median(sigma[i][row])
-        found[i] = row & (size > _MOST * max(median, noise))
-    return found
+    size = np.abs(flux)
+    limit = row_medians(size, good)
+    if sigma is not None:
+        limit = np.fmax(limit, row_medians(sigma, good))
+    return good & (size > _MOST * limit[:, None])
 
 
 def no_information(flux, valid, masked, uncertain):
-    """Why a spectrum cannot be used that has no valid pixel or is zero in all; None if it is in order."""
+    """Why each spectrum cannot be used that has no valid pixel or is zero in all; None if it is in order.
+
+    Parameters
+    ----------
+    flux : ndarray, shape (n, n_pixels)
+        Fluxes.
+    valid : ndarray of bool, shape (n, n_pixels)
+        Pixels with information.
+    masked, uncertain : bool
+        Whether they came with a mask, and with uncertainties.
+
+    Returns
+    -------
+    list of str or None, length n
+    """
+    reasons = [None] * len(flux)
+    for i in np.flatnonzero(~(valid & (flux != 0)).any(axis=1)):
+        reasons[i] = _nothing(flux[i], valid[i], masked, uncertain)
+    return reasons
+
+
+def _nothing(flux, valid, masked, uncertain):
+    """The reason of one spectrum without a valid pixel whose flux is not zero."""
     if valid.any():
-        return "flux is zero in all valid pixels" if not flux[valid].any() else None
+        return "flux is zero in all valid pixels"
     finite = np.isfinite(flux)
     if not finite.any():
         return "flux must be finite somewhere, got NaN or infinity in all pixels"
@@ -91,18 +114,21 @@ def judge(batch, reasons, on_error, min_coverage):
     batch.flags[extreme.any(axis=1)] |= int(Flag.EXTREME_PIXELS)
     good = batch.ivar > 0
     new = np.array([error is None for error in batch.errors], dtype=bool)
-    batch.coverage[new] = good[new].mean(axis=1)
-    for i, reason in enumerate(reasons):
+    batch.coverage[new] = good.mean(axis=1)[new]
+    median = row_medians(batch.flux, good)
+    in_order = (batch.coverage >= min_coverage) & good.any(axis=1) & (median > 0)
+    in_order &= np.array([reason is None for reason in reasons], dtype=bool)
+    for i in np.flatnonzero(~in_order):
+        reason = reasons[i]
         if reason is None and (batch.coverage[i] < min_coverage or not good[i].any()):
             reason = (
                 f"coverage must be at least {min_coverage:.0%} of the grid {grid.name}, "
                 f"{grid.edges[0]:.1f}–{grid.edges[-1]:.1f} Å, got {batch.coverage[i]:.1%}"
             )
-        if reason is None and not (median := np.median(batch.flux[i, good[i]])) > 0:
-            reason = f"flux must have a positive median, got {median:.4g}"
-        if reason is not None:
-            batch.reject(i, reason)
-    batch.flags[batch.coverage < _PARTIAL] |= Flag.PARTIAL_COVERAGE
+        if reason is None:
+            reason = f"flux must have a positive median, got {median[i]:.4g}"
+        batch.reject(i, reason)
+    batch.flags[batch.coverage < PARTIAL] |= Flag.PARTIAL_COVERAGE
     if on_error == "raise":
         raise_rejected(batch)
     return batch

@@ -8,6 +8,7 @@ from operator import and_
 import numpy as np
 
 from specvit.pixelscatter import scatter_of_differences, windows
+from specvit.spectra.rowmedian import row_medians
 
 __all__ = ["scatter_variance"]
 
@@ -41,21 +42,21 @@ def scatter_variance(flux, valid, pixels_per_fwhm):
         One variance a spectrum; at least (median flux / 1000)². NaN where fewer than 8 differences exist.
     """
     spacing = max(1, int(pixels_per_fwhm / 3))
-    result = np.full(len(flux), np.nan)
-    for i, (one, good) in enumerate(zip(flux, valid, strict=True)):
-        sigma = _scatter(one, good, spacing)
-        if spacing > 1 and np.isfinite(sigma):
-            near = _scatter(one, good, 1)
-            ratio = (sigma / near) ** 2 if near > 0 else spacing
-            sigma *= np.sqrt(np.clip(ratio, 1, spacing))
-        if np.isfinite(sigma):
-            result[i] = max(sigma, abs(np.median(one[good])) / _SNR_LIMIT) ** 2
-    return result
+    flux = np.where(valid, flux, 0.0)
+    sigma = _scatter(flux, valid, spacing)
+    if spacing > 1:
+        near = _scatter(flux, valid, 1)
+        ratio = np.where(near > 0, (sigma / np.where(near > 0, near, 1.0)) ** 2, spacing)
+        sigma = sigma * np.sqrt(np.clip(ratio, 1, spacing))
+    least = np.abs(row_medians(flux, valid)) / _SNR_LIMIT
+    return np.where(np.isfinite(sigma), np.fmax(sigma, least) ** 2, np.nan)
 
 
 def _scatter(flux, valid, spacing):
-    """Robust standard deviation from fourth differences of pixels `spacing` apart; NaN if too few."""
-    usable = reduce(and_, windows(valid, spacing), True)
-    if np.sum(usable) < _FEWEST:
-        return np.nan
-    return np.median(scatter_of_differences(np.where(valid, flux, 0.0), spacing)[usable])
+    """Robust standard deviations from fourth differences of pixels `spacing` apart; NaN if too few."""
+    good = windows(valid, spacing)
+    if not good:
+        return np.full(len(flux), np.nan)
+    usable = reduce(and_, good)
+    medians = row_medians(scatter_of_differences(flux, spacing), usable)
+    return np.where(usable.sum(axis=1) >= _FEWEST, medians, np.nan)
