@@ -38,7 +38,7 @@ for stream, start in enumerate(range(0, n, 4096)):
     )
     parts.append([x.cpu().numpy() for x in (batch.flux, batch.ivar)])
 flux, ivar = (np.concatenate(column) for column in zip(*parts, strict=True))
-fast = LoggEstimator(device=arguments.device)
+fast = LoggEstimator(device=arguments.device, precision="bf16-mixed")
 exact = LoggEstimator(device=arguments.device, precision="32-true")
 
 # -- do they agree? ------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ class LoggEstimator(Predictor):
     patience : int, optional
         Epochs without a lower validation loss after which to stop; by default all `epochs` are run.
     precision : {"auto", "32-true", "64-true", "bf16-mixed", "16-mixed"}
-        Arithmetic, see `specvit.network.TrainingConfig`; the "true" ones forbid half precision in `predict`.
+        Arithmetic, see `specvit.network.TrainingConfig`; `predict`: half if mixed, or "auto" on a GPU.
     device : str
         Where to train and predict; "auto" is a GPU where there is one.
     devices : int
