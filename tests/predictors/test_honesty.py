@@ -39,7 +39,7 @@ def spectrum(flux, ivar, wave=PFS_MR.wave, **meta):
 def test_alarms_are_told_apart_from_flags_that_inform():
     informing = (
         Flag.NO_UNCERTAINTY, Flag.PARTIAL_COVERAGE, Flag.RESOLUTION_ASSUMED, Flag.LOWER_RESOLUTION,
-        Flag.MEDIUM_ASSUMED, Flag.LOW_SNR, Flag.AIR_FOUND,
+        Flag.MEDIUM_ASSUMED, Flag.LOW_SNR, Flag.AIR_FOUND, Flag.EXTREME_PIXELS,
     )  # fmt: skip
     assert {flag for flag in Flag if not flag & Flag.ALARMS} == set(informing)
     assert Flag.describe(Flag.VELOCITY | Flag.AIR_FOUND) == "VELOCITY, AIR_FOUND"

@@ -7,7 +7,6 @@ from numpy.polynomial import chebyshev
 from scipy.optimize import lsq_linear
 
 from specvit.predictors.honestypixels import (
-    BIN,
     bin_sums,
     continuum_basis,
     least_squares,
@@ -17,6 +16,7 @@ from specvit.predictors.honestypixels import (
 )
 
 RNG = np.random.default_rng(8)
+BIN = 4
 
 
 def tensor(values):
@@ -76,7 +76,7 @@ def test_bins_of_independent_noise_have_its_variance():
     noise = RNG.standard_normal((2, 40_003))
     good = np.ones(noise.shape, bool)
     good[0, 5] = False
-    sums, whole = bin_sums(tensor(noise), torch.as_tensor(good))
+    sums, whole = bin_sums(tensor(noise), torch.as_tensor(good), BIN)
     assert sums.shape == (2, 40_003 // BIN) and not whole[0, 5 // BIN] and int((~whole).sum()) == 1
     assert sums.numpy().std() == pytest.approx(1, abs=0.02)
     assert sums[1, 0].item() == pytest.approx(noise[1, :BIN].sum() / BIN**0.5, abs=1e-5)

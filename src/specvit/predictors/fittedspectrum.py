@@ -69,7 +69,7 @@ class FittedSpectrum:
     --------
     >>> from specvit import example_spectrum
     >>> fitted_spectrum(example_spectrum())
-    FittedSpectrum(4096 pixels, 4096 used, velocity -0.7 km/s, rms residual 0.99 σ)
+    FittedSpectrum(4096 pixels, 4096 used, velocity ... km/s, rms residual 0.99 σ)
     """
 
     spectrum: Any
