@@ -59,8 +59,8 @@ class Part:
     table: Any
     number: int
     size: int
-    notes: list[tuple[str, str]] = field(default_factory=list)
-    unread: list[tuple[str, str]] = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    unread: list = field(default_factory=list)
 
 
 def predict_parts(
