@@ -29,9 +29,10 @@ def check(tmp_path_factory):
         script.write_text(text, encoding="utf-8")
         where = ["--config-file", str(folder / "mypy.ini"), "--cache-dir", str(folder / "cache")]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MYPYPATH", str(PACKAGE.parent))
-            out, err, _ = api.run([*OPTIONS, *where, str(script)])
-        assert not err
+            if PACKAGE.parent.name != "site-packages":  # where mypy looks by itself, and nowhere else
+                patch.setenv("MYPYPATH", str(PACKAGE.parent))
+            out, err, status = api.run([*OPTIONS, *where, str(script)])
+        assert not err and status in (0, 1), out  # 2: mypy itself failed
         return [line.partition("error: ")[2] for line in out.splitlines() if "error: " in line]
 
     return run
