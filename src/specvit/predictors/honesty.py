@@ -75,8 +75,9 @@ class HonestyLimits:
         return cls(np.array(values["snr"]), limits, values["lines"], values["record"])
 
     def at(self, name, snr):
-        """Limit of a test at ``snr`` (n,), ndarray (n,)."""
-        return np.interp(np.log(np.maximum(snr, 1e-3)), np.log(self.snr), self.limits[name])
+        """Limit of a test at ``snr`` (n,), ndarray (n,); that of S/N 1 where it is NaN."""
+        snr = np.maximum(np.nan_to_num(snr, nan=1.0), 1e-3)
+        return np.interp(np.log(snr), np.log(self.snr), self.limits[name])
 
 
 #: Shares of the limits, in a screening, from which a spectrum is fitted in full: of 1,024 draws of
@@ -188,7 +189,7 @@ def judged(given, snr, device):
         Where the fits are made.
     """
     found, jumped = screen(line_model(device, 2), *given)
-    rows = np.flatnonzero(_doubtful(found, jumped, np.nan_to_num(snr, nan=1.0)))
+    rows = np.flatnonzero(_doubtful(found, jumped, snr))
     if len(rows):
         some = (
             x if x is None else x[torch.as_tensor(rows).to(x.device) if torch.is_tensor(x) else rows]
@@ -222,7 +223,7 @@ def alarm(batch, findings):
     findings : Findings
         What they say.
     """
-    limits, f, snr = _limits(), findings, np.nan_to_num(batch.snr, nan=1.0)
+    limits, f, snr = _limits(), findings, batch.snr
     above = {name: getattr(f, name) > limits.at(name, snr) for name in LIMITED}
     moved = np.abs(f.velocity) > f.learned_velocity + _VELOCITY_SIGMAS * f.velocity_err
     lined = f.lines_test >= limits.lines
@@ -247,7 +248,7 @@ def removable_velocity(batch, findings):
 
 def _shifted(batch, findings):
     """Whether lines fit clearly better at a velocity beyond those learned, bool (n,)."""
-    return findings.velocity_test > _limits().at("velocity_test", np.nan_to_num(batch.snr, nan=1.0))
+    return findings.velocity_test > _limits().at("velocity_test", batch.snr)
 
 
 def air_velocity(batch, findings):
