@@ -24,8 +24,8 @@ def tensor(values):
 
 
 def test_a_whole_spectrum_has_chebyshev_polynomials():
-    basis = continuum_basis(torch.ones(1, 101, dtype=bool), 8)[0].numpy()[:7]
-    exact = chebyshev.chebvander(np.linspace(-1, 1, 101), 6).T
+    basis = continuum_basis(torch.ones(1, 101, dtype=bool), 8)[0].numpy()
+    exact = chebyshev.chebvander(np.linspace(-1, 1, 101), 7).T
     np.testing.assert_allclose(basis, exact, atol=1e-5)
 
 

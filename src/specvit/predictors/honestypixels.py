@@ -39,7 +39,7 @@ def continuum_basis(good, terms):
     for _ in range(terms - 2):
         basis.append(2 * x * basis[-1] - basis[-2])
     order = torch.arange(terms, device=good.device)
-    kept = order <= (terms - 1) * (span / good.shape[1]).clamp_min(2 / (terms - 1))
+    kept = order <= (terms - 1) * (span / (good.shape[1] - 1)).clamp_min(2 / (terms - 1))
     return torch.stack(basis, 1) * kept[:, :, None]
 
 
