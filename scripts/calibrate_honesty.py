@@ -18,7 +18,7 @@ import torch
 
 from specvit import Survey
 from specvit.predictors.findings import Findings
-from specvit.predictors.honesty import LIMITED, line_model
+from specvit.predictors.honesty import LIMITED, HonestyLimits, line_model
 from specvit.predictors.honestyfit import examine
 from specvit.predictors.networkarrays import predict_arrays
 from specvit.stars import Emulator
@@ -104,6 +104,7 @@ def main():
     )
     record = {"survey": "any", "weights": "any", "seed": args.seed, "device": torch.device(args.device).type}
     values = limits_of(draws, smooth, record)
+    values["sha256"] = HonestyLimits.digest(values)
     args.out.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     if args.keep:
         kinds = {"": draws, "without_lines_": smooth}

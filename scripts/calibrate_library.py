@@ -266,7 +266,7 @@ def main():
     parser.add_argument("--exclude", nargs="*", default=[], help='stars left out; "sun" is one')
     parser.add_argument("--terms", nargs="*", default=[], choices=list(COORDINATES))
     parser.add_argument("--folds", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("src/specvit/data/line_calibration.npz"))
+    parser.add_argument("--out", type=Path, default=Path("src/specvit/data/line_calibration.safetensors"))
     parser.add_argument("--extract", type=Path, help="write a tenth of the Sun's pixels, for the tests")
     arguments = parser.parse_args()
     measurement = Measurement(arguments.data, arguments.exclude, tuple(arguments.terms), arguments.folds)

@@ -31,7 +31,7 @@ ALLOWED = {
     "spectra": {"grid"},
     "registration": {"spectra"},
     "stars": {"grid", "archive"},
-    "survey": {"grid", "stars"},
+    "survey": {"grid", "archive", "stars"},
     "dataset": {"grid", "stars", "survey"},
     "network": set(),
     "limits": {"grid", "stars", "survey"},

@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from specvit.archive import read_archive, write_archive
@@ -142,6 +142,17 @@ def test_damage_is_named(path, damage, what, message):
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"toy: .*none does not exist"):
         read_archive(tmp_path / "none", KIND, what="toy")
+
+
+def test_a_disk_that_is_full_is_named_and_loses_nothing(path, monkeypatch):
+    def full(*_, **__):
+        raise SafetensorError("I/O error: No space left on device")
+
+    before = path.read_bytes()
+    monkeypatch.setattr("specvit.archive.save_file", full)
+    with pytest.raises(OSError, match=r"a\.safetensors cannot be written: I/O error: No space left"):
+        write_archive(path, KIND, TENSORS, FIELDS)
+    assert path.read_bytes() == before
 
 
 def test_reserved_names_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """What a user gets by installing the package, and that the files around it agree with each other."""
 
+import json
 import re
 import tomllib
 from importlib import metadata, resources
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from safetensors import safe_open
 
 import specvit
 
@@ -49,16 +51,22 @@ def test_the_installed_package_is_complete():
 
 def test_the_data_are_there():
     names = {p.name for p in DATA}
-    assert {"pfs_mr_noise.npz", "emulator_pfs_mr.safetensors", "weights_any.safetensors"} <= names
+    assert {"pfs_mr_noise.safetensors", "emulator_pfs_mr.safetensors", "weights_any.safetensors"} <= names
 
 
 @pytest.mark.parametrize("path", DATA, ids=lambda p: p.name)
 def test_data_are_small_and_hold_no_pickle(path):
-    assert path.suffix in {".npz", ".safetensors", ".json"}
+    assert path.suffix in {".safetensors", ".json"}
     assert path.stat().st_size <= 20 * MEGABYTE
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            assert all(archive[name].dtype != object for name in archive.files)
+
+
+@pytest.mark.parametrize("path", DATA, ids=lambda p: p.name)
+def test_data_carry_a_digest_of_their_contents(path):
+    if path.suffix == ".json":
+        assert len(json.loads(path.read_text(encoding="utf-8"))["sha256"]) == 64
+    else:
+        with safe_open(path, framework="np") as file:
+            assert len(file.metadata()["sha256"]) == 64
 
 
 def test_extracts_for_the_tests_are_described_and_small():

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from specvit.digests import digest
 from specvit.grid import PixelGrid
-from specvit.paths import user_path
+from specvit.paths import user_path, write_atomically
 
 __all__ = ["Archive", "read_archive", "write_archive"]
 
@@ -64,7 +64,7 @@ def write_archive(path, kind, tensors, fields, grid=None):
     Parameters
     ----------
     path : path-like
-        File to be written; one that exists is replaced.
+        File to be written; one that exists is replaced when all is on the disk.
     kind : str
         Name and version of the format, such as ``specvit-weights-1``.
     tensors : dict of str to Tensor
@@ -78,6 +78,8 @@ def write_archive(path, kind, tensors, fields, grid=None):
     ------
     ValueError
         If a name is reserved.
+    OSError
+        If the file cannot be written.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     reserved = sorted({_EDGES, _LSF} & set(tensors) | set(_OWN_FIELDS) & set(fields))
@@ -88,7 +90,11 @@ def write_archive(path, kind, tensors, fields, grid=None):
     header = {name: json.dumps(value) for name, value in fields.items()}
     header["grid"] = json.dumps(None if grid is None else {"medium": grid.medium, "name": grid.name})
     header["format"] = kind
-    save_file(tensors, str(user_path(path)), metadata=header | {"sha256": _digest(tensors, header)})
+    metadata = header | {"sha256": _digest(tensors, header)}
+    try:
+        write_atomically(user_path(path), lambda part: save_file(tensors, str(part), metadata=metadata))
+    except SafetensorError as error:  # a full disk among them
+        raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def read_archive(path, kind, *, what="file", header_only=False, unverified=False):

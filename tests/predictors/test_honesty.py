@@ -1,6 +1,7 @@
 """Alarms, velocities that are measured and removed, and wavelengths in air that nobody stated."""
 
 import warnings
+from importlib import resources
 
 import astropy.units as u
 import numpy as np
@@ -143,6 +144,18 @@ def test_limits_follow_the_signal_to_noise_ratio():
     assert limits.record["survey"] == "any" and limits.record["false_alarm_rate"] == 0.005
     values = limits.at("misfit", np.array([0.0, limits.snr[0], limits.snr[-1], 1e4]))
     assert values[0] == values[1] and values[2] == values[3] and np.isfinite(values).all()
+
+
+@pytest.mark.parametrize("change", [("0.005", "0.006"), ("14.", "15."), ("{", "["), ('"sha256"', '"sha"')])
+def test_damaged_limits_are_refused(tmp_path, change):
+    whole = (resources.files("specvit") / "data" / "honesty_limits.json").read_text(encoding="utf-8")
+    assert change[0] in whole
+    path = tmp_path / "limits.json"
+    path.write_text(whole, encoding="utf-8")
+    assert HonestyLimits.load(path).lines == HonestyLimits.load().lines
+    path.write_text(whole.replace(*change, 1), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"limits of honesty: .*limits\.json is damaged"):
+        HonestyLimits.load(path)
 
 
 def test_an_unknown_way_with_velocities_is_refused(estimator):

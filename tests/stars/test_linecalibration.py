@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from specvit.archive import write_archive
 from specvit.grid import PFS_MR, TELLURIC, PixelGrid
 from specvit.stars import Emulator, LineCalibration, regrid_emulator
 from specvit.stars.linecalibration import LOG_STEP, RATIO_RANGE, solar_log_ratio
@@ -115,16 +116,27 @@ class TestCorrection:
 
 class TestTable:
     def test_round_trip(self, made, tmp_path):
-        made.save(tmp_path / "table.npz")
-        read = LineCalibration.load(tmp_path / "table.npz")
+        made.save(tmp_path / "table.safetensors")
+        read = LineCalibration.load(tmp_path / "table.safetensors")
         assert read.log_ratio == pytest.approx(made.log_ratio, abs=2e-4)
         assert read.wave == pytest.approx(made.wave, rel=1e-12)
         assert read.limits == made.limits and read.record == made.record and list(read.terms) == ["gravity"]
 
     def test_another_file_is_refused(self, tmp_path):
         np.savez(tmp_path / "other.npz", a=1)
-        with pytest.raises(ValueError, match="not a line calibration"):
+        with pytest.raises(ValueError, match=r"line calibration: .*other\.npz is .*not a safetensors file"):
             LineCalibration.load(tmp_path / "other.npz")
+        write_archive(tmp_path / "other", "specvit-line-calibration-2", {"a": torch.ones(3)}, {})
+        with pytest.raises(ValueError, match=r"line calibration: .* lacks a part of a table"):
+            LineCalibration.load(tmp_path / "other")
+
+    def test_a_flipped_bit_is_found(self, made, tmp_path):
+        made.save(path := tmp_path / "table.safetensors")
+        content = bytearray(path.read_bytes())
+        content[-301] ^= 4  # among the numbers
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"line calibration: .* is damaged"):
+            LineCalibration.load(path)
 
     @pytest.mark.parametrize(
         ("change", "message"),

@@ -4,6 +4,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from scipy import stats
 
 from specvit.grid import PFS_MR, PixelGrid
@@ -47,9 +48,10 @@ PARTS = ("sky", "stray", "dark", "read", "skysys")
 
 def background_variance(n):
     """Of n exposures: the table's random parts, of 12 exposures, grow with n, its systematic with n²."""
-    path = resources.files("specvit") / "data" / "pfs_mr_noise.npz"
-    with resources.as_file(path) as file, np.load(file) as archive:
-        table = {name: archive[f"var_{name}_3h"].astype(float) for name in PARTS}
+    path = resources.files("specvit") / "data" / "pfs_mr_noise.safetensors"
+    with resources.as_file(path) as file:
+        archive = load_file(file)
+    table = {name: archive[f"var_{name}_3h"].astype(float) for name in PARTS}
     systematic = table.pop("skysys")
     return n / 12 * sum(table.values()) + (n / 12) ** 2 * systematic
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from specvit.constants import SPEED_OF_LIGHT
+from specvit.digests import digest
 from specvit.grid.native import MIN_WEIGHT
 from specvit.labels import LABELS
 from specvit.predictors.findings import Findings
@@ -67,12 +68,24 @@ class HonestyLimits:
     record: dict
 
     @classmethod
-    def load(cls):
-        """Those that ship."""
-        text = (resources.files("specvit") / "data" / "honesty_limits.json").read_text(encoding="utf-8")
-        values = json.loads(text)
+    def load(cls, path=None):
+        """Those of a JSON file at `path`, by default the one that ships; ValueError if it is damaged."""
+        path = resources.files("specvit") / "data" / "honesty_limits.json" if path is None else path
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            intact = values["sha256"] == cls.digest(values)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            intact = False
+        if not intact:
+            raise ValueError(f"limits of honesty: {path} is damaged, or not a file of such limits")
         limits = {name: np.array(values["limits"][name]) for name in LIMITED}
         return cls(np.array(values["snr"]), limits, values["lines"], values["record"])
+
+    @staticmethod
+    def digest(values):
+        """SHA-256 of what a file holds, a dict of plain JSON types, apart from its own ``sha256``: str."""
+        text = json.dumps({name: x for name, x in values.items() if name != "sha256"}, sort_keys=True)
+        return digest(np.frombuffer(text.encode(), np.uint8), length=64)
 
     def at(self, name, snr):
         """Limit of a test at ``snr`` (n,), ndarray (n,); that of S/N 1 where it is NaN."""

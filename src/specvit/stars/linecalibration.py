@@ -8,7 +8,6 @@ these ratios; `LineCorrection` multiplies the optical depths of emulated spectra
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from importlib import resources
 
@@ -16,12 +15,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from specvit.archive import read_archive, write_archive
 from specvit.constants import SPEED_OF_LIGHT
 from specvit.grid import PixelGrid
 from specvit.labels import LABELS
 
 __all__ = ["COORDINATES", "LineCalibration", "LineCorrection", "solar_log_ratio"]
 
+_FORMAT = "specvit-line-calibration-2"
 #: Sampling of tables in ln λ: 0.4 Å, a third of the FWHM of PFS MR.
 LOG_STEP = 5e-5
 #: Smallest and largest ratio of optical depths that is believed.
@@ -119,40 +120,39 @@ class LineCalibration:
 
     @classmethod
     def load(cls, path=None):
-        """Read a table from the npz file at `path`; by default the one that ships with the package.
+        """Read a table from the file at `path`; by default the one that ships with the package.
 
         Raises
         ------
+        FileNotFoundError
+            If there is no such file.
         ValueError
-            If the file is not a table of this format.
+            If the file is damaged, or not a table of this format.
         """
         if path is None:
-            path = resources.files("specvit") / "data" / "line_calibration.npz"
-        with np.load(str(path), allow_pickle=False) as archive:
-            if "header" not in archive or "log_ratio" not in archive:
-                raise ValueError(f"{path}: not a line calibration (it holds {sorted(archive)})")
-            header = json.loads(str(archive["header"]))
-            tables = {name: archive[name].astype(np.float64) for name in archive if name != "header"}
-        if header.get("format") != "specvit-line-calibration-1":
-            raise ValueError(f"{path}: not a line calibration (format {header.get('format')!r})")
-        wave = header["first_wave"] * np.exp(LOG_STEP * np.arange(tables["log_ratio"].size))
-        limits = {name: tuple(pair) for name, pair in header["limits"].items()}
-        terms = {name: tables[name] for name in limits}
-        return cls(wave, tables["log_ratio"], terms, limits, header["lsf_fwhm"], header["record"])
+            path = resources.files("specvit") / "data" / "line_calibration.safetensors"
+        archive = read_archive(path, _FORMAT, what="line calibration")
+        tables = {name: values.double().numpy() for name, values in archive.tensors.items()}
+        try:
+            about = {name: archive.fields[name] for name in ("limits", "lsf_fwhm", "record")}
+            about["limits"] = {name: tuple(pair) for name, pair in about["limits"].items()}
+            log_ratio, terms = tables["log_ratio"], {name: tables[name] for name in about["limits"]}
+            wave = archive.fields["first_wave"] * np.exp(LOG_STEP * np.arange(log_ratio.size))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"line calibration: {path} lacks a part of a table ({error!r})") from error
+        return cls(wave, log_ratio, terms, **about)
 
     def save(self, path):
-        """Write the table as float16 to an npz file at `path`."""
-        header = {
-            "format": "specvit-line-calibration-1",
+        """Write the table as float16, in the safetensors format, to a file at `path`."""
+        tables = {"log_ratio": self.log_ratio, **self.terms}
+        fields = {
             "first_wave": float(self.wave[0]),
             "limits": self.limits,
             "lsf_fwhm": self.lsf_fwhm,
             "record": self.record,
         }
-        tables = {name: np.asarray(b, np.float16) for name, b in self.terms.items()}
-        np.savez_compressed(
-            path, header=json.dumps(header), log_ratio=np.asarray(self.log_ratio, np.float16), **tables
-        )
+        half = {name: torch.as_tensor(np.asarray(b, np.float16)) for name, b in tables.items()}
+        write_archive(path, _FORMAT, half, fields)
 
     def on(self, grid: PixelGrid):
         """`LineCorrection` for spectra on the pixels of `grid`.

@@ -11,38 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["PartFolder", "write_atomically"]
+from specvit.paths import write_atomically
+
+__all__ = ["PartFolder"]
 
 _RECORD, _JOINED = "record.json", "joined"
 _PREFIX = "column_"  # of the names in an archive: a column may be called as an argument of NumPy's
-
-
-def write_atomically(path, write):
-    """Let ``write(temporary_path)`` make a file, bring it to the disk and give it its name.
-
-    Whatever stood under the name stays untouched until all is written.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Name of the file.
-    write : callable
-        Writes to the path that it is given, which has the same suffix.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; what was written is removed.
-    """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class PartFolder:

@@ -7,10 +7,14 @@ from importlib import resources
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
+from specvit.archive import read_archive
 from specvit.grid import PFS_MR, PixelGrid
 from specvit.survey.photonnoise import PhotonNoise
 
-__all__ = ["REFERENCE", "PFSNoise"]
+__all__ = ["FORMAT", "REFERENCE", "PFSNoise"]
+
+#: Format of the table that ships, which scripts/make_noise_table.py writes.
+FORMAT = "specvit-noise-table-1"
 
 #: Conditions of the table: arcsec, 900 s exposures, degrees, degrees.
 REFERENCE = {"seeing": 0.8, "n_exposures": 12, "zenith": 22.5, "field": 0.325}
@@ -82,9 +86,10 @@ class PFSNoise(PhotonNoise):
     def __init__(self, seeing=0.8, n_exposures=12, zenith=22.5, field=0.325, grid: PixelGrid = PFS_MR):
         if grid != PFS_MR:
             raise ValueError(f"grid must be PFS_MR, the grid of the noise table, got {grid!r}")
-        path = resources.files("specvit") / "data" / "pfs_mr_noise.npz"
-        with resources.as_file(path) as file, np.load(file) as archive:
-            table = {name: archive[name].astype(np.float64) for name in archive.files}
+        path = resources.files("specvit") / "data" / "pfs_mr_noise.safetensors"
+        with resources.as_file(path) as file:
+            archive = read_archive(file, FORMAT, what="noise table")
+        table = {name: values.double().numpy() for name, values in archive.tensors.items()}
         for name, value, low, high in (
             ("seeing", seeing, table["ap_seeing"][0], table["ap_seeing"][-1]),
             ("n_exposures", n_exposures, 1, np.inf),
