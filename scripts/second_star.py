@@ -1,6 +1,6 @@
 """Is there information on a second star, or on labels that change along the spectrum? (a measurement)
 
-    python scripts/second_star.py [--survey 40960] [--draws 10] [--device cuda] [--out FILE.npz]
+python scripts/second_star.py [--survey 40960] [--draws 10] [--device cuda] [--out FILE.npz]
 """
 
 import argparse
@@ -141,7 +141,9 @@ def main():
                 one = kind.spectra(Scene(labels, snr), args.draws, [3, i, j, snr])
                 flux.append(one[0])
                 ivar.append(one[1])
-                names += [(kind.name + (" (harmless)" if kind.harmless else ""), star, float(snr))] * args.draws
+                names += [
+                    (kind.name + (" (harmless)" if kind.harmless else ""), star, float(snr))
+                ] * args.draws
             ivar = None if ivar[0] is None else np.concatenate(ivar)
             batch = adapt(np.concatenate(flux), ivar=ivar, on_error="nan")
             arrays = batch.flux, batch.ivar, batch.lsf, batch.sampling

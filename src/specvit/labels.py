@@ -11,7 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LABELS", "Label", "columns_by_name", "label_called", "label_of", "label_rows", "label_tuple"]
+from specvit.checks import in_unit
+
+__all__ = [
+    "LABELS",
+    "Label",
+    "columns_by_name",
+    "label_called",
+    "label_of",
+    "label_rows",
+    "label_tuple",
+    "plain_label",
+]
 
 
 @dataclass(frozen=True)
@@ -154,6 +165,34 @@ def label_rows(labels):
             raise ValueError(f"labels must have a column for each label, got none for {lacking}")
         return np.stack([_plain(spelled[name], name) for name in LABELS], -1)
     return _plain(labels, "labels")
+
+
+def plain_label(name, values, what, *, err=False):
+    """Numbers of a label, or of its σ, in its unit; quantities are converted.
+
+    Parameters
+    ----------
+    name : str
+        The label.
+    values : array-like or Quantity
+        Plain numbers in its unit, or a quantity in one that converts.
+    what : str
+        Name of the argument, for messages.
+    err : bool
+        Whether they are standard errors.
+
+    Returns
+    -------
+    ndarray of float64
+        A copy.
+
+    Raises
+    ------
+    ValueError
+        If a unit does not convert, or something is masked.
+    """
+    label = label_of(name)
+    return _plain(in_unit(what, values, label.error_unit if err else label.unit), what)
 
 
 def _plain(values, what):

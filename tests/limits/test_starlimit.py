@@ -1,5 +1,6 @@
 """The limit of a star against matrix algebra, the posterior, and what an instrument should do to it."""
 
+import astropy.units as u
 import numpy as np
 import pytest
 import torch
@@ -146,3 +147,20 @@ def test_what_is_refused():
         star_limit(ROW, 20.0, noise=SNRNoise(20))
     with pytest.raises(ValueError, match="instrument must see a part"):
         star_limit(ROW, instrument=Instrument("blue", ((4000.0, 5000.0),), 1.0, resolving_power=2000.0))
+
+
+def test_units_are_converted_or_refused():
+    star = {"teff": 4600.0, "logg": 2.2, "mh": -0.4}
+    plain = star_limit(star, snr=50, given={"teff": 50})["logg"]
+    units = {"teff": 4.6 * u.kK, "logg": 0.2 * u.dex(u.m / u.s**2), "mh": -0.4 * u.dex}
+    assert star_limit(units, snr=50, given={"teff": 0.05 * u.kK})["logg"] == pytest.approx(plain, rel=1e-6)
+    for wrong, message in (
+        ({"teff": 4600 * u.AA}, r"labels\['teff'\] must be in K"),
+        ({"logg": np.ma.masked}, r"labels\['logg'\] must not be masked"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            star_limit(star | wrong, snr=50)
+    with pytest.raises(ValueError, match="labels must be plain numbers"):
+        star_limit(np.ones(5) * u.K, snr=50)
+    with pytest.raises(ValueError, match=r"given\['teff'\] must be in K"):
+        star_limit(star, snr=50, given={"teff": 50 * u.AA})

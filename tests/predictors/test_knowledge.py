@@ -3,6 +3,8 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.table import MaskedColumn
+from astropy.utils.masked import Masked
 
 from specvit import LoggEstimator, Survey
 from specvit.labels import LABELS
@@ -131,6 +133,27 @@ def test_who_has_no_correlations_says_so(example):
 
 
 @pytest.mark.parametrize(
+    ("label", "value", "sigma", "expected"),
+    [
+        ("teff", np.ma.array([4700, 4800, 4900], mask=[0, 1, 0]), 20, [4700, None, 4900]),
+        ("teff", [4700, np.ma.masked, 4900], np.ma.array([20, 20, 20], mask=[0, 0, 1]), [4700, None, None]),
+        ("teff", np.ma.masked, 20, [None] * 3),
+        ("teff", Masked([4.7, 4.8, 4.9], mask=[True, False, False]) * u.kK, 20, [None, 4800, 4900]),
+        ("teff", MaskedColumn([4700, 1, 4900], mask=[0, 1, 0], unit="K"), 20, [4700, None, 4900]),
+        ("teff", 4426.85 * u.deg_C, 20 * u.K, [4700] * 3),
+        ("logg", [100, 1000, np.nan] * u.cm / u.s**2, 0.1, [2, 3, None]),
+        ("logg", 0 * u.dex(u.m / u.s**2), 0.1 * u.dex, [2] * 3),
+    ],
+)
+def test_units_convert_and_what_is_masked_was_not_measured(label, value, sigma, expected):
+    values, spread = read_given({label: (value, sigma)}, LABELS, 3)
+    column = LABELS.index(label)
+    for k, wanted in enumerate(expected):
+        assert np.isfinite(spread[k, column]) == (wanted is not None)
+        assert wanted is None or values[k, column] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({}, "given must be a dict"),
@@ -139,7 +162,10 @@ def test_who_has_no_correlations_says_so(example):
         ({"teff": (4700, 0)}, "positive σ"),
         ({"teff": (np.inf, 10)}, "finite values"),
         ({"teff": ([4700, 4800], 10)}, "one number or 3"),
-        ({"teff": (4700 * u.AA, 10)}, "must be in K, got Angstrom"),
+        ({"teff": (4700 * u.AA, 10)}, r"value of given\['teff'\]: Teff must be .* got 'Angstrom'"),
+        ({"teff": (4700, 10 * u.AA)}, r"σ of given\['teff'\]: Teff must be .* got 'Angstrom'"),
+        ({"logg": (-1 * u.cm / u.s**2, 0.1)}, "which must be positive"),
+        ({"teff": ("4700", 10)}, "must be an array of real numbers"),
         ({"teff": (4700, 10), "Teff": (4700, 10)}, "different names"),
     ],
 )

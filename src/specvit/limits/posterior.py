@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.special import ndtr
 
+from specvit.labels import plain_label
 from specvit.limits.importance import refine
 
 __all__ = ["Posterior", "posterior"]
@@ -104,8 +105,8 @@ def posterior(
         Known factor between model and flux. By default it is free with a flat prior and marginalised,
         as for an estimator that sees scaled spectra.
     given : dict of str to (value, σ), optional
-        Measurements of labels that are independent of the spectra, in the labels' units: a photometric
-        temperature, ``{"teff": (4750, 50)}``. Value and σ are numbers or arrays (n,).
+        Measurements of labels that are independent of the spectra, quantities or in the labels' units: a
+        photometric temperature, ``{"teff": (4750, 50)}``. Value and σ are numbers or arrays (n,).
     n_prior : int
         Draws from the prior, shared by all spectra, that the search starts from.
     n_draws, n_rounds : int
@@ -184,6 +185,8 @@ def _measurements(given, names, n, device):
     for name, (centre, spread) in given.items():
         if name not in names:
             raise ValueError(f"given must name labels among {tuple(names)}, got {name!r}")
+        centre = plain_label(name, centre, f"value of given[{name!r}]")
+        spread = plain_label(name, spread, f"σ of given[{name!r}]", err=True)
         if not (np.isfinite(centre).all() and np.greater(spread, 0).all()):
             raise ValueError(
                 f"given[{name!r}] must be (value, σ), finite and positive, got {(centre, spread)!r}"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from specvit.grid import Instrument, PixelGrid
-from specvit.labels import LABELS, label_of, label_tuple
+from specvit.labels import LABELS, label_of, label_rows, label_tuple, plain_label
 from specvit.limits.compressed import CompressedSpectra
 from specvit.limits.fisher import survey_fisher
 from specvit.limits.fishermatrix import Fisher
@@ -135,7 +135,7 @@ def star_limit(
 
     Parameters
     ----------
-    labels : array-like, shape (5,) or (n, 5), or dict of str to float
+    labels : array-like, shape (5,) or (n, 5), table, or dict of str to float or Quantity
         Teff [K], log g, [M/H], [alpha/M], [C/M] of one star or more. In a dict, [alpha/M] and [C/M] are 0,
         the Sun's mixture, unless they are there.
     magnitude, snr : float or array-like, shape (n,), optional
@@ -150,7 +150,7 @@ def star_limit(
         Noise model; by default Gaussian noise of a stated S/N, equal in all pixels.
     survey : Survey, optional
         Instead of grid, instrument and noise: a whole survey, without imperfections and velocities.
-    given : dict of str to float, optional
+    given : dict of str to float or Quantity, optional
         σ with which labels are known from elsewhere: ``{"teff": 50}``.
     prior : bool
         Whether to add Gaussian priors as wide as the survey's distribution of each label. Without them the
@@ -213,6 +213,7 @@ def star_limit(
             f"continuum={continuum!r}, velocity={velocity!r}"
         )
     given = {label_tuple(name, among=survey.label_names)[0]: sigma for name, sigma in (given or {}).items()}
+    given = {name: float(plain_label(name, x, f"given[{name!r}]", err=True)) for name, x in given.items()}
     options = {"continuum": continuum, "velocity": velocity, "device": device}
     fisher = survey_fisher(survey, values, **brightness, **options)
     widths = _widths(survey.prior) if prior else {}
@@ -242,8 +243,9 @@ def _stars(labels):
         missing = [name for name in LABELS if name not in values]
         if missing:
             raise ValueError(f"labels must have teff, logg and mh, {missing[0]} is missing in {labels!r}")
+        values = {name: plain_label(name, values[name], f"labels[{name!r}]") for name in LABELS}
         labels = np.stack(np.broadcast_arrays(*(values[name] for name in LABELS)), -1)
-    values = np.asarray(labels, np.float64)
+    values = label_rows(labels)
     return np.atleast_2d(values), values.ndim == 1
 
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from specvit.labels import label_of, label_tuple
+from specvit.labels import label_tuple
+from specvit.predictors.truelabels import in_label_unit
+from specvit.spectra.given import numbers_given
 
 __all__ = ["condition", "conditioned", "read_given"]
 
@@ -66,8 +68,8 @@ def read_given(given, names, n):
     Parameters
     ----------
     given : dict of str to (value, σ)
-        Labels in any spelling. Value and σ are numbers or arrays of n, quantities or in the label's unit; NaN
-        in either: that star was not measured.
+        Labels in any spelling. Value and σ are numbers or arrays of n, in the label's unit or any that
+        converts; NaN or masked in either: that star was not measured.
     names : sequence of str
         Labels of the predictor.
     n : int
@@ -88,11 +90,11 @@ def read_given(given, names, n):
         raise ValueError(f"given must be a dict of labels to (value, σ), got {given!r}")
     value, sigma = np.zeros((n, len(names))), np.full((n, len(names)), np.inf)
     for name, key in zip(given, label_tuple(given, among=names, what="given"), strict=True):
-        pair, label = given[name], label_of(key)
+        pair = given[name]
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ValueError(f"given[{name!r}] must be (value, σ), got {pair!r}")
-        centre = _numbers(pair[0], label.unit, n, f"value of given[{name!r}]")
-        spread = _numbers(pair[1], label.error_unit, n, f"σ of given[{name!r}]")
+        centre = _numbers(pair[0], key, n, f"value of given[{name!r}]")
+        spread = _numbers(pair[1], key, n, f"σ of given[{name!r}]", err=True)
         measured = ~(np.isnan(centre) | np.isnan(spread))
         if not (np.isfinite(centre[measured]).all() and (spread[measured] > 0).all()):
             raise ValueError(f"given[{name!r}] must have finite values and positive σ, got {pair!r}")
@@ -140,16 +142,10 @@ def conditioned(predictor, given, batch):
     return mean, sigma, details
 
 
-def _numbers(given, unit, n, what):
-    """Plain numbers (n,) in `unit`, of a number, a quantity or one for each spectrum."""
-    if hasattr(given, "unit"):
-        import astropy.units as u
-
-        try:
-            given = given.to_value(u.Unit(unit))
-        except u.UnitConversionError:
-            raise ValueError(f"{what} must be in {unit}, got {given.unit}") from None
-    values = np.asarray(given, np.float64)
+def _numbers(given, name, n, what, *, err=False):
+    """Plain numbers (n,) of a label or its σ, NaN where masked, of one number or one for each spectrum."""
+    read = numbers_given(given, what, ValueError)
+    values = in_label_unit(read.visible, read.unit, name, what, err=err)
     if values.size not in (1, n):
         raise ValueError(f"{what} must be one number or {n}, one for each spectrum, got shape {values.shape}")
     return np.broadcast_to(values.ravel(), n)

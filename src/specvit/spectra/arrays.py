@@ -53,7 +53,7 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
             per_fwhm = np.median(FWHM_PER_SIGMA * grid.lsf_sigma / grid.width)
             weight = np.broadcast_to(1 / scatter_variance(rows, valid, per_fwhm)[:, None], rows.shape)
         else:
-            weight = _array_ivar(ivar, values.shape, target, grid).reshape(rows.shape)
+            weight = _array_ivar(ivar, values.shape, unit, target, grid).reshape(rows.shape)
             valid &= np.isfinite(weight) & (weight > 0)
         reasons = no_information(rows, valid, mask is not None, ivar is not None)
         valid &= np.isfinite(weight)
@@ -99,7 +99,7 @@ def refuse_wavelengths(rows, grid, first=0):
                 )
 
 
-def _array_ivar(ivar, shape, target, grid):
+def _array_ivar(ivar, shape, flux_unit, target, grid):
     """Inverse variance given beside an array, in the unit of the converted flux."""
     given = numbers_given(ivar, "ivar")
     values, unit = given.visible, given.unit
@@ -107,7 +107,7 @@ def _array_ivar(ivar, shape, target, grid):
         raise ValueError(f"ivar must have the shape of spectra {shape}, got {values.shape}")
     if unit is None:
         if target is not None and target.to_string():
-            raise ValueError(f"ivar must have a unit where spectra have one, {target.to_string()!r}")
+            raise ValueError(f"ivar must have a unit where spectra have one, {str(flux_unit)!r}")
         return values
     factor, ivar_target = flux_factor(unit**-0.5, grid.wave, "ivar")
     if ivar_target != target and not (target is None and not ivar_target.to_string()):
