@@ -6,6 +6,7 @@ Every other module asks here instead of describing labels itself.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,6 +40,8 @@ class Label:
         Units of the label and of its error, as astropy writes them.
     decimals : int
         Digits after the point that are worth showing.
+    possible : tuple of float
+        Range beyond which a value is no star's, but a fill value or in another unit: −9999, 99.99, kK for K.
     column : str
         Its column in HDF5 data sets of the reference's layout.
     aliases : tuple of str
@@ -62,6 +65,7 @@ class Label:
     unit: str = ""
     error_unit: str = ""
     decimals: int = 3
+    possible: tuple[float, float] = (-math.inf, math.inf)
     column: str = ""
     aliases: tuple[str, ...] = ()
 
@@ -71,14 +75,25 @@ class Label:
         return {_normal(text) for text in (self.name, self.plain, self.column, *self.aliases) if text}
 
 
+_DEX = (-90.0, 90.0)
 _KNOWN = {
     label.name: label
     for label in (
-        Label("teff", "Teff", r"$T_\mathrm{eff}$", "K", "K", 0, "T_eff", ("temperature",)),
-        Label("logg", "log g", r"$\log\,g$", "dex(cm / s2)", "dex", 2, "log_g", ()),
-        Label("mh", "[M/H]", "[M/H]", "dex", "dex", 2, "M_H", ("metallicity",)),
-        Label("alpham", "[alpha/M]", r"[$\alpha$/M]", "dex", "dex", 2, "a_M", ("alpha_M", "[α/M]", "[a/M]")),
-        Label("cm", "[C/M]", "[C/M]", "dex", "dex", 2, "C_M", ()),
+        Label("teff", "Teff", r"$T_\mathrm{eff}$", "K", "K", 0, (100.0, 1e6), "T_eff", ("temperature",)),
+        Label("logg", "log g", r"$\log\,g$", "dex(cm / s2)", "dex", 2, _DEX, "log_g", ()),
+        Label("mh", "[M/H]", "[M/H]", "dex", "dex", 2, _DEX, "M_H", ("metallicity",)),
+        Label(
+            "alpham",
+            "[alpha/M]",
+            r"[$\alpha$/M]",
+            "dex",
+            "dex",
+            2,
+            _DEX,
+            "a_M",
+            ("alpha_M", "[α/M]", "[a/M]"),
+        ),
+        Label("cm", "[C/M]", "[C/M]", "dex", "dex", 2, _DEX, "C_M", ()),
     )
 }
 

@@ -8,6 +8,7 @@ from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
 from sklearn.metrics import r2_score
 
+from specvit import PFS_MR
 from specvit.labels import LABELS
 from specvit.predictors import ForeignPredictor, RidgeEstimator
 from specvit.predictors.truelabels import TrueLabels, in_label_unit
@@ -211,3 +212,29 @@ def test_predictions_of_another_library_with_units():
     np.testing.assert_allclose(found.mean, 2.5)
     with pytest.raises(ValueError, match="predictions: log g must be"):
         ForeignPredictor(Constant()).predict_labels(np.ones((1, 4)))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            {"logg": [4.4, -9999.0, np.nan]},
+            r"y: log g must lie between -90 and 90 .* got -9999 \(1 such value",
+        ),
+        ({"mh": [99.99, 99.99, 0.0]}, r"y: \[M/H\] must lie .* got 99.99 \(2 such"),
+        ({"teff": [4.6, 5.7, 4.8]}, r"y: Teff must lie between 100 and 1e\+06 K, .* got 4.6 \(3 such"),
+        ({"cm": [0.0, np.inf, 0.0]}, "must lie .* got inf"),
+    ],
+)
+def test_fill_values_are_no_labels(table, message):
+    with pytest.raises(ValueError, match=message):
+        TrueLabels.read(table).possible()
+    known = {name: [4700.0 if name == "teff" else 0.0, np.nan, np.nan] for name in table}
+    assert len(TrueLabels.read(known).possible()) == 3
+    assert len(TrueLabels.read({"age": [-9999.0]}, ("age",)).possible()) == 1  # a label of one's own
+
+
+def test_fill_values_are_not_learned():
+    flux = np.ones((4, len(PFS_MR))) + 0.01 * np.random.default_rng(0).standard_normal((4, len(PFS_MR)))
+    with pytest.raises(ValueError, match="got -9999"):
+        RidgeEstimator().fit(flux, [2.0, 3.0, -9999.0, 4.0], ivar=np.full_like(flux, 1e4))

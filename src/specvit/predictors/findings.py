@@ -31,8 +31,15 @@ class Findings:
     velocity_test, broadening_test, dilution_test : ndarray
         Δχ² by which the value differs from what the network has learned to live with; of the velocity that by
         which lines of the predicted strengths fit better there than anywhere within ± 20 km/s.
+    velocity_lead : ndarray
+        Δχ² by which the velocity is better than any that is three line widths away; the chance that it is a
+        peak of noise is small where this is large.
     labels_test : ndarray
         Δχ² by which other labels, velocity, width and dilution fit better than what was predicted.
+    companion_test : ndarray
+        Δχ² by which the light of a second, unlike star at the same velocity improves the best of any labels.
+    agreement_test : ndarray
+        Δχ² by which labels that change from the blue end to the red one do.
     lines_test : ndarray
         Δχ² by which a star fits better than a smooth continuum.
     misfit : ndarray
@@ -63,7 +70,10 @@ class Findings:
     velocity_test: np.ndarray
     broadening_test: np.ndarray
     dilution_test: np.ndarray
+    velocity_lead: np.ndarray
     labels_test: np.ndarray
+    companion_test: np.ndarray
+    agreement_test: np.ndarray
     lines_test: np.ndarray
     misfit: np.ndarray
 

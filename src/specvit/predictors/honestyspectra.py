@@ -33,6 +33,7 @@ _SEARCH_TERMS = 4
 #: a line spread function exceeds the grid's (`~specvit.survey.AnyInstrument`: `max_velocity`, `zero_point`).
 _LEARNED_VELOCITY, _LEARNED_ZERO_POINT = 20.0, 0.45
 _WORTH_A_JUMP = 12.0  # Δχ²: of a hundred independent velocities one is ahead so far in 1 of 10 noise spectra
+_APART = 3.0  # σ of a line, at which two velocities are different ones
 #: Of labels: the least that the network's errors are taken for, and their spread where nothing is known.
 _LABEL_FLOOR = (40.0, 0.08, 0.05, 0.05, 0.05)
 LABEL_SPREAD = (800.0, 1.5, 0.8, 0.25, 0.25)
@@ -80,7 +81,7 @@ class PreparedSpectra:
         self.learned = _LEARNED_VELOCITY + _LEARNED_ZERO_POINT * excess  # (b,), km/s
         self._flatten()
         self._weigh()
-        shift, self.ahead = self._search()
+        shift, self.ahead, self.lead = self._search()
         self.shift = (shift / self.units[:, 0])[:, None]
         self.known_shift = torch.clamp(self.shift, -self.learned[:, None], self.learned[:, None])
 
@@ -138,6 +139,8 @@ class PreparedSpectra:
             ln(1 + v/c); of a velocity beyond those learned only where that is clearly better.
         ahead : tensor, shape (b,)
             Δχ² by which the best velocity is better than the best of those learned.
+        lead : tensor, shape (b,)
+            Δχ² by which the velocity is better than any that is `_APART` line widths away.
         """
         m, polynomials = self.model, self.polynomials[:, :_SEARCH_TERMS]
         weight = self.root.square()
@@ -178,9 +181,12 @@ class PreparedSpectra:
         ahead = far.max(1).values - near.max(1).values
         gain = torch.where((ahead > _WORTH_A_JUMP)[:, None], far, near)
         best = gain.argmax(1).clamp(1, gain.shape[1] - 2)
+        apart = (_APART * (m.unit * self.wider).sqrt() / step)[:, None]
+        elsewhere = (steps - (best - reach)[:, None]).abs() > apart
+        lead = gain.gather(1, best[:, None])[:, 0] - torch.where(elsewhere, far, 0.0).max(1).values
         left, middle, right = (far.gather(1, (best + k)[:, None])[:, 0] for k in (-1, 0, 1))
         bend = left - 2 * middle + right
         offset = torch.where(bend < 0, 0.5 * (left - right) / bend, 0.0).clamp(-1, 1)
-        return ((best - reach + offset) * step).float(), ahead
+        return ((best - reach + offset) * step).float(), ahead, lead
 
     # -- least squares -------------------------------------------------------------------------------

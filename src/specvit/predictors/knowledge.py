@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from specvit.labels import label_tuple
-from specvit.predictors.truelabels import in_label_unit
+from specvit.predictors.truelabels import check_possible, in_label_unit
 from specvit.spectra.given import numbers_given
 
 __all__ = ["condition", "conditioned", "read_given"]
@@ -98,6 +98,7 @@ def read_given(given, names, n):
         measured = ~(np.isnan(centre) | np.isnan(spread))
         if not (np.isfinite(centre[measured]).all() and (spread[measured] > 0).all()):
             raise ValueError(f"given[{name!r}] must have finite values and positive σ, got {pair!r}")
+        check_possible(centre, key, f"value of given[{name!r}]")
         column = list(names).index(key)
         value[measured, column], sigma[measured, column] = centre[measured], spread[measured]
     return value, sigma

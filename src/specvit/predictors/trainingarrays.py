@@ -63,7 +63,7 @@ def training_arrays(estimator, X, y, grid, *, known=None, ivar, medium, resoluti
         return flux, np.isfinite(flux).astype(np.float64), truth.replaced(values)
     stated = {"medium": medium, "resolution": resolution}
     batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
-    truth = TrueLabels.read(y, estimator.labels, known)
+    truth = TrueLabels.read(y, estimator.labels, known).possible()
     if len(truth) != len(batch):
         n, shape = len(batch), truth.array.shape
         raise ValueError(f"y must have shape ({n},) or ({n}, n_labels), got {shape}")

@@ -14,7 +14,7 @@ import numpy as np
 from specvit.labels import LABELS, columns_by_name, label_called, label_of, label_tuple
 from specvit.spectra.given import numbers_given
 
-__all__ = ["TrueLabels", "in_label_unit", "label_numbers"]
+__all__ = ["TrueLabels", "check_possible", "in_label_unit", "label_numbers"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,12 @@ class TrueLabels:
         """The same labels with the values of `array`, of the shape of `array`."""
         return TrueLabels(self.names, np.asarray(array).reshape(len(array), -1), self.axis)
 
+    def possible(self):
+        """Itself, if all values are NaN or a star's; else ValueError is raised."""
+        for name, column in zip(self.names, self.values.T, strict=True):
+            check_possible(column, name)
+        return self
+
     def check(self, every=False):
         """Itself, if each label has a finite value, and with `every` all are; else ValueError is raised."""
         finite = np.isfinite(self.values)
@@ -110,6 +116,29 @@ class TrueLabels:
         if not finite.any(0).all():
             raise ValueError("y must hold a finite value for every label, got a column without any")
         return self
+
+
+def check_possible(values, name, what="y"):
+    """Raise ValueError if a value of a label, NaN apart, is no star's: a fill value, or another unit.
+
+    Parameters
+    ----------
+    values : ndarray
+        Values in the unit of the label.
+    name : str
+        The label.
+    what : str
+        Name of the argument, for messages.
+    """
+    label = label_of(name)
+    low, high = label.possible
+    with np.errstate(invalid="ignore"):
+        wrong = (values < low) | (values > high)
+    if wrong.any():
+        raise ValueError(
+            f"{what}: {label.plain} must lie between {low:g} and {high:g} {label.unit}".rstrip()
+            + f", or be NaN where it is unknown, got {values[wrong].flat[0]:g} ({int(wrong.sum())} such values)"
+        )
 
 
 def in_label_unit(values, unit, name, what="y", *, err=False):
