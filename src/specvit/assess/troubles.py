@@ -53,7 +53,8 @@ class Trouble:
         return self.record(flux, sigma, rng, scene)
 
 
-def _x(scene):
+def position(scene):
+    """Place of each pixel, −1 to 1."""
     return np.linspace(-1, 1, scene.wave.size)
 
 
@@ -75,14 +76,14 @@ def _rotating(v_sin_i):
     return light
 
 
-def _companion(scene):
+def companion(scene):
     """A star unlike: a dwarf for a giant, a giant for a dwarf."""
     return scene.other(STARS["giant"] if scene.labels[1] > 3.5 else STARS["dwarf"])
 
 
 def _binary(velocity, twin=False):
     def light(scene):
-        second = scene if twin else _companion(scene)
+        second = scene if twin else companion(scene)
         first, other = scene.light(velocity=-velocity / 2), second.light(velocity=velocity / 2)
         return 0.5 * (first + other)
 
@@ -159,12 +160,9 @@ def _galaxy(dispersion):
     return light
 
 
-def _plain(flux, sigma):
+def given_plainly(flux, sigma):
+    """Flux and inverse variance as a caller gives them."""
     return flux, np.broadcast_to(sigma**-2.0, flux.shape)
-
-
-def _declared(factor):
-    return lambda flux, sigma, rng, scene: _plain(flux, sigma * factor)
 
 
 def _weights(change):
@@ -183,28 +181,30 @@ def _transformed(function, slope):
 
 
 def _clipped(flux, sigma, rng, scene):
-    return _plain(np.minimum(flux, np.median(flux, 1, keepdims=True)), sigma)
+    return given_plainly(np.minimum(flux, np.median(flux, 1, keepdims=True)), sigma)
 
 
 def _log_noise(flux, sigma, rng, scene):
-    return _plain(1 + rng.standard_normal(flux.shape) / scene.snr, np.full_like(sigma, 1 / scene.snr))
+    return given_plainly(1 + rng.standard_normal(flux.shape) / scene.snr, np.full_like(sigma, 1 / scene.snr))
 
 
 def _no_errors(flux, sigma, rng, scene):
     return flux, None
 
 
-def _factor(shape):
+def scaled_by(shape):
     """Flux and σ times a function of the scene."""
 
     def record(flux, sigma, rng, scene):
         factor = shape(scene)
-        return _plain(flux * factor, sigma * factor)
+        return given_plainly(flux * factor, sigma * factor)
 
     return record
 
 
-def _masked(choose):
+def masked(choose):
+    """Pixels masked, `choose` of the wavelengths."""
+
     def record(flux, sigma, rng, scene):
         ivar = np.broadcast_to(sigma**-2.0, flux.shape).copy()
         ivar[:, choose(scene.wave)] = 0
@@ -222,7 +222,7 @@ def _running_median(flux, sigma, rng, scene):
 
 
 def _rounded(flux, sigma, rng, scene):
-    return _plain(np.round(20 * flux), 20 * sigma)
+    return given_plainly(np.round(20 * flux), 20 * sigma)
 
 
 def _cosmics(count, low, high):
@@ -231,14 +231,16 @@ def _cosmics(count, low, high):
         for row in flux:
             hit = rng.choice(row.size, count, replace=False)
             row[hit] += rng.uniform(low, high, count)
-        return _plain(flux, sigma)
+        return given_plainly(flux, sigma)
 
     return record
 
 
-def _zeros(choose):
+def zeros(choose):
+    """Flux 0 with σ as it was, `choose` of shape, generator and wavelengths."""
+
     def record(flux, sigma, rng, scene):
-        return _plain(np.where(choose(flux.shape, rng, scene.wave), 0, flux), sigma)
+        return given_plainly(np.where(choose(flux.shape, rng, scene.wave), 0, flux), sigma)
 
     return record
 
@@ -246,7 +248,7 @@ def _zeros(choose):
 def _correlated(flux, sigma, rng, scene):
     white = rng.standard_normal(flux.shape)
     mixed = (white + np.roll(white, 1, 1) + np.roll(white, -1, 1)) / np.sqrt(3)
-    return _plain(scene.light() + sigma * mixed, sigma)
+    return given_plainly(scene.light() + sigma * mixed, sigma)
 
 
 def _interpolated(flux, sigma, rng, scene):
@@ -313,33 +315,35 @@ def _troubles():
         yield Trouble(f"sky residual {share:+.0%}", _sky(share))
     yield Trouble("telluric lines left in", _telluric)
     for factor in (0.1, 10.0):
-        yield Trouble(f"σ × {factor:g}", record=_declared(factor))
+        yield Trouble(f"σ × {factor:g}", record=_weights(lambda sigma, k=factor: (k * sigma) ** -2))
     yield Trouble("σ in place of ivar", record=_weights(lambda sigma: sigma))
     yield Trouble("variance in place of ivar", record=_weights(lambda sigma: sigma**2))
     yield Trouble("σ of 1 for a flux of 1", record=_weights(np.ones_like))
     yield Trouble("5 cosmics × 3–30", record=_cosmics(5, 3, 30))
     yield Trouble("40 cosmics × 3–30", record=_cosmics(40, 3, 30))
     yield Trouble("40 cosmics + 0.2–1", record=_cosmics(40, 0.2, 1))
-    yield Trouble("20 % of pixels 0", record=_zeros(lambda shape, rng, wave: rng.random(shape) < 0.2))
-    yield Trouble(
-        "8600–8850 Å 0", record=_zeros(lambda shape, rng, wave: np.broadcast_to(wave > 8600, shape))
-    )
+    yield Trouble("20 % of pixels 0", record=zeros(lambda shape, rng, wave: rng.random(shape) < 0.2))
+    yield Trouble("8600–8850 Å 0", record=zeros(lambda shape, rng, wave: np.broadcast_to(wave > 8600, shape)))
     yield Trouble("noise correlated over 3 pixels", record=_correlated)
     yield Trouble("interpolated to 0.1 Å, σ copied", record=_interpolated)
 
     yield Trouble("untouched", harmless=True)
-    yield Trouble("one order's blaze", record=_factor(lambda s: np.sinc(0.45 * _x(s)) ** 2), harmless=True)
+    yield Trouble(
+        "one order's blaze", record=scaled_by(lambda s: np.sinc(0.45 * position(s)) ** 2), harmless=True
+    )
     for power in (3, -3):
-        slope = _factor(lambda s, power=power: (s.wave / 8000) ** power)
+        slope = scaled_by(lambda s, power=power: (s.wave / 8000) ** power)
         yield Trouble(f"slope λ^{power:+d}", record=slope, harmless=True)
-    yield Trouble("continuum-normalised", record=_factor(lambda s: 1 / s.continuum), harmless=True)
+    yield Trouble("continuum-normalised", record=scaled_by(lambda s: 1 / s.continuum), harmless=True)
     yield Trouble("over a running median of 50 Å", record=_running_median, harmless=True)
-    yield Trouble("f_ν called f_λ", record=_factor(lambda s: (s.wave / 8000) ** 2), harmless=True)
+    yield Trouble("f_ν called f_λ", record=scaled_by(lambda s: (s.wave / 8000) ** 2), harmless=True)
     yield Trouble("no errors given", record=_no_errors, harmless=True)
     for factor in (0.33, 3.0):
-        yield Trouble(f"σ × {factor:g}", record=_declared(factor), harmless=True)
-    yield Trouble("triplet masked", record=_masked(_triplet_masked), harmless=True)
-    yield Trouble("blue half masked", record=_masked(lambda wave: wave < 7975), harmless=True)
+        yield Trouble(
+            f"σ × {factor:g}", record=_weights(lambda sigma, k=factor: (k * sigma) ** -2), harmless=True
+        )
+    yield Trouble("triplet masked", record=masked(_triplet_masked), harmless=True)
+    yield Trouble("blue half masked", record=masked(lambda wave: wave < 7975), harmless=True)
     yield Trouble("R 7000 called the grid's", _broadened(7000), harmless=True)
     for v in (20, -20):
         yield Trouble(f"velocity {v:+d} km/s", _moved(v), harmless=True)
