@@ -188,10 +188,6 @@ def _log_noise(flux, sigma, rng, scene):
     return given_plainly(1 + rng.standard_normal(flux.shape) / scene.snr, np.full_like(sigma, 1 / scene.snr))
 
 
-def _no_errors(flux, sigma, rng, scene):
-    return flux, None
-
-
 def scaled_by(shape):
     """Flux and σ times a function of the scene."""
 
@@ -337,7 +333,7 @@ def _troubles():
     yield Trouble("continuum-normalised", record=scaled_by(lambda s: 1 / s.continuum), harmless=True)
     yield Trouble("over a running median of 50 Å", record=_running_median, harmless=True)
     yield Trouble("f_ν called f_λ", record=scaled_by(lambda s: (s.wave / 8000) ** 2), harmless=True)
-    yield Trouble("no errors given", record=_no_errors, harmless=True)
+    yield Trouble("no errors given", record=lambda flux, *_: (flux, None), harmless=True)
     for factor in (0.33, 3.0):
         yield Trouble(
             f"σ × {factor:g}", record=_weights(lambda sigma, k=factor: (k * sigma) ** -2), harmless=True

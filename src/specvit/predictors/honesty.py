@@ -40,8 +40,8 @@ LIMITED = (
 )  # fmt: skip
 #: Those of them by which no star fits.
 _UNFIT = ("labels_test", "companion_test", "agreement_test", "misfit")
-#: Least ``velocity_lead`` of a velocity: of stars at S/N 5 those with a wrong one had less than 9, and 99 in 100
-#: of the others more than 28.
+#: Least ``velocity_lead`` of a velocity: of stars at S/N 5 those with a wrong one had less than 9, and 99 in
+#: 100 of the others more than 28.
 _LEAST_LEAD = 15.0
 #: Standard errors of a velocity beyond those that the network has learned to live with, for an alarm.
 _VELOCITY_SIGMAS = 3.0
