@@ -10,8 +10,8 @@ import torch
 from specvit.constants import SPEED_OF_LIGHT
 from specvit.labels import LABELS
 from specvit.predictors.findings import Findings
-from specvit.predictors.honestymore import more_tests
 from specvit.predictors.honestymodel import CONTINUUM_TERMS, LineModel
+from specvit.predictors.honestymore import more_tests
 from specvit.predictors.honestypixels import bin_sums, least_squares, paired, smoothed, solved
 from specvit.predictors.honestyspectra import LABEL_SPREAD, LARGEST_VELOCITY, WIDTH, PreparedSpectra
 from specvit.predictors.networkarrays import tensor_of
