@@ -2,9 +2,11 @@
 
     python scripts/honesty_tables.py [--only velocities foreign] [--draws 20] [--device cuda] [--out FOLDER]
     python scripts/honesty_tables.py --only troubles --view window     (needs specutils)
+    python scripts/honesty_tables.py --only more --draws 4
     python scripts/honesty_tables.py --only real --real DATA           (needs specutils)
 
 Writes to FOLDER, docs/results by default: honesty.csv (a row for each star, S/N and kind of trouble),
+honesty_more.csv (the same for further kinds),
 velocities.csv, foreign.csv (a row for each class and S/N), and, if their folder is given, as for
 judge_real_stars.py, real_alarms.csv (a row for each group of real stars). With ``--view`` troubles are those
 of spectra of R 2,000 on pixels of 1.4 Å (``low``) or of 8400–8850 Å alone (``window``), written to
@@ -23,6 +25,7 @@ from specvit import LoggEstimator
 from specvit.assess.campaign import campaign, summary
 from specvit.assess.foreign import foreign_cells
 from specvit.assess.measuredvelocities import velocity_cells
+from specvit.assess.moretroubles import MORE_TROUBLES
 from specvit.grid import PFS_MR, PixelGrid
 from specvit.spectra import Flag
 
@@ -41,7 +44,7 @@ def window():
 
 
 VIEWS = {"low": low_resolution, "window": window}
-TABLES = ("troubles", "velocities", "foreign", "real")
+TABLES = ("troubles", "more", "velocities", "foreign", "real")
 
 
 def spectra(flux, ivar, grid):
@@ -119,6 +122,10 @@ def main():
         cells = list(campaign(estimator, draws=args.draws, grid=grid, given=given))
         write(args.out / (f"honesty_{args.view}.csv" if args.view else "honesty.csv"), cells)
         print(summary(cells), f"{time.perf_counter() - start:.0f} s", flush=True)
+    if "more" in args.only:
+        cells = list(campaign(estimator, draws=args.draws, troubles=MORE_TROUBLES))
+        write(args.out / "honesty_more.csv", cells)
+        print(summary(cells), flush=True)
     if "velocities" in args.only:
         write(args.out / "velocities.csv", velocity_cells(estimator, draws=args.velocities))
     if "foreign" in args.only:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from specvit.assess.campaign import ALL_TROUBLES
+from specvit.assess.moretroubles import MORE_TROUBLES
 from specvit.assess.scene import STARS, Scene
+from specvit.assess.troubles import TROUBLES
 
-KINDS = {trouble.name: trouble for trouble in ALL_TROUBLES}
+KINDS = {trouble.name: trouble for trouble in (*TROUBLES, *MORE_TROUBLES)}
 SCENE = Scene(STARS["giant"], 50)
 
 
@@ -15,7 +16,7 @@ def spectra(name, n=3, seed=1):
 
 
 def test_names_are_unique_and_seeds_count():
-    assert len(KINDS) == len(ALL_TROUBLES) > 60
+    assert len(KINDS) == len(TROUBLES) + len(MORE_TROUBLES) > 60
     same, again, other = (spectra("untouched", seed=seed)[0] for seed in (1, 1, 2))
     assert (same == again).all() and (same != other).any()
 

@@ -193,3 +193,18 @@ def test_spectra_in_order_are_screened_only(monkeypatch):
     assert examined[1:] and set(examined[1:]) == {5}
     off = (screened.velocity - fitted.velocity) / fitted.velocity_err
     assert abs(off[:4]).max() < 0.7 and fitted.velocity[4] == pytest.approx(300, abs=10)
+
+
+def test_a_velocity_from_a_peak_of_noise_is_told(estimator):
+    """Turn-off stars at S/N 2: velocities that are far off have rivals, and raise an alarm."""
+    velocities = np.linspace(-450.0, 450.0, 24)
+    pairs = [observed("turn-off", 2.0, seed, velocity=v) for seed, v in enumerate(velocities)]
+    flux, ivar = (np.stack(values) for values in zip(*pairs, strict=True))
+    found = estimator.predict_labels(flux, ivar=ivar, velocity="fit", on_error="nan")
+    off = np.abs(found.findings.velocity - velocities) > np.maximum(30, 5 * found.findings.velocity_err)
+    told = (found.batch.flags & Flag.ALARMS) != 0
+    assert off.sum() >= 3 and told[off].mean() > 0.8
+    sure = found.findings.velocity_lead > 15
+    assert not off[sure].any()
+    bright = estimator.predict_labels(*(x[None] for x in observed("turn-off", 10.0)[:1]), velocity="fit")
+    assert bright.findings.velocity_lead[0] > 60

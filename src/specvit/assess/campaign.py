@@ -6,17 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specvit.assess.moretroubles import MORE_TROUBLES
 from specvit.assess.scene import STARS, Scene
 from specvit.assess.troubles import TROUBLES
 from specvit.spectra import Flag
 
-__all__ = ["ALL_TROUBLES", "Cell", "campaign", "summary"]
+__all__ = ["Cell", "campaign", "summary"]
 
 _GRAVITY = 1  # place of log g among the labels of `STARS`
 _WRONG = 0.3  # dex
-#: All kinds that are tried.
-ALL_TROUBLES = (*TROUBLES, *MORE_TROUBLES)
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def campaign(
     *,
     snr=(10, 30, 100),
     stars=STARS,
-    troubles=ALL_TROUBLES,
+    troubles=TROUBLES,
     draws=20,
     seed=0,
     grid=None,

@@ -36,8 +36,6 @@ class VelocityCell:
         Share of spectra off by more than 5 σ and 30 km/s.
     alarmed : float
         Share of the failures that raise an alarm; NaN without any.
-    cried : float
-        Share of the others that do.
     logg_bias : float
         Median of log g with ``velocity="fit"`` less the true one.
     """
@@ -50,7 +48,6 @@ class VelocityCell:
     pull: float
     failed: float
     alarmed: float
-    cried: float
     logg_bias: float
 
 
@@ -105,6 +102,5 @@ def _cell(star, labels, snr, velocities, found):
         pull=float(np.sqrt(np.mean((off[good] / err[good]) ** 2))),
         failed=float(failed.mean()),
         alarmed=float(alarmed[failed].mean()) if failed.any() else np.nan,
-        cried=float(alarmed[good].mean()),
         logg_bias=float(np.nanmedian(logg[good]) - labels[1]),
     )

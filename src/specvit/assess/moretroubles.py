@@ -133,9 +133,8 @@ def _more():
     yield Trouble(
         "steps of 2 % between orders", record=scaled_by(lambda s: 1 + 0.02 * (_order(s) % 2)), harmless=True
     )
-    yield Trouble(
-        "red half × 1.3", record=scaled_by(lambda s: np.where(s.wave > 8000, 1.3, 1.0)), harmless=True
-    )
+    # log g stays right, but no star looks so: it is told, and rightly.
+    yield Trouble("red half × 1.3", record=scaled_by(lambda s: np.where(s.wave > 8000, 1.3, 1.0)))
     every = masked(lambda wave: np.arange(wave.size) // 300 % 4 == 1)
     yield Trouble("a quarter masked in blocks", record=every, harmless=True)
 

@@ -36,10 +36,6 @@ class Findings:
         peak of noise is small where this is large.
     labels_test : ndarray
         Δχ² by which other labels, velocity, width and dilution fit better than what was predicted.
-    companion_test : ndarray
-        Δχ² by which the light of a second, unlike star at the same velocity improves the best of any labels.
-    agreement_test : ndarray
-        Δχ² by which labels that change from the blue end to the red one do.
     lines_test : ndarray
         Δχ² by which a star fits better than a smooth continuum.
     misfit : ndarray
@@ -72,8 +68,6 @@ class Findings:
     dilution_test: np.ndarray
     velocity_lead: np.ndarray
     labels_test: np.ndarray
-    companion_test: np.ndarray
-    agreement_test: np.ndarray
     lines_test: np.ndarray
     misfit: np.ndarray
 

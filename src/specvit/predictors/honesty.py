@@ -34,12 +34,7 @@ __all__ = [
 ]
 
 #: Tests of `Findings` that have a limit which goes with S/N.
-LIMITED = (
-    "velocity_test", "broadening_test", "dilution_test", "labels_test", "companion_test", "agreement_test",
-    "misfit",
-)  # fmt: skip
-#: Those of them by which no star fits.
-_UNFIT = ("labels_test", "companion_test", "agreement_test", "misfit")
+LIMITED = ("velocity_test", "broadening_test", "dilution_test", "labels_test", "misfit")
 #: Least ``velocity_lead`` of a velocity: of stars at S/N 5 those with a wrong one had less than 9, and 99 in
 #: 100 of the others more than 28.
 _LEAST_LEAD = 15.0
@@ -105,7 +100,7 @@ class HonestyLimits:
 #: ``Survey("any")`` with an alarm all but one were beyond one of them, with 18 % of the rest.
 _DOUBTFUL = {
     "velocity_test": 0.5, "broadening_test": 0.4, "dilution_test": 0.4, "labels_test": 0.4,
-    "companion_test": 0.4, "agreement_test": 0.5, "misfit": 0.55,
+    "misfit": 0.55,
 }  # fmt: skip
 #: Reduced χ² below which errors are so wrong that a linear step says nothing.
 _LEAST_CHI2 = 0.25
@@ -234,7 +229,7 @@ def _doubtful(found, jumped, snr):
     of_lines |= (near["broadening_test"] & (f.broadening > 0)) | (near["dilution_test"] & (f.dilution > 0))
     # Without lines there are no such alarms, unless they are somewhere else.
     of_lines &= (f.lines_test > low) | jumped
-    unfit = np.any([near[name] for name in _UNFIT], 0) | (f.chi2 < _LEAST_CHI2)
+    unfit = near["labels_test"] | near["misfit"] | (f.chi2 < _LEAST_CHI2)
     return np.isfinite(f.lines_test) & (of_lines | unfit)
 
 
@@ -259,7 +254,7 @@ def alarm(batch, findings):
         (Flag.VELOCITY, above["velocity_test"] & moved & lined),
         (Flag.BROADENED, above["broadening_test"] & (f.broadening > 0) & lined),
         (Flag.DILUTED, above["dilution_test"] & (f.dilution > 0) & lined),
-        (Flag.BAD_FIT, np.any([above[name] for name in _UNFIT], 0) | smooth),
+        (Flag.BAD_FIT, above["labels_test"] | above["misfit"] | smooth),
     ):
         batch.flags[raised] |= int(flag)
 

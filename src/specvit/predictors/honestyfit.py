@@ -11,7 +11,6 @@ from specvit.constants import SPEED_OF_LIGHT
 from specvit.labels import LABELS
 from specvit.predictors.findings import Findings
 from specvit.predictors.honestymodel import CONTINUUM_TERMS, LineModel
-from specvit.predictors.honestymore import more_tests
 from specvit.predictors.honestypixels import bin_sums, least_squares, paired, smoothed, solved
 from specvit.predictors.honestyspectra import LABEL_SPREAD, LARGEST_VELOCITY, WIDTH, PreparedSpectra
 from specvit.predictors.networkarrays import tensor_of
@@ -182,12 +181,6 @@ class _Fit(PreparedSpectra):
 
     def _solved(self, x, prior, equations):
         """χ² with priors, the step of parameters and polynomials to its minimum, covariance of the former."""
-        inverse, gradient, pull = self._normal(x, prior, equations)
-        step = (inverse @ gradient[..., None])[..., 0]
-        return equations[1].square().sum(1).double() + pull, step.float(), inverse[:, :_N, :_N].float()
-
-    def _normal(self, x, prior, equations):
-        """Inverse normal matrix with priors, half the downward gradient of χ², and what priors add to it."""
         rows, residual, gram = equations
         gram, precision = gram.double(), prior.double() ** -2
         offset = (self.null - x).double()
@@ -198,12 +191,9 @@ class _Fit(PreparedSpectra):
         scaled = gram * size[:, :, None] * size[:, None]
         scaled.diagonal(dim1=1, dim2=2).add_(1e-7)
         inverse = torch.linalg.inv(scaled) * size[:, :, None] * size[:, None]
-        return inverse, gradient, (precision * offset.square()).sum(1)
-
-    def _more(self, x, equations):
-        """Δχ² of what one star cannot mimic, in a linear step from x: see `more_tests`."""
-        inverse, gradient, _ = self._normal(x, self.loose, equations)
-        return more_tests(self, x, equations, inverse, gradient, (_SHIFT, WIDTH, _DEPTH, _N))
+        step = (inverse @ gradient[..., None])[..., 0]
+        chi2 = residual.square().sum(1).double() + (precision * offset.square()).sum(1)
+        return chi2, step.float(), inverse[:, :_N, :_N].float()
 
     # -- the findings ----------------------------------------------------------------------------------
 
@@ -218,21 +208,16 @@ class _Fit(PreparedSpectra):
             value = x + step[:, :_N]
             pull = ((value - self.null) / prior).square().sum(1)
             fits.append([left.square().sum(1) + pull, self._bounded(value), covariance, left])
-        return self._judged(*fits, self._more(x, equations)), (self.shift != self.known_shift)[
-            :, 0
-        ].cpu().numpy()
+        return self._judged(*fits), (self.shift != self.known_shift)[:, 0].cpu().numpy()
 
     def findings(self):
         """`Findings` of these spectra."""
         near = self._fit(self._moved(self.known_shift), self.tight, 2)
         start = torch.where(self.shift == self.known_shift, near[1], self._moved(self.shift))
-        far = self._fit(start, self.loose, 3)
-        return self._judged(
-            near, far, self._more(far[1], self._equations(far[1], self._label_slopes(far[1])))
-        )
+        return self._judged(near, self._fit(start, self.loose, 3))
 
-    def _judged(self, near, far, more):
-        """`Findings` of two fits, of a star in order and of any: χ², value, covariance, residual; `_more`."""
+    def _judged(self, near, far):
+        """`Findings` of two fits, of a star in order and of any: χ², value, covariance, residual."""
         value, covariance = far[1], far[2]
         error = covariance.diagonal(dim1=1, dim2=2).sqrt()
         test = (value - self.null).square() / (error.square() + self.tight.square())
@@ -260,8 +245,6 @@ class _Fit(PreparedSpectra):
             broadening_test=test[:, WIDTH],
             dilution_test=test[:, _DEPTH],
             labels_test=near[0] - far[0],
-            companion_test=more[0],
-            agreement_test=more[1],
             lines_test=smooth.square().sum(1) - far[3].square().sum(1),
             misfit=(binned.square() * whole).sum(1) / whole.sum(1).clamp_min(1),
         )

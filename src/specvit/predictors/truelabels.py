@@ -135,9 +135,10 @@ def check_possible(values, name, what="y"):
     with np.errstate(invalid="ignore"):
         wrong = (values < low) | (values > high)
     if wrong.any():
+        limits = f"{low:g} and {high:g} {label.unit}".rstrip()
         raise ValueError(
-            f"{what}: {label.plain} must lie between {low:g} and {high:g} {label.unit}".rstrip()
-            + f", or be NaN where it is unknown, got {values[wrong].flat[0]:g} ({int(wrong.sum())} such values)"
+            f"{what}: {label.plain} must lie between {limits}, or be NaN where it is unknown, got "
+            f"{values[wrong].flat[0]:g} ({int(wrong.sum())} such values)"
         )
 
 
