@@ -26,7 +26,14 @@ METHODS = {
 }
 
 #: How first weights are drawn, see `Configuration`.
-INITIALISATIONS = ("normal", "tokenizer", "all", "tokenizer, positions")
+INITIALISATIONS = (
+    "normal",
+    "tokenizer",
+    "all",
+    "tokenizer, positions",
+    "unit positions",
+    "tokenizer, unit positions",
+)
 #: Methods for a few stars of a target.
 FEW_STARS = ("finetune", "head")
 #: What a few stars are of, see `studies.targets.target_survey`.
@@ -62,10 +69,11 @@ class Configuration:
         Arguments of a predictor that is not a network.
     encoding, labels, covariance, loss, label_scaling
         As for `specvit.network.LabelRegressor` and `specvit.network.TrainingConfig`.
-    initialisation : {"normal", "tokenizer", "all", "tokenizer, positions"}
-        "normal" is that of the library, truncated normals of σ = 0.02. "tokenizer" leaves the tokenizer,
-        "all" every matrix, as torch makes them: uniform within 1/√(inputs); with "positions" learned ones
-        are thirty times larger, about the size of such tokens.
+    initialisation : str
+        One of `INITIALISATIONS`. "normal" is that of the library, truncated normals of σ = 0.02. "tokenizer"
+        leaves the tokenizer, "all" every matrix, as torch makes them: uniform within 1/√(inputs). With
+        "positions" learned ones are thirty times larger, about the size of such tokens; with "unit positions"
+        they and the class token are normal of σ = 1.
     spectra : int or None
         Stored stars of ``Survey("paper")``, seen with new noise each time; None for stars without end.
     weights : str or None
@@ -116,9 +124,7 @@ class Configuration:
     def __post_init__(self):
         check_choice("method", self.method, METHODS)
         check_choice("network", self.network, NETWORKS)
-        check_choice(
-            "initialisation", self.initialisation, ("normal", "tokenizer", "all", "tokenizer, positions")
-        )
+        check_choice("initialisation", self.initialisation, INITIALISATIONS)
         if self.target is not None:
             check_choice("target", self.target, TARGETS)
         if self.weights is not None:
