@@ -57,7 +57,7 @@ def correlation_table(study, rows, predicted):
     table = {"labels": [f"{LABELS[i]}, {LABELS[j]}" for i, j in pairs]}
     table["Fisher"] = [predicted[i, j] for i, j in pairs]
     for name, own in study.variants.items():
-        found = [rows[one.key]["error_correlation"] for one in own if one.key in rows]
+        found = [rows[one.key].get("error_correlation") for one in own if one.key in rows]
         found = [one for one in found if one is not None and len(one) == len(LABELS)]
         if found:
             mean = np.mean(found, axis=0)

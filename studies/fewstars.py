@@ -41,7 +41,7 @@ def _estimator(configuration, device, threads):
     from specvit.predictors import LightGBMEstimator, LoggEstimator
 
     if configuration.method == "lightgbm":
-        options = dict(configuration.options)
+        options = dict(configuration.options) | {"encoding": configuration.encoding}
         return LightGBMEstimator(
             labels=("logg",), random_state=configuration.seed, n_jobs=threads, device=device, **options
         )

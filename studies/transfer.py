@@ -9,8 +9,9 @@ __all__ = ["INSTRUMENT", "LINES"]
 
 STARS = (30, 100, 300, 1000)
 FEW = {"batch_size": 32, "n_test": 2000, "tests": ()}
-#: Fewer components than stars, and leaves that so few can fill.
-TREES = (("min_child_samples", 5), ("n_components", 16))
+#: Leaves that few stars can fill; and fewer components than stars.
+LEAVES = (("min_child_samples", 5),)
+TREES = (*LEAVES, ("n_components", 16))
 
 
 def _ways(target):
@@ -23,7 +24,8 @@ def _ways(target):
         ways[f"{weights}, fine-tuned"] = _sizes(method="finetune", **own)
         ways[f"{weights}, frozen, linear head"] = _sizes(method="head", **own)
     ways["ViT from scratch"] = _sizes(method="finetune", steps=1000, learning_rate=5e-4, **common)
-    ways["LightGBM"] = _sizes(method="lightgbm", options=TREES, **common)
+    ways["LightGBM, pixels"] = _sizes(method="lightgbm", encoding="median", options=LEAVES, **common)
+    ways["LightGBM, components"] = _sizes(method="lightgbm", options=TREES, **common)
     return ways
 
 
