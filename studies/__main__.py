@@ -50,6 +50,7 @@ def _parser():
     parser.add_argument("--out", default="build/studies", help="folder of finished rows and checkpoints")
     parser.add_argument("--rows", help="file of JSON lines for all finished rows")
     parser.add_argument("--known", action="append", default=[], help="file of rows that are not run again")
+    parser.add_argument("--data", help="file of real stars for the study real, see studies.realstars")
     parser.add_argument("--max-minutes", type=float, help="time of this call")
     parser.add_argument("--only", nargs="*", help="variants whose names contain one of these words")
     parser.add_argument("--seeds", type=int, help="only the first seeds")
@@ -101,7 +102,9 @@ def main(arguments=None):
     unknown = [name for name in chosen.names if name not in STUDIES]
     if unknown:
         parser.error(f"STUDY must be among {', '.join(STUDIES)}, got {unknown[0]!r}")
-    names = chosen.names or list(STUDIES)
+    if "real" in chosen.names and not (chosen.data or chosen.plan):
+        parser.error("--data must be given for the study real")
+    names = chosen.names or [name for name in STUDIES if name != "real" or chosen.data or chosen.plan]
     studies: list[Study] = [_chosen(STUDIES[name], chosen.only, chosen.seeds, chosen.tiny) for name in names]
     tasks = ordered(studies)
     if chosen.plan:
@@ -118,6 +121,7 @@ def main(arguments=None):
         max_minutes=chosen.max_minutes,
         rows=chosen.rows,
         known=chosen.known,
+        data=chosen.data,
         compiled=not chosen.no_compile,
         revision=chosen.revision or _revision(),
         command="python -m studies " + shlex.join(Path(x).name if "/" in x else x for x in words),

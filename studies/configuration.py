@@ -36,8 +36,8 @@ INITIALISATIONS = (
 )
 #: Methods for a few stars of a target.
 FEW_STARS = ("finetune", "head")
-#: What a few stars are of, see `studies.targets.target_survey`.
-TARGETS = ("lines", "instrument")
+#: What a few stars are of, see `studies.targets.target_survey` and, for real ones, `studies.realstars`.
+TARGETS = ("lines", "instrument", "stelib")
 
 #: Shapes of the transformer that configurations start from. "compact" is made for grids of many runs: it
 #: trains three times faster than the bundled shape.

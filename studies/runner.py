@@ -102,6 +102,7 @@ def run(
     max_minutes=None,
     rows=None,
     known=(),
+    data=None,
     compiled=True,
     checkpoint_all=False,
     revision="unknown",
@@ -128,6 +129,8 @@ def run(
         File of JSON lines in which all finished rows are kept, written anew after each.
     known : sequence of path
         Files of rows of earlier calls, which are not run again.
+    data : path, optional
+        File of real stars, see `studies.realstars`.
     compiled : bool
         Whether networks are compiled on a GPU.
     checkpoint_all : bool
@@ -169,6 +172,7 @@ def run(
             "deadline": deadline,
             "compile": compiled and device == "cuda",
             "checkpoint_all": checkpoint_all,
+            "data": None if data is None else str(data),
             "command": command,
             "revision": revision,
         }
