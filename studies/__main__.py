@@ -81,6 +81,8 @@ def _tiny(configuration):
         options |= {"n_trees": 3, "min_child_samples": 2} | ({"n_components": 4} if options else {})
     if configuration.method == "template":
         options |= {"n_templates": 64, "n_starts": 1}
+    if configuration.method == "posterior":
+        options |= {"n_prior": 512, "n_draws": 100, "n_rounds": 2}
     return replace(
         configuration,
         changes=tuple(changes.items()),

@@ -20,6 +20,7 @@ METHODS = {
     "cnn": "device",
     "ridge": "device",
     "template": "device",
+    "posterior": "device",
     "lightgbm": "cores",
     "finetune": "device",
     "head": "device",
@@ -181,6 +182,8 @@ class Configuration:
             return (self.steps * step + _OVERHEAD) / 60
         if self.method == "template":
             return 1.0 + self.n_test / 6000
+        if self.method == "posterior":
+            return 0.5 + self.n_test / 2400
         if self.method == "head":
             return _OVERHEAD / 60
         n = self.spectra / 1e6

@@ -20,6 +20,7 @@ from studies.configuration import Configuration
 from studies.energy import gpu_joules
 from studies.fewstars import fit_few
 from studies.ledger import Ledger
+from studies.limit import fit_limit
 from studies.realstars import fit_real
 from studies.training import train_network
 
@@ -72,6 +73,8 @@ def _row(configuration, settings, device, ledger):
             deadline=None if settings["deadline"] is None else settings["deadline"] - _RESERVE,
             compiled=settings["compile"] and device.type == "cuda",
         )
+    elif configuration.method == "posterior":
+        results = fit_limit(configuration, device=device)
     else:
         results = fit_baseline(configuration, device=device, threads=settings["threads"])
     if results is None:
