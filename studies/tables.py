@@ -14,7 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from studies.answers import correlation_table, fisher_correlations, law_table
+from studies.answers import (
+    LIMIT_NAME,
+    correlation_table,
+    crossing_table,
+    fisher_correlations,
+    law_table,
+    limit_of,
+)
 from studies.catalogue import STUDIES
 from studies.ledger import read_rows
 from studies.scoring import MAGNITUDES
@@ -32,6 +39,8 @@ _RECORD = (
 )
 #: Tests that have one figure for all of a survey.
 WHOLE = ("paper", "target")
+#: Variants that are tested on fewer stars, whose R² does not compare with the limit of all.
+SUBSET = ("χ² fit",)
 _ORIGIN = ("device", "revision", "specvit", "torch")
 
 
@@ -142,7 +151,7 @@ def summary(study, table):
     failed = table.loc[table["failure"] != "", "name"].unique()
     own = [name for name in study.columns if name in average]
     key = ["name", *(name for name in own if name not in _RECORD)]
-    test = study.picture.test
+    test, limit = study.picture.test, limit_of(table)
     lines = []
     for values, part in average.groupby(key, dropna=False, sort=False):
         line = dict(zip(key, values, strict=True))
@@ -155,6 +164,8 @@ def summary(study, table):
         if len(whole):
             shown["R²"] = _with_error(whole.iloc[0]["r2"], whole.iloc[0]["r2_err"])
             shown["MAE"] = _with_error(whole.iloc[0]["mae"], whole.iloc[0]["mae_err"])
+            if LIMIT_NAME in study.variants and values[0] != LIMIT_NAME and values[0] not in SUBSET:
+                shown["below limit"] = f"{limit - whole.iloc[0]['r2']:.3f}"
         elif values[0] in failed:
             shown["R²"] = "failed"
         wanted = (
@@ -234,6 +245,9 @@ def main(arguments=None):
         if written and study.name == "several":
             table = correlation_table(study, rows, fisher_correlations())
             table.to_csv(Path(chosen.out) / "several_correlations.csv", index=False)
+        if written and study.name == "scaling":
+            table = crossing_table(study, tidy(study, rows))
+            table.to_csv(Path(chosen.out) / "scaling_crossings.csv", index=False)
         if written and study.name == "size":
             law_table(tidy(study, rows)).to_csv(Path(chosen.out) / "size_law.csv", index=False)
         print(f"{study.name:12s} {done:3d} of {len(study.configurations)} rows")
