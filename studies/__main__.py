@@ -4,6 +4,10 @@ Several studies may be named; without a name all are run. Configurations that ar
 and one that was interrupted goes on from its checkpoint if it is expected to take a minute or more; shorter
 ones start again. Run the same command until it says FINISHED (exit status 0; 3 if something is left, 1 if
 something failed). ``--plan`` says what is left and how long it is expected to take, and runs nothing.
+
+Rows that are in the store, docs/results/studies/rows.jsonl, are finished, unless ``--again`` is given; with
+``--rows docs/results/studies/rows.jsonl`` new ones go there, and ``python -m studies.tables`` makes of them
+the tables and figures of the documentation.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from studies.catalogue import STUDIES
-from studies.ledger import Ledger, read_rows
+from studies.ledger import STORE, Ledger, read_rows
 from studies.runner import ordered, plan_lines, run
 from studies.study import Study
 
@@ -49,7 +53,10 @@ def _parser():
     parser.add_argument("--core-workers", type=int, default=1, help="workers for what runs on cores")
     parser.add_argument("--out", default="build/studies", help="folder of finished rows and checkpoints")
     parser.add_argument("--rows", help="file of JSON lines for all finished rows")
-    parser.add_argument("--known", action="append", default=[], help="file of rows that are not run again")
+    parser.add_argument(
+        "--known", action="append", help="file of rows that are not run again; default: the store"
+    )
+    parser.add_argument("--again", action="store_true", help="run finished rows again")
     parser.add_argument("--data", help="file of real stars for the study real, see studies.realstars")
     parser.add_argument("--max-minutes", type=float, help="time of this call")
     parser.add_argument("--only", nargs="*", help="variants whose names contain one of these words")
@@ -109,9 +116,13 @@ def main(arguments=None):
     names = chosen.names or [name for name in STUDIES if name != "real" or chosen.data or chosen.plan]
     studies: list[Study] = [_chosen(STUDIES[name], chosen.only, chosen.seeds, chosen.tiny) for name in names]
     tasks = ordered(studies)
+    known = [] if chosen.again else chosen.known or [STORE]
+    if chosen.again:
+        for one in tasks:
+            Ledger(chosen.out).forget(one.key)
     if chosen.plan:
         finished = set(Ledger(chosen.out).rows())
-        finished |= {key for path in chosen.known for key in read_rows(path)}
+        finished |= {key for path in known for key in read_rows(path)}
         print("\n".join(plan_lines(studies, finished, chosen.devices)))
         return 0
     complete = run(
@@ -122,7 +133,7 @@ def main(arguments=None):
         core_workers=chosen.core_workers,
         max_minutes=chosen.max_minutes,
         rows=chosen.rows,
-        known=chosen.known,
+        known=known,
         data=chosen.data,
         compiled=not chosen.no_compile,
         revision=chosen.revision or _revision(),

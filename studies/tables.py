@@ -1,4 +1,6 @@
-"""Tables and figures of studies from finished rows: ``python -m studies.tables ROWS... --out FOLDER``.
+"""Tables and figures of studies from finished rows: ``python -m studies.tables [ROWS...] [--out FOLDER]``.
+
+By default they are those of the store, `studies.ledger.STORE`, and go to its folder.
 
 Three files are written for each study of which two variants are finished: ``NAME.ecsv``, tidy, a row for
 every training, test, condition and label; ``NAME.csv``, the means over seeds with their standard errors,
@@ -23,7 +25,7 @@ from studies.answers import (
     limit_of,
 )
 from studies.catalogue import STUDIES
-from studies.ledger import read_rows
+from studies.ledger import STORE, read_rows
 from studies.scoring import MAGNITUDES
 
 __all__ = ["means", "summary", "tidy", "write_study"]
@@ -233,8 +235,8 @@ def main(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("rows", nargs="+", help="files of JSON lines that the runner has written")
-    parser.add_argument("--out", required=True)
+    parser.add_argument("rows", nargs="*", default=[STORE], help="files that the runner has written")
+    parser.add_argument("--out", default=STORE.parent)
     chosen = parser.parse_args(arguments)
     rows = {}
     for path in chosen.rows:
