@@ -37,14 +37,16 @@ def fisher_correlations(n=_STARS):
     """Correlations of the errors of all labels that the Fisher information predicts, ndarray (5, 5).
 
     They are those of the mean over `n` stars of ``paper`` of (F + P)⁻¹, with F the information about the
-    labels, the amplitude unknown, and P that of a Gaussian prior with the variance of the survey's: errors of
-    the best linear estimate. Stars are others than those of the test, of the same survey.
+    labels, the amplitude unknown, and P that of a Gaussian prior with the covariance of the survey's, whose
+    [C/M] is bounded by [alpha/M]: errors of the best linear estimate. Stars are others than those of the
+    test, of the same survey.
     """
     survey, rng = Survey("paper"), np.random.default_rng(TEST_SEED)
     labels = survey.prior.sample(n, rng)
-    fisher = survey_fisher(survey, labels, rng.uniform(*survey.brightness_limits, n)).keep(*LABELS)
-    spread = dict(zip(LABELS, labels.std(0).tolist(), strict=True))
-    covariance = fisher.with_priors(**spread).covariance.mean(0)
+    matrix = survey_fisher(survey, labels, rng.uniform(*survey.brightness_limits, n)).matrix.copy()
+    k = len(LABELS)  # what follows the labels is the amplitude, of which nothing is known
+    matrix[:, :k, :k] += np.linalg.inv(np.cov(labels[:, :k].T))
+    covariance = np.linalg.inv(matrix)[:, :k, :k].mean(0)
     size = np.sqrt(np.diag(covariance))
     return covariance / np.outer(size, size)
 
