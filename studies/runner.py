@@ -148,9 +148,10 @@ def run(
     begun = time.time() if begun is None else begun
     ledger = Ledger(folder)
     ledger.release_all()
+    wanted = {one.key for one in tasks}
     for path in known:
-        for row in read_rows(path).values():
-            if not ledger.finished(row["key"]):
+        for key, row in read_rows(path).items():
+            if key in wanted and not ledger.finished(key):
                 ledger.finish(row)
     left = [one for one in tasks if not ledger.finished(one.key)]
     lanes = {one.lane for one in left}

@@ -148,7 +148,8 @@ def test_rows_of_earlier_calls_are_kept_beside_new_ones(tmp_path):
 
 def test_known_rows_are_not_run_again(tmp_path):
     done = tiny()
-    write_rows(tmp_path / "known.jsonl", {done.key: row_of(done)})
+    other = tiny(steps=7)  # is known, but not asked for
+    write_rows(tmp_path / "known.jsonl", {one.key: row_of(one) for one in (done, other)})
     begun = time.monotonic()
     assert run([done], tmp_path / "work", known=[tmp_path / "known.jsonl"], rows=tmp_path / "rows.jsonl")
     assert time.monotonic() - begun < 5  # no worker was started
