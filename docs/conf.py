@@ -209,9 +209,9 @@ def preset_limits(app):
     lines = [".. csv-table::", "   :header-rows: 1", "   :widths: auto", ""]
     with (Path(app.srcdir) / "results" / "preset_limits.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    lines += [
-        "   spectrograph,R,S/N,limit: R²,limit: mean abs. error,network: R²,network: mean abs. error,within 1 σ"
-    ]
+    columns = ["spectrograph", "R", "S/N", "limit: R²", "limit: mean abs. error"]
+    columns += ["network: R²", "network: mean abs. error", "within 1 σ"]
+    lines += ["   " + ",".join(columns)]
     for row in rows:
         value = {key: float(text) for key, text in row.items() if key != "instrument" and text}
         cells = [row["instrument"], f"{value['resolving_power']:.0f}", f"{value['snr']:.0f}"]
