@@ -11,11 +11,12 @@ import sys
 from importlib.metadata import metadata, version
 from pathlib import Path
 
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
 from sphinx_astropy.conf.v3 import *  # noqa: F403
 from sphinx_astropy.conf.v3 import exclude_patterns, extensions, intersphinx_mapping
 
-sys.path.insert(0, str(Path(__file__).parent))  # formulas.py
+sys.path.insert(0, str(Path(__file__).parent))  # formulas.py, tables.py
 
 online = os.environ.get("SPECVIT_DOCS_ONLINE", "0") not in ("", "0")
 
@@ -29,13 +30,14 @@ version = ".".join(release.split(".")[:2])
 
 # -- General -----------------------------------------------------------------------------------
 
-extensions += ["myst_parser", "sphinx_gallery.gen_gallery", "formulas"]
+extensions += ["myst_parser", "sphinx_gallery.gen_gallery", "formulas", "tables"]
 html_math_renderer = "mathml"
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns += [
     "conftest.py",
     "examples/*",
     "generated/*",
+    "templates/*",
     "gallery/*.ipynb",
     "gallery/*.py",
     "gallery/*.md5",
@@ -58,8 +60,7 @@ html_css_files = ["specvit.css"]
 _links = dict(line.split(", ", 1) for line in metadata("specvit").get_all("Project-URL") or ())
 html_theme_options = {
     "logo": {"text": "specvit"},
-    "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "navbar_center": [],
     "show_toc_level": 2,
     "use_edit_page_button": False,
     "icon_links": [
@@ -70,7 +71,9 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": []}
+# All pages stand in their groups on the left; the home page has them in its text.
+templates_path = ["templates"]
+html_sidebars = {"**": ["pages.html"], "index": []}
 plot_formats = [("png", 150)]
 plot_html_show_formats = plot_html_show_source_link = False
 plot_include_source = True
@@ -128,6 +131,18 @@ def plain_docstring(app, what, name, obj, options, lines):
         if "\\" not in line and not line.lstrip().startswith(">>>"):
             line = re.sub(r"``.*?``|\|", lambda found: r"\|" if found[0] == "|" else found[0], line)
         lines[i] = line
+
+
+def own_comment(app, what, name, obj, options, lines):
+    """A tuple or dict of the package is described by the comment beside it, not by the words of its type."""
+    room, _, variable = name.rpartition(".")
+    if what not in ("data", "variable") or not lines or not lines[0].startswith(("Built-in", "dict()")):
+        return
+    for module in sorted(one for one in sys.modules if one.startswith(f"{room}.")):
+        comment = ModuleAnalyzer.for_module(module).find_attr_docs().get(("", variable))
+        if comment:
+            lines[:] = comment
+            return
 
 
 def write_records(app):
@@ -343,6 +358,7 @@ def setup(app):
     app.connect("builder-inited", write_honesty)
     app.connect("missing-reference", resolve_public_name)
     app.connect("autodoc-process-docstring", plain_docstring)
+    app.connect("autodoc-process-docstring", own_comment)
 
 
 # -- Examples: run by the build, their figures are made by it -------------------------------------
@@ -354,6 +370,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "show_signature": False,
     "write_computation_times": False,
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",

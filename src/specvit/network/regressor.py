@@ -147,22 +147,25 @@ class LabelRegressor(nn.Module):
         """Number of labels."""
         return len(self.label_names)
 
-    def encode(self, flux, ivar, lsf=None, sampling=None):
-        """Network input (n, channels, n_pixels) and validity (n,) of `flux`, `ivar`, `lsf`, `sampling`."""
-        x, valid = encode(flux, ivar, self.encoding, lsf, sampling)
+    def encode(self, flux, ivar, lsf=None, sampling=None, level=None):
+        """Network input (n, channels, n_pixels) and validity (n,), see `specvit.network.encode`.
+
+        Its arguments `flux`, `ivar`, `lsf`, `sampling` and `level` are the same.
+        """
+        x, valid = encode(flux, ivar, self.encoding, lsf, sampling, level)
         return x.to(self.label_scale.dtype), valid
 
     def heads(self, x):
         """`Heads` of an encoded input `x` (n, channels, n_pixels)."""
         return split_heads(self.network(x), self.n_labels, self.heteroscedastic, self.covariance)
 
-    def forward(self, flux, ivar, lsf=None, sampling=None):
+    def forward(self, flux, ivar, lsf=None, sampling=None, level=None):
         """Standardised labels.
 
         Parameters
         ----------
-        flux, ivar, lsf, sampling
-            As for `specvit.network.encode`; the last two for the encoding ``instrument``.
+        flux, ivar, lsf, sampling, level
+            As for `specvit.network.encode`.
 
         Returns
         -------
@@ -171,7 +174,7 @@ class LabelRegressor(nn.Module):
         log_sigma_z : Tensor, shape (n, n_labels), or None
             ln σ, confined to (−7, 3).
         """
-        x, valid = self.encode(flux, ivar, lsf, sampling)
+        x, valid = self.encode(flux, ivar, lsf, sampling, level)
         mean, log_sigma, _ = self.heads(x)
         invalid = ~valid[:, None]
         mean = mean.masked_fill(invalid, torch.nan)

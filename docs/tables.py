@@ -1,0 +1,72 @@
+"""Tables that fit a phone: each cell knows the head of its column, and wide tables become a list of rows.
+
+`static/specvit.css` does the rest. Whether a table is wide is estimated from its longest words. The directive
+``measured-table`` is a csv-table that leaves out columns of the file.
+"""
+
+import re
+
+from bs4 import BeautifulSoup
+from docutils.parsers.rst import directives
+from docutils.parsers.rst.directives.tables import CSVTable
+
+_TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+_LETTER, _PADDING, _PHONE = 6.3, 9, 366  # pixels
+_MANY = 6  # columns from which on letters are smaller on every screen
+
+
+class MeasuredTable(CSVTable):
+    """A csv-table without the columns that ``:leave-out:`` names, separated by commas."""
+
+    option_spec = CSVTable.option_spec | {"leave-out": directives.unchanged_required}
+
+    def parse_csv_data_into_rows(self, csv_data, dialect, source):
+        """Rows of cells, as the base class has them, and their number of columns."""
+        rows, _ = super().parse_csv_data_into_rows(csv_data, dialect, source)
+        heads = ["".join(cell[3]).strip() for cell in rows[0]]
+        left_out = {name.strip() for name in self.options.get("leave-out", "").split(",")} - {""}
+        if not left_out <= set(heads):
+            raise self.error(f"leave-out names no columns of the file: {sorted(left_out - set(heads))}")
+        kept = [k for k, head in enumerate(heads) if head not in left_out]
+        return [[row[k] for k in kept] for row in rows], len(kept)
+
+
+def fitted(match):
+    """A table, as HTML, with the heads of columns in its cells and classes that say how wide it is."""
+    table = BeautifulSoup(match[0].replace(" ± ", "\u00a0±\u00a0"), "html.parser").table
+    head = table.select("thead tr")
+    rows = [row.find_all(["td", "th"], recursive=False) for row in table.select("tbody tr")]
+    labels = [cell.get_text(" ", strip=True) for cell in head[-1].find_all("th")] if head else []
+    if not rows or any(
+        cell.has_attr("colspan") or cell.has_attr("rowspan") for cell in table.select("td, th")
+    ):
+        return match[0]
+    if labels:
+        for row in rows:
+            for label, cell in zip(labels, row, strict=True):
+                cell["data-label"] = label
+    every = [labels, *([cell.get_text(" ") for cell in row] for row in rows)]
+    longest = [
+        max(max(map(len, re.split(r"[ \n]", text))) for text in column)
+        for column in zip(*filter(None, every))
+    ]
+    classes = table.get("class", [])
+    if labels and sum(longest) * _LETTER + len(longest) * _PADDING > _PHONE:
+        classes.append("as-list")
+    if len(longest) >= _MANY:
+        classes.append("many-columns")
+    table["class"] = classes
+    return str(table)
+
+
+def fit_tables(app, page, template, context, doctree):
+    """Apply `fitted` to all tables of a page."""
+    if "body" in context:
+        context["body"] = _TABLE.sub(fitted, context["body"])
+
+
+def setup(app):
+    """Connect with Sphinx."""
+    app.add_directive("measured-table", MeasuredTable)
+    app.connect("html-page-context", fit_tables)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
