@@ -11,6 +11,7 @@ from docutils.parsers.rst import directives
 from docutils.parsers.rst.directives.tables import CSVTable
 
 _TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+_WORD = re.compile(r"[^ \n]+")  # a space that does not break is part of it
 _LETTER, _PADDING, _PHONE = 6.3, 9, 366  # pixels
 _MANY = 6  # columns from which on letters are smaller on every screen
 
@@ -37,19 +38,16 @@ def fitted(match):
     head = table.select("thead tr")
     rows = [row.find_all(["td", "th"], recursive=False) for row in table.select("tbody tr")]
     labels = [cell.get_text(" ", strip=True) for cell in head[-1].find_all("th")] if head else []
-    if not rows or any(
-        cell.has_attr("colspan") or cell.has_attr("rowspan") for cell in table.select("td, th")
-    ):
+    if (
+        len({len(cells) for cells in (*rows, *filter(None, [labels]))}) != 1
+    ):  # none, or cells that span others
         return match[0]
-    if labels:
-        for row in rows:
-            for label, cell in zip(labels, row, strict=True):
-                cell["data-label"] = label
-    every = [labels, *([cell.get_text(" ") for cell in row] for row in rows)]
-    longest = [
-        max(max(map(len, re.split(r"[ \n]", text))) for text in column)
-        for column in zip(*filter(None, every))
-    ]
+    for row in rows if labels else ():
+        for label, cell in zip(labels, row, strict=True):
+            cell["data-label"] = label
+    texts = [*filter(None, [labels]), *([cell.get_text(" ") for cell in row] for row in rows)]
+    columns = ([*column, "."] for column in zip(*texts, strict=True))
+    longest = [max(len(word) for text in column for word in _WORD.findall(text)) for column in columns]
     classes = table.get("class", [])
     if labels and sum(longest) * _LETTER + len(longest) * _PADDING > _PHONE:
         classes.append("as-list")

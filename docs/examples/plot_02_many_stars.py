@@ -2,7 +2,8 @@
 Many stars
 ==========
 
-A list of 200 spectra to a table, to a FITS file and back. Here they are simulated, so that the truth is known.
+A list of 200 spectra to a table, to a FITS file and back. Here they are simulated, so that the truth is
+known.
 """
 
 import tempfile

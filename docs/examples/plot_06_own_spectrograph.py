@@ -3,7 +3,8 @@ Another spectrograph
 ====================
 
 A survey for the spectrograph you have, and an estimator trained on it: 2,048 pixels over 7100–8850 Å, lines
-3.2 Å wide (R = 2,500 at 8000 Å), a S/N between 20 and 200, and no use of the wavelengths where the atmosphere absorbs.
+3.2 Å wide (R = 2,500 at 8000 Å), a S/N between 20 and 200, and no use of the wavelengths where the atmosphere
+absorbs.
 """
 
 import matplotlib.pyplot as plt

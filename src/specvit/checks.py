@@ -91,9 +91,9 @@ def check_choice(name, value, choices):
 
     Examples
     --------
-    >>> check_choice("medium", "vacum", ("air", "vacuum"))
+    >>> check_choice("medium", "vac", ("air", "vacuum"))
     Traceback (most recent call last):
-    ValueError: medium must be one of ['air', 'vacuum'], got 'vacum' (did you mean 'vacuum'?)
+    ValueError: medium must be one of ['air', 'vacuum'], got 'vac' (did you mean 'vacuum'?)
     """
     if value not in choices:
         near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import torch
 
-from specvit.network.inputs import masked_median, usable
+from specvit.network.inputs import encode, masked_median, usable
 from specvit.network.positions import rotate
 
 __all__ = [
@@ -100,13 +100,17 @@ def noise_gradients(regressor, flux, ivar, column, lsf=None, sampling=None):
 
 def _derivatives(regressor, spectra, column, level=None):
     """A label in physical units, and its derivatives by the flux and, if one is given, by the level."""
-    flux, *others = spectra
+    flux, ivar, lsf, sampling = spectra
     training = regressor.training
     regressor.eval()
     try:
         with torch.enable_grad():
             by = [x.detach().clone().requires_grad_() for x in (flux, level) if x is not None]
-            standard = regressor(by[0], *others, *by[1:])[0][:, column]
+            if level is None:
+                standard = regressor(by[0], ivar, lsf, sampling)[0][:, column]
+            else:
+                x, _ = encode(by[0], ivar, regressor.encoding, lsf, sampling, by[1])
+                standard = regressor.heads(x)[0][:, column]
             slopes = torch.autograd.grad(standard.nansum(), by)
     finally:
         regressor.train(training)

@@ -147,25 +147,22 @@ class LabelRegressor(nn.Module):
         """Number of labels."""
         return len(self.label_names)
 
-    def encode(self, flux, ivar, lsf=None, sampling=None, level=None):
-        """Network input (n, channels, n_pixels) and validity (n,), see `specvit.network.encode`.
-
-        Its arguments `flux`, `ivar`, `lsf`, `sampling` and `level` are the same.
-        """
-        x, valid = encode(flux, ivar, self.encoding, lsf, sampling, level)
+    def encode(self, flux, ivar, lsf=None, sampling=None):
+        """Network input (n, channels, n_pixels) and validity (n,) of `flux`, `ivar`, `lsf`, `sampling`."""
+        x, valid = encode(flux, ivar, self.encoding, lsf, sampling)
         return x.to(self.label_scale.dtype), valid
 
     def heads(self, x):
         """`Heads` of an encoded input `x` (n, channels, n_pixels)."""
         return split_heads(self.network(x), self.n_labels, self.heteroscedastic, self.covariance)
 
-    def forward(self, flux, ivar, lsf=None, sampling=None, level=None):
+    def forward(self, flux, ivar, lsf=None, sampling=None):
         """Standardised labels.
 
         Parameters
         ----------
-        flux, ivar, lsf, sampling, level
-            As for `specvit.network.encode`.
+        flux, ivar, lsf, sampling
+            As for `specvit.network.encode`; the last two for the encoding ``instrument``.
 
         Returns
         -------
@@ -174,7 +171,7 @@ class LabelRegressor(nn.Module):
         log_sigma_z : Tensor, shape (n, n_labels), or None
             ln σ, confined to (−7, 3).
         """
-        x, valid = self.encode(flux, ivar, lsf, sampling, level)
+        x, valid = self.encode(flux, ivar, lsf, sampling)
         mean, log_sigma, _ = self.heads(x)
         invalid = ~valid[:, None]
         mean = mean.masked_fill(invalid, torch.nan)

@@ -29,18 +29,17 @@ class Shown:
     def __str__(self):
         rows = self._shown()
         width = max(map(len, rows)) + 1
-        return "\n".join(
-            [self._heading(), *(f"  {what + ':':{width}} {text}" for what, text in rows.items())]
-        )
+        lines = (f"  {what + ':':{width}} {text}" for what, text in rows.items())
+        return "\n".join([self._heading(), *lines])
 
     def _repr_html_(self):
-        rows = "".join(
-            f"<tr><th>{what}</th><td>{html.escape(text)}</td></tr>" for what, text in self._shown().items()
-        )
+        facts = self._shown().items()
+        rows = "".join(f"<tr><th>{what}</th><td>{html.escape(text)}</td></tr>" for what, text in facts)
         return f"<table><caption>{html.escape(self._heading())}</caption>{rows}</table>"
 
     def _heading(self):
-        return f"Survey {self.name!r}, {'without end' if self.n is None else f'{self.n:,} stars'}, seed {self.seed}"
+        many = "without end" if self.n is None else f"{self.n:,} stars"
+        return f"Survey {self.name!r}, {many}, seed {self.seed}"
 
     def _shown(self):
         """Its facts, a dict of str to str."""
