@@ -11,7 +11,6 @@ import sys
 from importlib.metadata import metadata, version
 from pathlib import Path
 
-from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
 from sphinx_astropy.conf.v3 import *  # noqa: F403
 from sphinx_astropy.conf.v3 import exclude_patterns, extensions, intersphinx_mapping
@@ -131,18 +130,6 @@ def plain_docstring(app, what, name, obj, options, lines):
         if "\\" not in line and not line.lstrip().startswith(">>>"):
             line = re.sub(r"``.*?``|\|", lambda found: r"\|" if found[0] == "|" else found[0], line)
         lines[i] = line
-
-
-def own_comment(app, what, name, obj, options, lines):
-    """A tuple or dict of the package is described by the comment beside it, not by the words of its type."""
-    room, _, variable = name.rpartition(".")
-    if what not in ("data", "variable") or not lines or not lines[0].startswith(("Built-in", "dict()")):
-        return
-    for module in sorted(one for one in sys.modules if one.startswith(f"{room}.")):
-        comment = ModuleAnalyzer.for_module(module).find_attr_docs().get(("", variable))
-        if comment:
-            lines[:] = comment
-            return
 
 
 def write_records(app):
@@ -358,7 +345,6 @@ def setup(app):
     app.connect("builder-inited", write_honesty)
     app.connect("missing-reference", resolve_public_name)
     app.connect("autodoc-process-docstring", plain_docstring)
-    app.connect("autodoc-process-docstring", own_comment)
 
 
 # -- Examples: run by the build, their figures are made by it -------------------------------------
