@@ -145,7 +145,8 @@ def _draw(found, path):
         axes.set_ylabel(f"share, {group}")
         axes.grid(alpha=0.3)
     axes.set_xlabel("wavelength in vacuum (Å)")
-    axes.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.25))
+    where = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
+    figure.axes[0].legend(fontsize="small", ncols=4, frameon=False, **where)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
 
