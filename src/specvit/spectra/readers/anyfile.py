@@ -63,6 +63,11 @@ def reader_names():
     -------
     list of str
         As ``format=`` takes them, sorted.
+
+    Examples
+    --------
+    >>> {"PFS", "SDSS spec", "text"} <= set(reader_names())
+    True
     """
     from astropy.io.registry import get_formats
     from specutils import Spectrum, SpectrumList
@@ -110,6 +115,17 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None):
     -----
     The order: PFS, `LAYOUTS` of surveys and instruments, readers of specutils for its surveys, tables and
     images by the names of their columns and HDUs, text, the rest of specutils.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/star.csv"
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("wavelength,flux,error\\n")
+    ...     _ = file.writelines(f"{8400 + k},{1 + 0.01 * k},0.1\\n" for k in range(100))
+    >>> (spectrum,) = read(path)
+    >>> spectrum.shape, spectrum.spectral_axis[0]
+    ((100,), <SpectralAxis 8400. Angstrom>)
     """
     path = user_path(path)
     if path.is_dir():
