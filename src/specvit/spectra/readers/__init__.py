@@ -31,10 +31,10 @@ Format              Files                                                       
 ==================  ==================================================================  ===========
 """
 
-from specvit.spectra.readers.anyfile import read, reader_names, register_all
+from specvit.spectra.readers.anyfile import cube_rows, read, reader_names, register_all
 from specvit.spectra.readers.pfs import read_pfs, read_pfs_one
 from specvit.spectra.readers.pfsmask import DAMAGE, INFORMATION
 
-__all__ = ["DAMAGE", "INFORMATION", "read", "read_pfs", "read_pfs_one", "reader_names"]
+__all__ = ["DAMAGE", "INFORMATION", "cube_rows", "read", "read_pfs", "read_pfs_one", "reader_names"]
 
 register_all()
