@@ -26,6 +26,7 @@ Format              Files                                                       
 ``IRAF spectrum``   1-D with DC-FLAG, equispec, multispec, 3-D                          iraf
 ``FITS table``      any with known names of columns                                     fitstable
 ``FITS image``      any with wavelengths in its header or an HDU                        fitsimage
+``FITS rows``       an image of rows of wavelength, flux, error                         fitsimage
 ``NumPy archive``   arrays of known names, numbered for several spectra                 npzfile
 ``text``            text, CSV, ECSV, VOTable                                            textfile
 ==================  ==================================================================  ===========

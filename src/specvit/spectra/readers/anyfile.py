@@ -154,6 +154,8 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, row
         raise ValueError("the file is empty")
     if is_text(path):
         return read_text(path, columns=columns, **units)
+    if head.startswith(b"SIMPLE") and not is_fits(head):
+        raise ValueError(_not_recognised(head, path, None))
     if head.startswith(b"PK"):
         return read_archive(path, columns=columns, **units)
     if columns is not None:
