@@ -51,6 +51,7 @@ def cut(spectrum, start, stop):
     return Spectrum(
         flux=rows(spectrum.flux),
         spectral_axis=axis,
+        spectral_axis_index=1,
         uncertainty=uncertainty,
         mask=mask,
         meta=row_of_meta(_with_medium(spectrum), count_spectra(spectrum), slice(start, stop)),
@@ -113,7 +114,7 @@ def spectra_on_axis(wave, flux, ivar=None):
     if ivar is not None:
         ivar = InverseVariance(np.asarray(getattr(ivar, "value", ivar)), unit=getattr(ivar, "unit", None))
     axis = u.Quantity(wave, u.AA if getattr(wave, "unit", None) is None else None)
-    return Spectrum(flux=flux, spectral_axis=axis, uncertainty=ivar)
+    return Spectrum(flux=flux, spectral_axis=axis, spectral_axis_index=flux.ndim - 1, uncertainty=ivar)
 
 
 def set_velocity(spectrum, velocity):

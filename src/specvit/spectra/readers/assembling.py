@@ -151,6 +151,7 @@ def make_spectrum(
     return Spectrum(
         flux=flux * unit,
         spectral_axis=wave,
+        spectral_axis_index=flux.ndim - 1,  # as many rows as pixels leave specutils in doubt
         uncertainty=uncertainty,
         mask=lost if mask is None else lost | mask,
         meta=meta,
