@@ -209,17 +209,16 @@ def preset_limits(app):
     lines = [".. csv-table::", "   :header-rows: 1", "   :widths: auto", ""]
     with (Path(app.srcdir) / "results" / "preset_limits.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    measured = "network_r2" in rows[0]
-    lines += [
-        f"   spectrograph,R,S/N,R² at the limit,rms error,mean absolute error{',network: R²' * measured}"
-    ]
+    columns = ["spectrograph", "R", "S/N", "limit: R²", "limit: mean abs. error"]
+    columns += ["network: R²", "network: mean abs. error", "within 1 σ"]
+    lines += ["   " + ",".join(columns)]
     for row in rows:
         value = {key: float(text) for key, text in row.items() if key != "instrument" and text}
         cells = [row["instrument"], f"{value['resolving_power']:.0f}", f"{value['snr']:.0f}"]
-        cells += [f"{value[key]:.3f} ± {value[f'{key}_err']:.3f}" for key in ("r2", "rmse", "mae")]
-        if measured:
-            cells += [f"{value['network_r2']:.3f} ± {value['network_r2_err']:.3f}"]
-        lines += ["   " + ",".join(cells)]
+        for whose in ("", "network_"):
+            error = value[f"{whose}r2_err"]
+            cells += [f"{value[f'{whose}r2']:.3f} ± {error:.3f}", f"{value[f'{whose}mae']:.3f}"]
+        lines += ["   " + ",".join([*cells, f"{value['network_coverage']:.2f}"])]
     return "\n".join([*lines, ""])
 
 
