@@ -19,6 +19,11 @@ def user_path(path):
     Returns
     -------
     pathlib.Path
+
+    Examples
+    --------
+    >>> user_path("~/spectra").is_absolute()
+    True
     """
     return Path(path).expanduser()
 
@@ -40,6 +45,14 @@ def write_atomically(path, write):
     ------
     OSError
         If it cannot be written; what was written is removed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> write_atomically(path, lambda part: part.write_text("whole"))
+    >>> path.read_text()
+    'whole'
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():  # a device or a pipe; a folder refuses by itself

@@ -129,6 +129,14 @@ def check_possible(values, name, what="y"):
         The label.
     what : str
         Name of the argument, for messages.
+
+    Examples
+    --------
+    >>> check_possible(np.array([2.5, np.nan]), "logg")
+    >>> check_possible(np.array([-9999.0]), "logg")
+    Traceback (most recent call last):
+    ...
+    ValueError: y: log g must lie between -90 and 90 dex(cm / s2), or be NaN where it is unknown, got ....
     """
     label = label_of(name)
     low, high = label.possible
