@@ -258,22 +258,6 @@ def write_honesty(app):
         "30 and 100: ● most are told, ○ not told and within the limits, **a number** the error in dex of a "
         "cell that is silently wrong.",
     )
-    rows = rows_of("honesty_more.csv")
-    silent = {}
-    for row in rows:
-        if float(row["silent"]) > 0.5:
-            silent.setdefault(row["trouble"], []).append(f"{row['star']} {float(row['snr']):.0f}")
-    false = [float(row["told"]) for row in rows if row["harmless"] == "True"]
-    write(
-        "more.rst",
-        "kind of trouble,cells that are silently wrong",
-        [
-            (kind, ", ".join(silent.get(kind, ["–"])))
-            for kind in dict.fromkeys(row["trouble"] for row in rows if row["harmless"] == "False")
-        ],
-        f"{sum(map(len, silent.values()))} of {len(rows)} cells are silently wrong, and "
-        f"{sum(false) / len(false):.1%} of the harmless spectra raise an alarm.",
-    )
     views, text = {"low": "of R 2,000 on pixels of 1.4 Å", "window": "of 8400–8850 Å alone"}, []
     for view, what in views.items():
         if not (results / f"honesty_{view}.csv").exists():
