@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from specvit.checks import check_choice, check_integer, check_number, from_known_fields
-from specvit.network.positions import POSITIONS, rotate
+from specvit.network.packedattention import attend
+from specvit.network.positions import POSITIONS, rotated
 from specvit.network.tokenizers import TOKENIZERS, token_count
 
 __all__ = ["SpectrumViT", "ViTConfig"]
@@ -166,13 +167,10 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(config.width, config.width)
 
     def forward(self, x, rotation=None):
-        n, t, w = x.shape
-        qkv = self.qkv(x).view(n, t, 3, self.heads, w // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (n, heads, tokens, head width)
+        qkv = self.qkv(x)  # (n, tokens, 3 width)
         if rotation is not None:
-            q, k = rotate(q, rotation), rotate(k, rotation)
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
-        return self.out(y.transpose(1, 2).reshape(n, t, w))  # (n, heads, tokens, d) -> (n, tokens, width)
+            qkv = rotated(qkv, self.heads, rotation)
+        return self.out(attend(qkv, self.heads, self.dropout if self.training else 0.0))
 
 
 class EncoderLayer(nn.Module):
