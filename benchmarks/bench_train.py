@@ -22,13 +22,13 @@ import torch
 import torch.nn.functional as F
 
 from specvit.labels import LABELS
-from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, packedattention, train
+from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, fastlayers, train
 from specvit.network.lightningmodule import parameter_groups
 from specvit.network.processes import leave, own_device, process_rank
 from specvit.survey import Survey
 from specvit.survey.mixture import MixedStream
 
-PARTS = ("check", "simulation", "attention", "networks", "peers", "train")
+PARTS = ("check", "simulation", "kernels", "networks", "peers", "train")
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 parser.add_argument("--devices", type=int, default=1)
@@ -133,6 +133,8 @@ def stream_of(survey, size=n):
         return Survey(survey, seed=1).stream(size, device=device)
     few = size // 5
     parts = (Survey("any", seed=1), size - few), (Survey("pfs-mr", seed=1), few)
+    if gpu and arguments.modes != ["eager"]:
+        parts[0][0].compile(device)
     return MixedStream(*(one.stream(count, device=device) for one, count in parts))
 
 
@@ -164,6 +166,12 @@ class Timed:
             yield batch
 
 
+def differ(what, found, expected):
+    off = ((found.float() - expected.float()).norm() / expected.float().norm()).item()
+    say(f"{what} differs from float32 by {off:.1e}")
+    assert off < 2e-2
+
+
 # -- is it right? ------------------------------------------------------------------------------------------
 if "check" in arguments.only and not rank:
     for name in arguments.configurations:
@@ -183,86 +191,105 @@ if "check" in arguments.only and not rank:
             say(f"{name}: gradients in {precision} differ from those in float64 by {off:.1e} of their norm")
             assert off < (2e-3 if precision == torch.float32 else 0.1)
 
-# -- simulation --------------------------------------------------------------------------------------------
+# -- simulation ----------------------------------------------------------------------------------------
 if "simulation" in arguments.only:
     for survey in [*arguments.surveys, *(["pfs-mr"] if "any" in arguments.surveys else [])]:
-        batches = iter(Survey(survey, seed=1).stream(n, device=device))
-        report(f"simulation, {survey}", seconds(lambda batches=batches: next(batches)))
-        with profiled(f"simulation, {survey}", 3):
-            for _ in range(3):
-                next(batches)
+        stars = Survey(survey, seed=1)
+        for how in ("", *([", compiled"] if gpu and survey == "any" else [])):
+            if how:
+                eager = stars.draw(n, stream=5, device=device)
+                stars.compile(device)
+                fused = stars.draw(n, stream=5, device=device)
+                differ("compiled simulation", fused.flux, eager.flux)
+                known = eager.ivar > 0
+                assert torch.equal(known, fused.ivar > 0)
+                differ("its inverse variance", fused.ivar[known], eager.ivar[known])
+            batches = iter(stars.stream(n, device=device))
+            report(f"simulation, {survey}{how}", seconds(lambda batches=batches: next(batches)))
+            with profiled(f"simulation, {survey}{how}", 3):
+                for _ in range(3):
+                    next(batches)
 
 
-# -- attention ---------------------------------------------------------------------------------------------
-def own_attention(name, qkv, grad, heads, p):
-    """Check and time the kernels of this package, with several sizes of blocks."""
+# -- our kernels, beside torch's -----------------------------------------------------------------------
+def each(name, call, choices):
+    """Time a call with several sizes of blocks."""
+    for choice in choices:
+        try:
+            report(f"{name} {choice}", seconds(lambda choice=choice: call(choice), 10))
+        except Exception as error:
+            say(f"{name} {choice}: {type(error).__name__} {str(error)[:80]}")
+
+
+def attention(name, config):
     from specvit.network import attentionkernels as kernels
 
-    seed = torch.randint(2**31, (2,), device=device)
+    t, heads, w, p = config.sequence_length, config.heads, config.width, config.attention_dropout
+    qkv = torch.randn(n, t, 3 * w, device=device, dtype=half)
+    grad, seed = torch.randn(n, t, w, device=device, dtype=half), torch.randint(2**31, (2,), device=device)
+
+    def plain(x, p=0.0):
+        q, k, v = x.view(len(x), t, 3, heads, w // heads).permute(2, 0, 3, 1, 4).unbind(0)
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=p).transpose(1, 2).reshape(len(x), t, w)
+
     x = qkv[:64].clone().requires_grad_()
-    out = kernels.attention_forward(x.detach(), seed, heads, 0.0)
-    with torch.enable_grad():
-        expected = packedattention.attend(x.float(), heads)
+    out, expected = kernels.attention_forward(x.detach(), seed, heads, 0.0), plain(x.float())
+    differ(f"attention, {name}: output", out[0], expected)
     (slope,) = torch.autograd.grad(expected, x, grad[:64].float())
-    found = kernels.attention_backward(x.detach(), *out, grad[:64], seed, heads, 0.0)
-    for what, a, b in (("output", out[0], expected), ("gradient", found, slope)):
-        off = (a.float() - b.float()).norm() / b.float().norm()
-        say(f"own attention {name}: {what} differs from float32 by {off:.1e}")
-        assert off < 2e-2
-    # By the expectation over masks: the mean over many seeds is that without dropout.
-    mean = sum(
-        kernels.attention_forward(x.detach(), torch.randint(2**31, (2,), device=device), heads, 0.1)[
-            0
-        ].float()
-        for _ in range(64)
+    found = kernels.attention_backward(x.detach(), *out, grad[:64], seed, heads, 0.0)[0]
+    differ(f"attention, {name}: gradient", found, slope)
+    whole = qkv.clone().requires_grad_()
+    report(f"attention, {name}, dropout {p}, torch", seconds(lambda: plain(whole, p).backward(grad), 10))
+    out = kernels.attention_forward(qkv, seed, heads, p)
+    each(
+        f"attention, {name}, dropout {p}, forward",
+        lambda size: kernels.attention_forward(qkv, seed, heads, p, size),
+        [(64, 4), (128, 8)],
     )
-    say(f"    mean over 64 masks differs by {((mean / 64 - expected).norm() / expected.norm()).item():.1e}")
-    for which, call, sizes in (
-        ("forward", kernels.attention_forward, [(64, 4), (128, 8), (64, 8)]),
-        ("backward", kernels.attention_backward, [(32, 8), (64, 8), (32, 4)]),
-    ):
-        out = kernels.attention_forward(qkv, seed, heads, p)
-        given = (qkv, seed, heads, p) if which == "forward" else (qkv, *out, grad, seed, heads, p)
-        for size in sizes:
-            try:
-                value = seconds(lambda call=call, given=given, size=size: call(*given, size), 10)
-                report(f"own attention {name}, dropout {p}, {which} {size}", value)
-            except Exception as error:
-                say(f"own attention {name}, {which} {size}: {type(error).__name__} {str(error)[:80]}")
+    each(
+        f"attention, {name}, dropout {p}, backward",
+        lambda size: kernels.attention_backward(qkv, *out, grad, seed, heads, p, size),
+        [(64, 8, 2), (64, 8, 1), (32, 8, 2), (32, 8, 1), (64, 16, 1), (32, 4, 2), (32, 16, 1)],
+    )
 
 
-if "attention" in arguments.only:
-    from torch.nn.attention import SDPBackend, sdpa_kernel
+def feed_forward(name, config):
+    from specvit.network import mlpkernels as kernels
 
-    backends = {"flash": SDPBackend.FLASH_ATTENTION, "efficient": SDPBackend.EFFICIENT_ATTENTION}
-    backends["cudnn"] = SDPBackend.CUDNN_ATTENTION
-    kind = half if gpu else torch.float32
+    m, w, hidden = n * config.sequence_length, config.width, config.mlp
+    like = {"device": device, "dtype": half}
+    x, grad = torch.randn(m, w, **like), torch.randn(m, w, **like)
+    w1, b1, w2 = (torch.randn(*s, **like) / 16 for s in ((hidden, w), (hidden,), (w, hidden)))
+    after, before = kernels.linear_gelu(x, w1, b1)
+    few = slice(0, 1000)
+    expected = F.linear(x[few].float(), w1.float(), b1.float())
+    differ(f"feed-forward, {name}: hidden", before[few], expected)
+    differ(f"feed-forward, {name}: GELU", after[few], F.gelu(expected))
+    z = before[few].float().requires_grad_()
+    (slope,) = torch.autograd.grad(F.gelu(z), z, grad[few].float() @ w2.float())
+    found, total = kernels.gelu_gradient(grad, w2, before)
+    differ(f"feed-forward, {name}: gradient", found[few], slope)
+    differ(f"feed-forward, {name}: sum of gradients", total, found.float().sum(0))
+    report(f"feed-forward, {name}: linear, then GELU", seconds(lambda: F.gelu(F.linear(x, w1, b1)), 10))
+    report(
+        f"feed-forward, {name}: product, then gradient of GELU",
+        seconds(lambda: torch.ops.aten.gelu_backward(grad @ w2, before), 10),
+    )
+    tiles = [(128, 128, 64, 8, 3), (128, 128, 64, 8, 4), (64, 128, 64, 4, 3), (128, 64, 64, 4, 3)]
+    tiles += [(128, 128, 32, 8, 4), (64, 256, 64, 8, 3)]
+    each(f"feed-forward, {name}: fused", lambda t: kernels.linear_gelu(x, w1, b1, tiles=t), tiles)
+    each(
+        f"feed-forward, {name}: fused gradient",
+        lambda t: kernels.gelu_gradient(grad, w2, before, tiles=t),
+        tiles,
+    )
+
+
+if "kernels" in arguments.only and gpu:
     for name in arguments.configurations:
-        config = configuration(name)
-        t, heads, w = config.sequence_length, config.heads, config.width
-        qkv = torch.randn(n, t, 3 * w, device=device, dtype=kind, requires_grad=True)
-        grad = torch.randn(n, t, w, device=device, dtype=kind)
-
-        def attend(p, qkv=qkv, t=t, heads=heads, w=w):
-            q, k, v = qkv.view(n, t, 3, heads, w // heads).permute(2, 0, 3, 1, 4).unbind(0)
-            y = F.scaled_dot_product_attention(q, k, v, dropout_p=p)
-            return y.transpose(1, 2).reshape(n, t, w)
-
-        for p in {config.attention_dropout, 0.0}:
-            for backend, choice in backends.items() if gpu else ():
-                try:
-                    with sdpa_kernel(choice):
-                        forward = seconds(lambda p=p: attend(p), 10)
-                        both = seconds(lambda p=p, grad=grad: attend(p).backward(grad), 10)
-                        report(f"attention {name}, dropout {p}, {backend}", both)
-                        say(f"    of which forward {forward * 1e3:.3f} ms")
-                        with profiled(f"attention {name}, {backend}", 1):
-                            attend(p).backward(grad)
-                except RuntimeError as error:
-                    say(f"attention {name}, dropout {p}, {backend}: {str(error)[:90]}")
-        if gpu:
-            own_attention(name, qkv.detach(), grad, heads, config.attention_dropout)
-        del qkv, grad
+        attention(name, configuration(name))
+        feed_forward(name, configuration(name))
+        torch.cuda.empty_cache()
 
 
 # -- networks alone ----------------------------------------------------------------------------------------
@@ -291,10 +318,9 @@ if "networks" in arguments.only:
             f"{name}: a step takes {flops / 1e9:.2f} GFLOP and moves {moved / 1e6:.0f} MB a spectrum at least"
         )
         x = torch.randn(n, 2, 4096, device=device)
-        own = packedattention.fits
         for mode in arguments.modes:
             network = LabelRegressor.build(config, LABELS).network.to(device)
-            packedattention.fits = (lambda qkv, heads: False) if mode == "torch" else own
+            fastlayers.ENABLED = mode != "torch"
             if mode != "eager":
                 network.compile(mode=None if mode in ("default", "torch") else mode)
             step = stepping(network, x)
@@ -303,7 +329,7 @@ if "networks" in arguments.only:
                 for _ in range(3):
                     step()
             del network, step
-            packedattention.fits = own
+            fastlayers.ENABLED = True
 
 # -- peers -------------------------------------------------------------------------------------------------
 if "peers" in arguments.only:

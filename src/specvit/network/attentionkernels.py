@@ -22,7 +22,7 @@ __all__ = ["attention_backward", "attention_forward"]
 
 _LOG2E = 1.4426950408889634
 #: Rows of queries at once, forward and backward, and warps.
-FORWARD, BACKWARD = (64, 4), (32, 8)
+FORWARD, BACKWARD = (64, 4), (64, 8)
 
 
 def _compiled(kernel):
@@ -55,22 +55,18 @@ def _forward(
     DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     which = tl.program_id(0)
-    base = (which // HEADS).to(tl.int64) * T
-    head, W = which % HEADS, HEADS * D
-    d, token = tl.arange(0, D), tl.arange(0, N) + CLS
-    keys = (base + token)[:, None] * (3 * W) + W + head * D + d[None, :]
+    base, W = (which // HEADS).to(tl.int64) * T, HEADS * D  # offsets within a spectrum are of 32 bits
+    d, token = (which % HEADS) * D + tl.arange(0, D), tl.arange(0, N) + CLS
+    qkv, out = qkv + base * (3 * W), out + base * W
+    keys = token[:, None] * (3 * W) + W + d[None, :]
     k, v = tl.load(qkv + keys), tl.load(qkv + keys + W)
-    row = tl.program_id(1) * BM + tl.arange(0, BM)
-    inside = row < T
-    q = tl.load(
-        qkv + (base + row)[:, None] * (3 * W) + head * D + d[None, :], mask=inside[:, None], other=0.0
-    )
+    row = tl.program_id(1) * BM + tl.arange(0, BM) + CLS
+    q = tl.load(qkv + row[:, None] * (3 * W) + d[None, :])
     s = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
     top = tl.max(s, 1)
     line = which * T + row
     if CLS:
-        first = base * (3 * W) + W + head * D + d
-        k0, v0 = tl.load(qkv + first).to(tl.float32), tl.load(qkv + first + W).to(tl.float32)
+        k0, v0 = tl.load(qkv + d + W).to(tl.float32), tl.load(qkv + d + 2 * W).to(tl.float32)
         s0 = tl.sum(q.to(tl.float32) * k0[None, :], 1) * scale
         top = tl.maximum(top, s0)
     p = tl.exp2(s - top[:, None])
@@ -85,39 +81,49 @@ def _forward(
             p0 = tl.where(_kept(seed, line, tl.zeros_like(line), rate), p0, 0.0)
         y += p0[:, None] * v0[None, :]
     y *= (keep / total)[:, None]
-    place = (base + row)[:, None] * W + head * D + d[None, :]
-    tl.store(out + place, y.to(out.dtype.element_ty), mask=inside[:, None])
-    tl.store(norm + line, top + tl.log2(total), mask=inside)
+    tl.store(out + row[:, None] * W + d[None, :], y.to(out.dtype.element_ty))
+    tl.store(norm + line, top + tl.log2(total))
+    if CLS:  # noqa: SIM102  (known when compiled, the next is not)
+        if tl.program_id(1) == 0:  # the class token's own row
+            q0, line0 = tl.load(qkv + d).to(tl.float32), which * T
+            c = tl.sum(k.to(tl.float32) * q0[None, :], 1) * scale
+            c0 = tl.sum(k0 * q0, 0) * scale
+            top0 = tl.maximum(tl.max(c, 0), c0)
+            e, e0 = tl.exp2(c - top0), tl.exp2(c0 - top0)
+            total0 = tl.sum(e, 0) + e0
+            if DROPOUT:
+                e = tl.where(_kept(seed, line0, token, rate), e, 0.0)
+                e0 = tl.where(_kept(seed, line0, line0 * 0, rate), e0, 0.0)
+            y0 = (tl.sum(e[:, None] * v.to(tl.float32), 0) + e0 * v0) * (keep / total0)
+            tl.store(out + d, y0.to(out.dtype.element_ty))
+            tl.store(norm + line0, top0 + tl.log2(total0))
 
 
 @_compiled
 def _backward(
-    qkv, out, norm, grad, result, seed, scale, rate, keep, T,
+    qkv, out, norm, grad, result, sums, seed, scale, rate, keep, T,
     HEADS: tl.constexpr, D: tl.constexpr, N: tl.constexpr, CLS: tl.constexpr, BM: tl.constexpr,
     DROPOUT: tl.constexpr, PRECISION: tl.constexpr, TINY: tl.constexpr,
 ):  # fmt: skip
     which = tl.program_id(0)
-    base = (which // HEADS).to(tl.int64) * T
-    head, W = which % HEADS, HEADS * D
-    d, token = tl.arange(0, D), tl.arange(0, N) + CLS
-    keys = (base + token)[:, None] * (3 * W) + W + head * D + d[None, :]
-    first = base * (3 * W) + W + head * D + d
+    base, W = (which // HEADS).to(tl.int64) * T, HEADS * D  # offsets within a spectrum are of 32 bits
+    d, token = (which % HEADS) * D + tl.arange(0, D), tl.arange(0, N) + CLS
+    qkv, result, out, grad = qkv + base * (3 * W), result + base * (3 * W), out + base * W, grad + base * W
+    keys = token[:, None] * (3 * W) + W + d[None, :]
     k, v = tl.load(qkv + keys), tl.load(qkv + keys + W)
     natural = scale * TINY  # the scale without log2(e)
     dk, dv = tl.zeros([N, D], tl.float32), tl.zeros([N, D], tl.float32)
+    total = tl.zeros([D], tl.float32)
     if CLS:
-        k0, v0 = tl.load(qkv + first).to(tl.float32), tl.load(qkv + first + W).to(tl.float32)
+        k0, v0 = tl.load(qkv + d + W).to(tl.float32), tl.load(qkv + d + 2 * W).to(tl.float32)
         dk0, dv0 = tl.zeros([D], tl.float32), tl.zeros([D], tl.float32)
-    for start in range(0, T, BM):
-        row = start + tl.arange(0, BM)
-        inside = row < T
+    for start in range(0, N, BM):
+        row = start + tl.arange(0, BM) + CLS
         line = which * T + row
-        query = (base + row)[:, None] * (3 * W) + head * D + d[None, :]
-        place = (base + row)[:, None] * W + head * D + d[None, :]
-        q = tl.load(qkv + query, mask=inside[:, None], other=0.0)
-        g = tl.load(grad + place, mask=inside[:, None], other=0.0)
-        y = tl.load(out + place, mask=inside[:, None], other=0.0)
-        top = tl.load(norm + line, mask=inside, other=float("inf"))
+        query = row[:, None] * (3 * W) + d[None, :]
+        place = row[:, None] * W + d[None, :]
+        q, g, y = tl.load(qkv + query), tl.load(grad + place), tl.load(out + place)
+        top = tl.load(norm + line)
         delta = tl.sum(g.to(tl.float32) * y.to(tl.float32), 1)
         # Keys by queries, (N, BM): sums over queries are products of it as it is.
         p = tl.exp2(tl.dot(k, tl.trans(q), input_precision=PRECISION) * scale - top[None, :])
@@ -143,12 +149,43 @@ def _backward(
             dv0 += tl.sum(kept0[:, None] * g32, 0)
             dk0 += tl.sum(ds0[:, None] * q32, 0)
             dq += ds0[:, None] * k0[None, :]
-        tl.store(result + query, (dq * natural).to(result.dtype.element_ty), mask=inside[:, None])
-    tl.store(result + keys, (dk * natural).to(result.dtype.element_ty))
+        dq *= natural
+        total += tl.sum(dq, 0)
+        tl.store(result + query, dq.to(result.dtype.element_ty))
+    if CLS:  # the class token's own row
+        q0, g0 = tl.load(qkv + d).to(tl.float32), tl.load(grad + d).to(tl.float32)
+        line0, delta0 = which * T, tl.sum(g0 * tl.load(out + d).to(tl.float32), 0)
+        top0, k32 = tl.load(norm + line0), k.to(tl.float32)
+        e = tl.exp2(tl.sum(k32 * q0[None, :], 1) * scale - top0)
+        e0 = tl.exp2(tl.sum(k0 * q0, 0) * scale - top0)
+        de, de0 = tl.sum(v.to(tl.float32) * g0[None, :], 1), tl.sum(v0 * g0, 0)
+        left, left0 = e, e0
+        if DROPOUT:
+            mask, mask0 = _kept(seed, line0, token, rate), _kept(seed, line0, line0 * 0, rate)
+            left, left0 = tl.where(mask, e * keep, 0.0), tl.where(mask0, e0 * keep, 0.0)
+            de, de0 = tl.where(mask, de * keep, 0.0), tl.where(mask0, de0 * keep, 0.0)
+        de, de0 = e * (de - delta0), e0 * (de0 - delta0)
+        dv += left[:, None] * g0[None, :]
+        dk += de[:, None] * q0[None, :]
+        dv0 += left0 * g0
+        dk0 += de0 * q0
+        dq0 = (tl.sum(de[:, None] * k32, 0) + de0 * k0) * natural
+        total += dq0
+        tl.store(result + d, dq0.to(result.dtype.element_ty))
+        tl.store(result + d + W, (dk0 * natural).to(result.dtype.element_ty))
+        tl.store(result + d + 2 * W, dv0.to(result.dtype.element_ty))
+    dk *= natural
+    tl.store(result + keys, dk.to(result.dtype.element_ty))
     tl.store(result + keys + W, dv.to(result.dtype.element_ty))
+    # Sums over the tokens, of which the gradient of a bias is made.
+    key_total, value_total = tl.sum(dk, 0), tl.sum(dv, 0)
     if CLS:
-        tl.store(result + first, (dk0 * natural).to(result.dtype.element_ty))
-        tl.store(result + first + W, dv0.to(result.dtype.element_ty))
+        key_total += dk0 * natural
+        value_total += dv0
+    part = sums + (which // HEADS).to(tl.int64) * (3 * W) + d
+    tl.store(part, total)
+    tl.store(part + W, key_total)
+    tl.store(part + 2 * W, value_total)
 
 
 def _options(qkv, heads, dropout):
@@ -184,15 +221,16 @@ def attention_forward(qkv, seed, heads, dropout, shape=None):
     """
     n, t, d, known, numbers = _options(qkv, heads, dropout)
     rows, warps = FORWARD if shape is None else shape
+    rows = min(rows, known["N"])
     out = qkv.new_empty(n, t, heads * d)
     norm = torch.empty(n, heads, t, dtype=torch.float32, device=qkv.device)
-    grid = (n * heads, triton.cdiv(t, rows))
+    grid = (n * heads, known["N"] // rows)
     _forward[grid](qkv, out, norm, seed, *numbers, **known, BM=rows, num_warps=warps)
     return out, norm
 
 
 def attention_backward(qkv, out, norm, grad, seed, heads, dropout, shape=None):
-    """Gradient of the projections, (n, tokens, 3 · width), from that of the output, `grad`.
+    """Gradient of the projections from that of the output, `grad`.
 
     Parameters
     ----------
@@ -205,11 +243,15 @@ def attention_backward(qkv, out, norm, grad, seed, heads, dropout, shape=None):
 
     Returns
     -------
-    Tensor, shape (n, tokens, 3 · width)
+    result : Tensor, shape (n, tokens, 3 · width)
+    sums : Tensor of float32, shape (n, 3 · width)
+        Its sums over the tokens.
     """
     n, _, _, known, numbers = _options(qkv, heads, dropout)
-    rows, warps = BACKWARD if shape is None else shape
-    result = torch.empty_like(qkv)
-    pointers = qkv, out, norm, grad, result, seed
-    _backward[(n * heads,)](*pointers, *numbers, **known, BM=rows, TINY=1 / _LOG2E, num_warps=warps)
-    return result
+    rows, warps, *stages = BACKWARD if shape is None else shape
+    rows, result = min(rows, known["N"]), torch.empty_like(qkv)
+    sums = torch.empty(n, qkv.shape[2], dtype=torch.float32, device=qkv.device)
+    more = {"num_warps": warps} | ({"num_stages": stages[0]} if stages else {})
+    pointers = qkv, out, norm, grad, result, sums, seed
+    _backward[(n * heads,)](*pointers, *numbers, **known, BM=rows, TINY=1 / _LOG2E, **more)
+    return result, sums

@@ -20,7 +20,6 @@ __all__ = [
     "SinusoidalPosition",
     "WavelengthPosition",
     "rotate",
-    "rotated",
     "token_wavelengths",
 ]
 
@@ -97,14 +96,6 @@ def rotate(x, rotation):
     cos, sin = rotation
     a, b = x.chunk(2, dim=-1)  # (n, heads, tokens, head width / 2) each
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
-
-
-def rotated(qkv, heads, rotation):
-    """Packed projections (n, tokens, 3 · width) with queries and keys of all `heads` turned by `rotate`."""
-    n, t, width = qkv.shape
-    q, k, v = qkv.view(n, t, 3, heads, width // 3 // heads).permute(2, 0, 3, 1, 4).unbind(0)
-    turned = torch.stack([rotate(q, rotation), rotate(k, rotation), v])  # (3, n, heads, tokens, head width)
-    return turned.permute(1, 3, 0, 2, 4).reshape(n, t, width)
 
 
 class RotaryPosition(NoPosition):

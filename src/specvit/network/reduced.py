@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from specvit.network.packedattention import attend
-from specvit.network.positions import rotated
+from specvit.network.positions import rotate
 
 __all__ = ["ReducedViT", "half_of", "reduced"]
 
@@ -125,11 +124,14 @@ class ReducedViT(nn.Module):
             x = torch.cat([self.cls.expand(len(x), 1, -1), x], dim=1)
         x, rotation = self.position(x), self.position.rotation()
         x = x.contiguous()
+        n, t, width = x.shape
         for norm1, norm2, qkv, out, mlp_in, mlp_out in self.layers:
-            y = F.linear(self._normed(x, norm1), *qkv)
+            y = F.linear(self._normed(x, norm1), *qkv).view(n, t, 3, self.heads, width // self.heads)
+            q, k, v = y.permute(2, 0, 3, 1, 4).unbind(0)  # each (n, heads, tokens, head width)
             if rotation is not None:
-                y = rotated(y, self.heads, rotation)
-            x = x + F.linear(attend(y, self.heads), *out)
+                q, k = rotate(q, rotation), rotate(k, rotation)
+            y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, width)
+            x = x + F.linear(y, *out)
             x = x + F.linear(F.gelu(F.linear(self._normed(x, norm2), *mlp_in)), *mlp_out)
         x = self.norm(x)
         return self.head(x[:, 0] if self.cls is not None else x.mean(dim=1))
