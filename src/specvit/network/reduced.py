@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from specvit.network.fastlayers import fits_attention, fits_mlp
 from specvit.network.positions import rotate
 
 __all__ = ["ReducedViT", "half_of", "reduced"]
@@ -125,6 +126,8 @@ class ReducedViT(nn.Module):
         x, rotation = self.position(x), self.position.rotation()
         x = x.contiguous()
         n, t, width = x.shape
+        if rotation is None and self._fast(x):
+            return self._head(self._through(x))
         for norm1, norm2, qkv, out, mlp_in, mlp_out in self.layers:
             y = F.linear(self._normed(x, norm1), *qkv).view(n, t, 3, self.heads, width // self.heads)
             q, k, v = y.permute(2, 0, 3, 1, 4).unbind(0)  # each (n, heads, tokens, head width)
@@ -133,8 +136,35 @@ class ReducedViT(nn.Module):
             y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, width)
             x = x + F.linear(y, *out)
             x = x + F.linear(F.gelu(F.linear(self._normed(x, norm2), *mlp_in)), *mlp_out)
+        return self._head(x)
+
+    def _head(self, x):
         x = self.norm(x)
         return self.head(x[:, 0] if self.cls is not None else x.mean(dim=1))
+
+    def _fast(self, x):
+        """Whether the kernels for GPUs can be used."""
+        half, width, hidden = (
+            x.new_empty(0, *x.shape[1:], dtype=self.dtype),
+            self.config.width,
+            self.config.mlp,
+        )
+        fits = fits_attention(half, self.heads, width) and fits_mlp(half, hidden)
+        return fits and x.dtype == torch.float32 and width & (width - 1) == 0
+
+    def _through(self, x):
+        """The encoder layers, by kernels that read and write less."""
+        from specvit.network.attentionkernels import attention_forward
+        from specvit.network.mlpkernels import linear_gelu
+        from specvit.network.normkernels import add_norm
+
+        y, seed = None, torch.zeros(2, dtype=torch.int64, device=x.device)
+        for norm1, norm2, qkv, out, mlp_in, mlp_out in self.layers:
+            y = F.linear(add_norm(x, y, *norm1, self.dtype), *qkv)
+            y = F.linear(attention_forward(y, seed, self.heads, 0.0)[0], *out)
+            y = linear_gelu(add_norm(x, y, *norm2, self.dtype).flatten(0, 1), *mlp_in, keep=False)[0]
+            y = F.linear(y, *mlp_out).view(x.shape)
+        return x + y
 
     def _normed(self, x, norm):
         weight, bias, eps = norm

@@ -26,10 +26,12 @@ __all__ = [
     "alarm",
     "at_rest",
     "examined",
+    "examined_later",
     "findings_of",
     "honesty_columns",
     "judged",
     "line_model",
+    "screened",
 ]
 
 #: Tests of `Findings` that have a limit which goes with S/N.
@@ -188,15 +190,56 @@ def judged(given, snr, device):
     device : str
         Where the fits are made.
     """
-    found, jumped = screen(line_model(device, 2), *given)
-    rows = np.flatnonzero(_doubtful(found, jumped, snr))
+    found, rows, some = screened(given, snr, device)
     if len(rows):
-        some = (
-            x if x is None else x[torch.as_tensor(rows).to(x.device) if torch.is_tensor(x) else rows]
-            for x in given
-        )
         found.put(rows, examine(line_model(device), *some))
     return found
+
+
+def screened(given, snr, device):
+    """`Findings` of spectra that are screened only, and which of them are to be examined.
+
+    Parameters
+    ----------
+    given, snr, device
+        As for `judged`.
+
+    Returns
+    -------
+    found : Findings
+    rows : ndarray of int
+        Those that come within reach of a limit.
+    some : list
+        What `given` holds of them.
+    """
+    found, jumped = screen(line_model(device, 2), *given)
+    rows = np.flatnonzero(_doubtful(found, jumped, snr))
+    some = [
+        x if x is None else x[torch.as_tensor(rows).to(x.device) if torch.is_tensor(x) else rows]
+        for x in given
+    ]
+    return found, rows, some
+
+
+def examined_later(pending, device):
+    """Examine spectra that several screenings found doubtful, together.
+
+    Parameters
+    ----------
+    pending : list of (Findings, ndarray of int, list)
+        What `screened` returned of tensors: all findings, rows and spectra of each. Findings are completed.
+    device : str
+        Where the fits are made.
+    """
+    pending = [one for one in pending if len(one[1])]
+    if not pending:
+        return
+    columns = zip(*(some for _, _, some in pending), strict=True)
+    answers = examine(line_model(device), *(None if c[0] is None else torch.cat(c) for c in columns))
+    first = 0
+    for found, rows, _ in pending:
+        found.put(rows, answers.part(slice(first, first + len(rows))))
+        first += len(rows)
 
 
 def _doubtful(found, jumped, snr):
