@@ -26,7 +26,6 @@ __all__ = [
     "alarm",
     "at_rest",
     "examined",
-    "examined_later",
     "findings_of",
     "honesty_columns",
     "judged",
@@ -197,21 +196,7 @@ def judged(given, snr, device):
 
 
 def screened(given, snr, device):
-    """`Findings` of spectra that are screened only, and which of them are to be examined.
-
-    Parameters
-    ----------
-    given, snr, device
-        As for `judged`.
-
-    Returns
-    -------
-    found : Findings
-    rows : ndarray of int
-        Those that come within reach of a limit.
-    some : list
-        What `given` holds of them.
-    """
+    """`Findings` of spectra that are screened only, numbers of those to be examined, and their `given`."""
     found, jumped = screen(line_model(device, 2), *given)
     rows = np.flatnonzero(_doubtful(found, jumped, snr))
     some = [
@@ -219,27 +204,6 @@ def screened(given, snr, device):
         for x in given
     ]
     return found, rows, some
-
-
-def examined_later(pending, device):
-    """Examine spectra that several screenings found doubtful, together.
-
-    Parameters
-    ----------
-    pending : list of (Findings, ndarray of int, list)
-        What `screened` returned of tensors: all findings, rows and spectra of each. Findings are completed.
-    device : str
-        Where the fits are made.
-    """
-    pending = [one for one in pending if len(one[1])]
-    if not pending:
-        return
-    columns = zip(*(some for _, _, some in pending), strict=True)
-    answers = examine(line_model(device), *(None if c[0] is None else torch.cat(c) for c in columns))
-    first = 0
-    for found, rows, _ in pending:
-        found.put(rows, answers.part(slice(first, first + len(rows))))
-        first += len(rows)
 
 
 def _doubtful(found, jumped, snr):
