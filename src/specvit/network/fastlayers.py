@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["fast_attention", "fast_mlp", "fits_attention", "fits_mlp"]
+__all__ = ["can_compile", "fast_attention", "fast_mlp", "fits_attention", "fits_mlp"]
 
 #: Tokens times width of a head that one program of a GPU can hold, with their gradients.
 _LARGEST = 8192
@@ -23,11 +23,16 @@ def _kind(x):
 
 
 def _fits(x):
-    if not (ENABLED and x.is_cuda and _kind(x) in _HALF):
+    return ENABLED and x.is_cuda and _kind(x) in _HALF and can_compile(x.device)
+
+
+def can_compile(device):
+    """Whether `torch.compile` works on a device, and gains: on a GPU with what it needs, bool."""
+    if device.type != "cuda":
         return False
     from specvit.network.fastops import ready
 
-    return ready(x.device.index)
+    return ready(device.index)
 
 
 def fits_attention(x, heads, width):

@@ -7,7 +7,9 @@ They compute what `specvit.network.vit` states in a few lines of torch, with the
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
+from shutil import which
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +19,13 @@ __all__ = ["attention", "mlp", "ready"]
 
 @torch.compiler.assume_constant_result
 def ready(index):
-    """Whether the GPU of a number multiplies half precision, and there is a compiler of kernels."""
-    return find_spec("triton") is not None and torch.cuda.get_device_capability(index) >= (8, 0)
+    """Whether the GPU of a number multiplies half precision, and there is what compiles its kernels.
+
+    That is Triton, and a compiler of C, with which it builds what starts them.
+    """
+    compiler = os.environ.get("CC") or which("gcc") or which("clang") or which("cc")
+    found = find_spec("triton") is not None and compiler
+    return bool(found) and torch.cuda.get_device_capability(index) >= (8, 0)
 
 
 # -- attention ---------------------------------------------------------------------------------------------
