@@ -186,3 +186,17 @@ def test_larger_positions_are_of_the_size_of_tokens_as_torch_makes_them():
     assert torch.allclose(larger.position.table, 30 * plain.position.table)
     tokens = larger.tokenizer(torch.ones(1, 1, 4096))
     assert 0.5 < (larger.position.table.std() / tokens.std()).item() < 2
+
+
+def test_positions_of_the_reference_drown_the_tokens_of_a_sliding_window():
+    common = {"encoding": "median", "labels": ("logg",), "loss": "mse", "network": "reference"}
+    flux = Survey("paper", seed=5).draw(8).flux
+    share = {}
+    for tokenizer, kind in (("sliding_window", "unit positions"), ("conv1d", "tokenizer, unit positions")):
+        network = build_regressor(tiny(("tokenizer", tokenizer), initialisation=kind, **common)).network
+        assert network.position.table.std().item() == pytest.approx(1, abs=0.1)
+        tokens = network.tokenizer(flux[:, None] / (2 * flux.median(1).values[:, None, None]))
+        share[tokenizer] = (tokens.std(0).mean() / network.position.table.std()).item()
+    # Matrices of σ = 0.02 and of a uniform distribution within 1/4: 0.018 and 0.144.
+    assert share["conv1d"] / share["sliding_window"] == pytest.approx(0.144 / 0.0176, rel=0.3)
+    assert share["sliding_window"] < 0.05

@@ -133,7 +133,7 @@ def add_parser(commands):
         "--batch-size",
         type=count,
         metavar="N",
-        help="read together, and one part of TABLE (default: 64 files, or 256 spectra)",
+        help="read together, and one part of TABLE (default: 32 files, or 256 spectra)",
     )
     parser.add_argument(
         "--workers",

@@ -248,6 +248,22 @@ def train(
     N)``, so one step sees N of them; the loss is the mean over all. Validation is shared too, the first
     process writes the checkpoints, and all return with the same weights and metrics. N processes must
     resume the checkpoint of N.
+
+    Examples
+    --------
+    A network that learns how deep a line is, in a second:
+
+    >>> from specvit.network import LabelRegressor, TrainingConfig, ViTConfig
+    >>> depth = torch.rand(256, 1)
+    >>> flux = 1 - depth * torch.exp(-((torch.arange(64) - 32.0) ** 2) / 20)
+    >>> batch = flux, torch.full_like(flux, 1e4), depth
+    >>> config = ViTConfig(n_pixels=64, patch_size=8, width=16, depth=1, heads=2, mlp=16)
+    >>> regressor = LabelRegressor.build(config, "depth")
+    >>> regressor.fit_label_scaling(depth)
+    >>> settings = TrainingConfig(max_steps=20, learning_rate=3e-3, warmup_steps=5)
+    >>> history = train(regressor, [batch], settings, progress=False)
+    >>> history["step"][-1]
+    20
     """
     parameter = next(regressor.parameters())
     device, dtype = parameter.device, parameter.dtype

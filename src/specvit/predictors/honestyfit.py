@@ -52,6 +52,20 @@ def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, sampling=None
     Returns
     -------
     Findings
+
+    Examples
+    --------
+    A giant at rest whose labels are known:
+
+    >>> from specvit import Emulator, Survey
+    >>> from specvit.predictors.honestymodel import LineModel
+    >>> survey = Survey("paper", seed=1)
+    >>> giant = [[4700, 2.2, -0.4, 0.15, -0.05]]
+    >>> star = survey.observe(giant, 18.5)
+    >>> model = LineModel(Emulator.load())
+    >>> found = examine(model, star.flux, star.ivar, np.array(giant), np.array([[40, 0.1, 0.05, 0.05, 0.05]]))
+    >>> bool(abs(found.velocity[0]) < 5)
+    True
     """
     found = Findings.nothing(len(flux))
     for rows, fit in _fits(model, (flux, ivar, labels, sigma, lsf, sampling), batch_size):

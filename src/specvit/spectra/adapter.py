@@ -12,6 +12,7 @@ from specvit.spectra.arrays import batch_from_array
 from specvit.spectra.batch import SpectrumBatch, SpectrumError
 from specvit.spectra.given import bad_pixels, numbers_given
 from specvit.spectra.kinds import Kind, kind_of
+from specvit.spectra.objectname import row_of_meta
 from specvit.spectra.observed import Parts, Stated, parts_of
 from specvit.spectra.resampling import resample_all
 from specvit.spectra.rules import judge
@@ -54,8 +55,9 @@ def adapt(
     resolution : float, array-like of shape (npix,) or astropy.units.Quantity, optional
         Resolving power R = λ/FWHM of all `spectra`, one number or one for each pixel; a length is taken as
         the FWHM. By default it is read from ``meta`` or ``meta["header"]`` under "resolution",
-        "resolving_power", "R" or "SPEC_RES"; where it is not there, that of the `instrument`, else that of
-        the grid is assumed, or two pixels per FWHM where these are wider.
+        "resolving_power", "R" or "SPEC_RES" (a list has one for each of several spectra); where it is not
+        there, that of the `instrument`, else that of the grid is assumed, or two pixels per FWHM where these
+        are wider.
     instrument : str or Instrument, optional
         What took all `spectra`, by the name of a preset (`specvit.grid.INSTRUMENTS`) or as an
         `~specvit.grid.Instrument`: gives the line spread function, the native pixels and the medium that the
@@ -138,7 +140,7 @@ def adapt(
     if kind is Kind.SPECTRUM:
         index = spectra.spectral_axis_index
         shape = tuple(np.delete(spectra.data.shape, index).tolist())
-        sources = [(parts_of(spectra), int(np.prod(shape)))]
+        sources = _same_resolution(parts_of(spectra), int(np.prod(shape)))
     elif kind is Kind.COLLECTION:
         shape = spectra.shape
         sources = [(parts, 1) for parts in _collection_parts(spectra)]
@@ -208,6 +210,35 @@ def _masked(batch, windows):
         if batch.covariance is not None:
             batch.covariance[:, :, inside] = 0
     return batch
+
+
+def _same_resolution(parts, n):
+    """Pairs (`Parts`, rows) of n spectra on one axis: one pair, unless each has a resolution of its own."""
+    own = parts.meta.get("resolution") if hasattr(parts.meta, "get") else None
+    if not isinstance(own, list) or len(own) != n:
+        return [(parts, n)]
+
+    def rows(values):
+        values = np.moveaxis(values, parts.axis_index, -1)
+        return values.reshape(n, values.shape[-1])
+
+    flux, error = rows(parts.flux), parts.uncertainty
+    errors = None if error is None else rows(error.array)
+    mask = None if parts.mask is None else rows(np.broadcast_to(parts.mask, np.shape(parts.flux)))
+    return [
+        (
+            replace(
+                parts,
+                flux=flux[i],
+                axis_index=0,
+                uncertainty=None if error is None else type(error)(errors[i], unit=error.unit),
+                mask=None if mask is None else mask[i],
+                meta=row_of_meta(parts.meta, n, i),
+            ),
+            1,
+        )
+        for i in range(n)
+    ]
 
 
 def _collection_parts(collection):

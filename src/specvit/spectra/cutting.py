@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from specvit.spectra.objectname import row_of_meta
+
 __all__ = ["count_spectra", "cut", "set_velocity", "spectra_on_axis"]
 
 
@@ -27,7 +29,8 @@ def cut(spectrum, start, stop):
     Returns
     -------
     specutils.Spectrum or specutils.SpectrumCollection
-        Of two dimensions, the spectral axis last. The numbers are views where the axis was last already.
+        Of two dimensions, the spectral axis last. The numbers are views where the axis was last already. Of
+        lists in ``meta`` with one entry a spectrum, these.
     """
     if getattr(spectrum, "spectral_axis_index", None) is None:
         return _cut_collection(spectrum, start, stop)
@@ -48,9 +51,10 @@ def cut(spectrum, start, stop):
     return Spectrum(
         flux=rows(spectrum.flux),
         spectral_axis=axis,
+        spectral_axis_index=1,
         uncertainty=uncertainty,
         mask=mask,
-        meta=_with_medium(spectrum),
+        meta=row_of_meta(_with_medium(spectrum), count_spectra(spectrum), slice(start, stop)),
     )
 
 
@@ -110,7 +114,7 @@ def spectra_on_axis(wave, flux, ivar=None):
     if ivar is not None:
         ivar = InverseVariance(np.asarray(getattr(ivar, "value", ivar)), unit=getattr(ivar, "unit", None))
     axis = u.Quantity(wave, u.AA if getattr(wave, "unit", None) is None else None)
-    return Spectrum(flux=flux, spectral_axis=axis, uncertainty=ivar)
+    return Spectrum(flux=flux, spectral_axis=axis, spectral_axis_index=flux.ndim - 1, uncertainty=ivar)
 
 
 def set_velocity(spectrum, velocity):

@@ -6,7 +6,7 @@ import numpy as np
 
 from specvit.grid import FWHM_PER_SIGMA, Resampler, matching_sigma, relative_lsf, relative_sampling
 from specvit.spectra.batch import Flag, SpectrumError
-from specvit.spectra.objectname import object_name
+from specvit.spectra.objectname import object_names
 from specvit.spectra.observed import observe
 from specvit.spectra.rowmedian import row_medians
 from specvit.spectra.rules import no_information
@@ -27,7 +27,7 @@ def resample_all(sources, batch, stated, lower_resolution):
     for parts, n in sources:
         rows = slice(start, start + n)
         start += n
-        batch.names[rows] = [object_name(parts.meta)] * n
+        batch.names[rows] = object_names(parts.meta, n)
         try:
             seen = observe(parts, batch.grid, stated)
             sigma, covered = _line_spread(seen, batch.grid)

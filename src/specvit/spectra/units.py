@@ -59,7 +59,8 @@ def wavelength_in_angstrom(axis, name="spectral_axis"):
     if _counts_pixels(axis.value) or (is_length and _counts_pixels(axis.to_value(u.AA))):
         raise SpectrumError(
             f"{name} must hold wavelengths, got the numbers of its {axis.size} pixels in {axis.unit}: "
-            "the file states no wavelengths where its reader looked for them"
+            "the file states no wavelengths where its reader looked for them; name their column, or write "
+            "them into the header"
         )
     if is_length:
         return axis.to_value(u.AA).astype(np.float64)

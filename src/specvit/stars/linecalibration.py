@@ -19,6 +19,7 @@ from torch import nn
 from specvit.constants import SPEED_OF_LIGHT
 from specvit.grid import PixelGrid
 from specvit.labels import LABELS
+from specvit.paths import user_path
 
 __all__ = ["COORDINATES", "LineCalibration", "LineCorrection", "solar_log_ratio"]
 
@@ -128,8 +129,8 @@ class LineCalibration:
             If the file is not a table of this format.
         """
         if path is None:
-            path = resources.files("specvit") / "data" / "line_calibration.npz"
-        with np.load(str(path), allow_pickle=False) as archive:
+            path = str(resources.files("specvit") / "data" / "line_calibration.npz")
+        with np.load(str(user_path(path)), allow_pickle=False) as archive:
             if "header" not in archive or "log_ratio" not in archive:
                 raise ValueError(f"{path}: not a line calibration (it holds {sorted(archive)})")
             header = json.loads(str(archive["header"]))
@@ -151,9 +152,8 @@ class LineCalibration:
             "record": self.record,
         }
         tables = {name: np.asarray(b, np.float16) for name, b in self.terms.items()}
-        np.savez_compressed(
-            path, header=json.dumps(header), log_ratio=np.asarray(self.log_ratio, np.float16), **tables
-        )
+        tables["log_ratio"] = np.asarray(self.log_ratio, np.float16)
+        np.savez_compressed(user_path(path), header=json.dumps(header), **tables)
 
     def on(self, grid: PixelGrid):
         """`LineCorrection` for spectra on the pixels of `grid`.

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from specvit.spectra.cutting import count_spectra, set_velocity
-from specvit.spectra.readers import read
+from specvit.spectra.readers import cube_rows, read
 from specvit.stream.arraysources import stamp
 from specvit.stream.pieces import Block, Piece, block_of, reason_of
 
@@ -14,6 +14,8 @@ __all__ = ["FileSource"]
 
 #: Size in bytes of the files of a piece, above which no more are added: files may hold many spectra.
 _LARGEST_PIECE = 64e6
+#: Spectra of a cube that are read together.
+_OF_CUBE = 512
 
 
 class FileSource:
@@ -34,7 +36,8 @@ class FileSource:
 
     Notes
     -----
-    A file that cannot be read, or a spectrum of it that has no answer, costs its own row.
+    A file that cannot be read, or a spectrum of it that has no answer, costs its own row. A cube larger than
+    64 MB is read by some image rows at a time, unless it is compressed or a reader is named.
     """
 
     column, unit, own_axis, named = "file", "files", True, True
@@ -47,7 +50,9 @@ class FileSource:
         self.velocities, self.names, self.reading = velocities, names, reading
         self.total, self.batch_size = len(self.paths), batch_size
         self._stamps = [stamp(path) for path in self.paths]
-        self._bounds = self._cuts()
+        self._cuts = list(self._cut())
+        if len(self.paths) == 1 and len(self._cuts) > 1:
+            self.unit, self.total = "spectra", sum(size for *_, size in self._cuts)
 
     def fingerprint(self):
         """What tells this source from others: paths, sizes and times of the files, velocities, options."""
@@ -55,27 +60,47 @@ class FileSource:
         names = None if self.names is None else [str(name) for name in self.names]
         return ["files", self._stamps, repr(velocities), names, repr(sorted(self.reading.items()))]
 
-    def _cuts(self):
-        """Where pieces begin and end."""
-        bounds, bytes_ = [0], 0
+    def _cut(self):
+        """The pieces: first file and the one after the last; image rows of a cube or None; size."""
+        start, bytes_ = 0, 0
         for i, (_, *rest) in enumerate(self._stamps):
             size = rest[0] if rest else 0
-            if i > bounds[-1] and (i - bounds[-1] == self.batch_size or bytes_ + size > _LARGEST_PIECE):
-                bounds.append(i)
-                bytes_ = 0
+            if i > start and (i - start == self.batch_size or bytes_ + size > _LARGEST_PIECE):
+                yield start, i, None, i - start
+                start, bytes_ = i, 0
             bytes_ += size
-        return [*bounds, self.total] if self.total else [0]
+            if size > _LARGEST_PIECE and (shape := self._cube(i)) is not None:
+                yield from self._cut_cube(i, shape)
+                start, bytes_ = i + 1, 0
+        if start < self.total:
+            yield start, self.total, None, self.total - start
+
+    def _cube(self, i):
+        """Spatial shape of a cube that is read in parts, or None."""
+        if self.reading.get("format") is not None or self.reading.get("columns") is not None:
+            return None
+        try:
+            return cube_rows(self.paths[i])
+        except (OSError, ValueError):  # said when it is read
+            return None
+
+    def _cut_cube(self, i, shape):
+        """Pieces of one cube; among other files it counts as one, when its last piece is done."""
+        step = max(1, _OF_CUBE // shape[1])
+        for low in range(0, shape[0], step):
+            high = min(low + step, shape[0])
+            size = (high - low) * shape[1] if len(self.paths) == 1 else int(high == shape[0])
+            yield i, i + 1, (low, high), size
 
     def pieces(self, first=0):
         """The pieces from number `first` on."""
-        for number in range(first, len(self._bounds) - 1):
-            start, stop = self._bounds[number : number + 2]
-            yield Piece(number, stop - start, partial(self._load, start, stop))
+        for number, (start, stop, rows, size) in enumerate(self._cuts[first:], first):
+            yield Piece(number, size, partial(self._load, start, stop, rows))
 
-    def _load(self, start, stop, adapt):
+    def _load(self, start, stop, rows, adapt):
         blocks, run = [], Block([], 0, places=[], names=[])
         for i in range(start, stop):
-            for block in self._read(i):
+            for block in self._read(i, rows):
                 alike = isinstance(block.spectra, list)
                 if run.size and not (alike and run.size < self.batch_size):
                     blocks += adapt(run)
@@ -90,11 +115,11 @@ class FileSource:
                 run.size += block.size
         return blocks + (adapt(run) if run.size else [])
 
-    def _read(self, i):
-        """Blocks of one file: lists of one-dimensional spectra, and cubes."""
+    def _read(self, i, rows=None):
+        """Blocks of one file: lists of one-dimensional spectra, and cubes, or `rows` of one."""
         path, called = self.paths[i], "" if self.names is None else str(self.names[i])
         try:
-            found = read(Path(path), **self.reading)
+            found = read(Path(path), **self.reading, **({} if rows is None else {"rows": rows}))
             if not found:
                 raise ValueError("no spectrum in this file")
             velocity = None if self.velocities is None else float(self.velocities[i])
@@ -115,7 +140,9 @@ class FileSource:
                 blocks.append(Block([spectrum], 1, places=[place], names=[name], notes=notes))
                 continue
             n = count_spectra(spectrum)
-            places = [f"{place}[{j}]" for j in range(n)]
-            names = [name and f"{name}[{j}]" for j in range(n)]
+            first = 0 if rows is None else rows[0] * spectrum.shape[1]
+            notes = notes if first == 0 else []
+            places = [f"{place}[{j}]" for j in range(first, first + n)]
+            names = [name and f"{name}[{j}]" for j in range(first, first + n)]
             blocks.append(block_of(spectrum, places=places, names=names, notes=notes))
         return blocks

@@ -18,7 +18,7 @@ from specvit.stream.storedarrays import is_stored, open_stored
 __all__ = ["PATH_COLUMNS", "files_of", "open_source"]
 
 #: Read together by default: of files fewer, so that the first are ready soon.
-_FILES, _SPECTRA = 64, 256
+_FILES, _SPECTRA = 32, 256
 #: Columns of a table of files, in any case.
 PATH_COLUMNS = ("file", "path", "filename", "file_name", "filepath")
 _VELOCITY_COLUMNS = ("velocity", "rv", "vrad", "radial_velocity", "v_rad", "vhelio")
@@ -49,7 +49,7 @@ def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batc
         For files: radial velocity in km/s to remove, one for all or one a file; for a table also the name of
         its column.
     batch_size : int, optional
-        Spectra, or files, that are read together and make one part of the table; by default 64 files, 256
+        Spectra, or files, that are read together and make one part of the table; by default 32 files, 256
         spectra of other sources.
     reading : dict, optional
         Options of `specvit.spectra.readers.read`.
@@ -64,6 +64,14 @@ def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batc
     TypeError, ValueError, OSError
         If `source` is nothing of the kind, an argument does not go with it, or a file of arrays cannot be
         opened.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> stars = Survey("paper", seed=1).draw(5, magnitude=20.0)
+    >>> source = open_source(stars.flux.numpy(), ivar=stars.ivar.numpy(), batch_size=2)
+    >>> source.total, len(list(source.pieces(0)))
+    (5, 3)
     """
     if batch_size is not None:
         check_integer("batch_size", batch_size, 1)

@@ -18,6 +18,7 @@ from specvit.survey.noise import Noise
 from specvit.survey.observation import Observation, full_float32
 from specvit.survey.pfsnoise import PFSNoise
 from specvit.survey.provenance import differences, survey_record
+from specvit.survey.shown import Shown
 from specvit.survey.transfer import to_device
 from specvit.survey.velocities import Velocities
 
@@ -27,7 +28,7 @@ __all__ = ["Survey"]
 _SLACK = 0.01
 
 
-class Survey:
+class Survey(Shown):
     """Simulated spectra: labels from a prior, spectra from an emulator, noise of a spectrograph.
 
     ``Survey("paper")`` and ``Survey("pfs-mr")`` have all they need. For one's own, give `prior` and
@@ -321,8 +322,6 @@ class Survey:
                     f"reaches from {low:.4g} to {high:.4g}"
                 )
         return emulator
-
-    # -- the observation ---------------------------------------------------------------------------
 
     def _observe(self, labels, brightness, velocity, rng, stream, device):
         """Imperfections and noise on top of the stars; everything random is drawn here."""

@@ -6,6 +6,7 @@ from astropy.io import fits
 from specutils import Spectrum, SpectrumList
 
 from specvit.grid import air_to_vacuum, find_instrument
+from specvit.spectra.readers import cube_rows, read
 
 WAVE = 4750 + 1.25 * np.arange(3682)
 UNIT = "10**(-20)*erg/s/cm**2/Angstrom"
@@ -158,3 +159,62 @@ def test_images_of_feros_are_in_air(tmp_path, observe, check):
     cards = fits.Header({"CRVAL1": 6900.0, "CDELT1": 0.03, "CRPIX1": 1.0, "INSTRUME": "FEROS"})
     fits.PrimaryHDU(star.flux, cards).writeto(tmp_path / "feros.fits")
     check(Spectrum.read(tmp_path / "feros.fits"), star, sigma=False)
+
+
+def test_image_rows_of_a_cube_are_read_by_themselves(tmp_path):
+    data = np.arange(4 * 5 * 3, dtype=">f4").reshape(4, 5, 3)
+    axis = {"CTYPE3": "AWAV", "CUNIT3": "nm", "CRVAL3": 800.0, "CRPIX3": 1.0, "CDELT3": 1.0}
+    cube = [fits.PrimaryHDU(), fits.ImageHDU(data, fits.Header(axis), name="DATA")]
+    fits.HDUList(cube).writeto(tmp_path / "cube.fits")
+    fits.HDUList(cube).writeto(tmp_path / "cube.fits.gz")
+    assert cube_rows(tmp_path / "cube.fits") == (5, 3)
+    assert cube_rows(tmp_path / "cube.fits.gz") is None
+    (some,) = read(tmp_path / "cube.fits", rows=(3, 5))
+    np.testing.assert_array_equal(some.flux.value, data[:, 3:5].transpose(1, 2, 0))
+    assert some.meta["name"] == ["1,4", "2,4", "3,4", "1,5", "2,5", "3,5"]
+    (whole,) = read(tmp_path / "cube.fits")
+    assert whole.meta["name"][9:] == some.meta["name"]
+    assert SpectrumList.read(tmp_path / "cube.fits")[4].meta["name"] == "2,2"
+
+
+@pytest.mark.parametrize("names", [("SPEC", "SIG", "WAVE"), ("FLUX_STACK", "SIGMA_STACK", "WAVE_STACK")])
+def test_orders_with_their_wavelengths_in_images(tmp_path, names):
+    """As CARMENES and PypeIt write them; joined, each divided by its blaze."""
+    waves = np.stack([7000 + 150 * k + 0.05 * np.arange(4000) for k in range(4)])
+    blaze = 1000 * np.exp(-0.5 * ((np.arange(4000) - 2000) / 1500) ** 2)
+    line = 1 - 0.5 * np.exp(-0.5 * ((waves - 7320) / 0.5) ** 2)
+    images = (blaze * line, 0.01 * blaze * np.ones_like(line), waves)
+    hdus = [fits.PrimaryHDU()] + [fits.ImageHDU(x, name=n) for x, n in zip(images, names, strict=True)]
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    spectrum = Spectrum.read(tmp_path / "a.fits")
+    wave = spectrum.spectral_axis.value
+    assert (wave[0], wave[-1]) == (7000, pytest.approx(7649.95)) and (np.diff(wave) > 0).all()
+    expected = 1 - 0.5 * np.exp(-0.5 * ((wave - 7320) / 0.5) ** 2)
+    assert np.median(np.abs(spectrum.flux.value - expected)) < 0.01
+    assert spectrum.uncertainty is not None
+    assert "4 arms or orders are joined, each divided by its continuum" in spectrum.meta["notes"]
+
+
+def test_rows_of_wavelength_flux_and_error(tmp_path, observe, check):
+    star = observe(6900 + 0.5 * np.arange(4000))
+    star.lost[:] = False
+    rows = np.stack([star.wave / 1e4, star.flux, star.sigma])
+    fits.PrimaryHDU(rows, fits.Header({"INSTRUME": "SpeX", "XUNITS": "um"})).writeto(tmp_path / "a.fits")
+    spectrum = Spectrum.read(tmp_path / "a.fits")
+    assert "rows of an image are taken for wavelength, flux, error" in spectrum.meta["notes"]
+    spectrum.meta["medium"] = "vacuum"
+    check(spectrum, star, predict=False)
+    fits.PrimaryHDU(np.ones((3, 4000))).writeto(tmp_path / "b.fits")
+    with pytest.raises(ValueError, match="not recognised"):
+        read(tmp_path / "b.fits")
+
+
+def test_fibres_are_called_as_their_table_calls_them(tmp_path, table):
+    """2dFdr: rows of AAOmega, the reference pixel in the middle."""
+    axis = fits.Header({"CRVAL1": 8500.0, "CDELT1": 0.5, "CRPIX1": 1000.0, "CUNIT1": "Angstroms"})
+    hdus = [fits.PrimaryHDU(np.ones((3, 2000)), axis), fits.ImageHDU(np.ones((3, 2000)), name="VARIANCE")]
+    hdus += [table("FIBRES", [("NAME", "10A", ["s1", "s2", "sky"]), ("TYPE", "1A", ["P", "P", "S"])])]
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    rows = SpectrumList.read(tmp_path / "a.fits")
+    assert [row.meta["name"] for row in rows] == ["s1", "s2", "sky"]
+    np.testing.assert_allclose(rows[0].spectral_axis.value, 8500 + 0.5 * np.arange(-999, 1001))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from astropy.io import fits
-from specutils import Spectrum
+from specutils import Spectrum, SpectrumList
 
 from specvit.spectra.readers import read
 
@@ -234,3 +234,25 @@ def test_stars_of_a_4most_file_are_rows(tmp_path, observe, check):
     spectra = read(tmp_path / "l1.fits")
     for spectrum, star in zip(spectra, stars, strict=True):
         check(spectrum, star, resolution=6000.0, predict=False)
+
+
+def test_arms_in_tables_are_joined_and_what_covers_the_same_is_left(tmp_path, table):
+    """As DEEP2 writes them: both arms by one extraction, and by another."""
+    hdus = [fits.PrimaryHDU()]
+    for name, level in (("Bxspf", 2.0), ("Horne", 3.0)):
+        for arm, first in (("B", 6500.0), ("R", 7870.0)):
+            wave = first + 0.33 * np.arange(4096)
+            row = [("SPEC", "4096E", [np.full(4096, level)]), ("LAMBDA", "4096E", [wave])]
+            hdus.append(table(f"{name}-{arm}", [*row, ("IVAR", "4096E", [np.ones(4096)])]))
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    spectrum = Spectrum.read(tmp_path / "a.fits")
+    assert spectrum.shape == (8192,) and set(spectrum.flux.value) == {2.0}
+    note = "the tables BXSPF-B and BXSPF-R are read, not HORNE-B, HORNE-R: hdu= chooses another"
+    assert note in spectrum.meta["notes"]
+
+
+def test_rows_are_called_as_their_column_calls_them(tmp_path, table):
+    wave = np.stack([7000 + 0.5 * np.arange(3000)] * 2)
+    columns = [("object", "8A", ["a", "b"]), ("wave", "3000D", wave), ("flux", "3000D", np.ones_like(wave))]
+    fits.HDUList([fits.PrimaryHDU(), table("STARS", columns)]).writeto(tmp_path / "a.fits")
+    assert [row.meta["name"] for row in SpectrumList.read(tmp_path / "a.fits")] == ["a", "b"]

@@ -123,3 +123,16 @@ def test_functions_of_multispec_axes():
     np.testing.assert_allclose(found, 8006 + 400 * x, rtol=1e-12)
     with pytest.raises(ValueError, match="no wavelengths"):
         multispec_axis("1 1 -1 1 1 2048 0 1 2", NPIX)
+
+
+def test_multispec_in_an_extension(tmp_path):
+    """As the Gemini package of IRAF writes it: the primary HDU is empty."""
+    text = 'wtype=multispec spec1 = "1 1 0 7000. 0.5 2000 0. 10. 20."'
+    axis = {"CTYPE1": "MULTISPE", "CTYPE2": "MULTISPE", "WAT2_001": text, "WCSDIM": 2}
+    axis["WAT1_001"] = "wtype=multispec label=Wavelength units=angstroms"
+    hdus = [fits.PrimaryHDU(header=fits.Header({"INSTRUME": "GMOS-N"}))]
+    hdus.append(fits.ImageHDU(np.ones((1, 2000)), fits.Header(axis), name="SCI"))
+    fits.HDUList(hdus).writeto(tmp_path / "a.fits")
+    spectrum = Spectrum.read(tmp_path / "a.fits")
+    np.testing.assert_allclose(spectrum.spectral_axis.value, 7000 + 0.5 * np.arange(2000))
+    assert spectrum.meta["header"]["INSTRUME"] == "GMOS-N"

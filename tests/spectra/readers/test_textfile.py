@@ -48,6 +48,7 @@ HABITS = {
     "comments": (("! star 1", "% 2 January 2024", "# wave flux err"), " ", False),
     "units": (("# Wavelength (Angstrom)   Flux (erg/s/cm^2/A)   Error (erg/s/cm^2/A)",), "   ", False),
     "line of units": (("wave flux err", "Angstrom counts counts"), " ", False),
+    "a star's name in as many words": (("# HD 12345 K0III",), " ", False),
     "header words": (("Object: HD 1", "Date 2024 01 05", "", "lambda f sigma"), " ", False),
 }
 
@@ -162,3 +163,52 @@ def test_fortran_exponents_and_thousands():
 def test_what_is_no_table_says_where(text, message):
     with pytest.raises(ValueError, match=message):
         parse(text)
+
+
+def test_comments_behind_the_table_are_no_heading(tmp_path, star):
+    (tmp_path / "a.txt").write_text("\n".join([*lines(star), "# end of file", ""]))
+    check(read(tmp_path / "a.txt")[0], star)
+
+
+def test_header_of_fits_as_text(tmp_path, star):
+    """As the task wspectext of IRAF writes it."""
+    head = ["SIMPLE  =                    T", "NAXIS   =                    1", "END", ""]
+    (tmp_path / "a.txt").write_text("\n".join([*head, *lines(star, "  ")]))
+    check(read(tmp_path / "a.txt")[0], star)
+
+
+def test_orders_below_each_other_are_joined(tmp_path, star):
+    """Echelle orders, as programs print them; wavelengths in disorder are brought into order."""
+    orders = [star[:, 1800:], star[:, 900:2000], star[:, :1000]]
+    (tmp_path / "a.txt").write_text("\n".join(line for one in orders for line in lines(one)))
+    (spectrum,) = read(tmp_path / "a.txt")
+    assert "3 arms or orders are joined" in spectrum.meta["notes"]
+    np.testing.assert_allclose(spectrum.spectral_axis.value, WAVE, atol=1e-6)
+    np.testing.assert_allclose(spectrum.flux.value, star[1], rtol=1e-6)
+    mixed = star[:, np.random.default_rng(0).permutation(WAVE.size)]
+    (tmp_path / "b.txt").write_text("\n".join(lines(mixed)))
+    check(read(tmp_path / "b.txt")[0], star)
+
+
+def test_the_same_wavelengths_again_are_another_spectrum(tmp_path, star):
+    (tmp_path / "a.txt").write_text("\n".join([*lines(star), *lines(star)]))
+    first, second = read(tmp_path / "a.txt")
+    check(first, star)
+    check(second, star)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("7000 1\n7001 1\n70x2 1\n7003 1\n", "line 3 is no row of numbers: '70x2 1'"),
+        ("<!DOCTYPE html><html>404</html>", "at least 2 lines of at least 2 numbers"),
+        ("SIMPLE  =  T\nEND\n", "at least 2 lines of at least 2 numbers"),
+        ("%PDF-1.4\n" + "\0" * 100, "binary, no text"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_one_line_that_says_why(tmp_path, content, words):
+    (tmp_path / "a.dat").write_text(content)
+    with pytest.raises(ValueError, match="format is not recognised") as caught:
+        read(tmp_path / "a.dat")
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert "--columns wave=NAME,flux=NAME" in str(caught.value)

@@ -26,15 +26,16 @@ Format              Files                                                       
 ``IRAF spectrum``   1-D with DC-FLAG, equispec, multispec, 3-D                          iraf
 ``FITS table``      any with known names of columns                                     fitstable
 ``FITS image``      any with wavelengths in its header or an HDU                        fitsimage
+``FITS rows``       an image of rows of wavelength, flux, error                         fitsimage
 ``NumPy archive``   arrays of known names, numbered for several spectra                 npzfile
 ``text``            text, CSV, ECSV, VOTable                                            textfile
 ==================  ==================================================================  ===========
 """
 
-from specvit.spectra.readers.anyfile import read, reader_names, register_all
+from specvit.spectra.readers.anyfile import cube_rows, read, reader_names, register_all
 from specvit.spectra.readers.pfs import read_pfs, read_pfs_one
 from specvit.spectra.readers.pfsmask import DAMAGE, INFORMATION
 
-__all__ = ["DAMAGE", "INFORMATION", "read", "read_pfs", "read_pfs_one", "reader_names"]
+__all__ = ["DAMAGE", "INFORMATION", "cube_rows", "read", "read_pfs", "read_pfs_one", "reader_names"]
 
 register_all()

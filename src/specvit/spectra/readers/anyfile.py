@@ -25,10 +25,11 @@ from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, identify, regis
 from specvit.spectra.readers.fitsfile import open_fits
 from specvit.spectra.readers.npzfile import is_archive, read_archive
 from specvit.spectra.readers.pfs import is_pfs, read_pfs
-from specvit.spectra.readers.textbytes import is_packed, unpack
+from specvit.spectra.readers.textbytes import decode, is_fits, is_packed, unpack
 from specvit.spectra.readers.textfile import is_text, read_text
+from specvit.spectra.readers.textlines import parse
 
-__all__ = ["LAYOUTS", "read", "reader_names", "register_all"]
+__all__ = ["LAYOUTS", "cube_rows", "read", "reader_names", "register_all"]
 
 #: All layouts of FITS files but those of PFS, in the order in which they are tried.
 LAYOUTS = (
@@ -45,6 +46,7 @@ LAYOUTS = (
     *iraf.LAYOUTS,
     fitstable.ANY_TABLE,
     fitsimage.ANY_IMAGE,
+    fitsimage.ROWS,
 )
 _MAGIC = {b"\x89HDF": "an HDF5 file", b"\x93NUM": "a NumPy array"}
 
@@ -63,6 +65,11 @@ def reader_names():
     -------
     list of str
         As ``format=`` takes them, sorted.
+
+    Examples
+    --------
+    >>> {"PFS", "SDSS spec", "text"} <= set(reader_names())
+    True
     """
     from astropy.io.registry import get_formats
     from specutils import Spectrum, SpectrumList
@@ -74,7 +81,30 @@ def reader_names():
     return sorted(names, key=lambda name: (name.lower(), name))
 
 
-def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None):
+def cube_rows(path):
+    """Spatial shape of a FITS cube that `read` reads in parts.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    tuple of int, or None
+        (ny, nx); None if it is no cube, or one that is compressed.
+    """
+    layout = identify(str(path), LAYOUTS)
+    if layout is None or "rows" not in inspect.signature(layout.read).parameters:
+        return None
+    with open(path, "rb") as file:
+        if not file.read(6).startswith(b"SIMPLE"):
+            return None
+    with open_fits(str(path)) as file:
+        return fitsimage.cube_shape(file)
+
+
+def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, rows=None):
     """Read the spectrum or spectra in a file.
 
     Parameters
@@ -88,6 +118,8 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None):
         name or number, from 1, of the column. None: known by their names.
     wave_unit, flux_unit : str, optional
         Units for tables that state none. None: Å, nm, µm by the size of the numbers; relative flux.
+    rows : tuple of int, optional
+        First image row of a cube of `cube_rows` to be read, and the one after the last. None: all.
 
     Returns
     -------
@@ -110,6 +142,17 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None):
     -----
     The order: PFS, `LAYOUTS` of surveys and instruments, readers of specutils for its surveys, tables and
     images by the names of their columns and HDUs, text, the rest of specutils.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/star.csv"
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("wavelength,flux,error\\n")
+    ...     _ = file.writelines(f"{8400 + k},{1 + 0.01 * k},0.1\\n" for k in range(100))
+    >>> (spectrum,) = read(path)
+    >>> spectrum.shape, spectrum.spectral_axis[0]
+    ((100,), <SpectralAxis 8400. Angstrom>)
     """
     path = user_path(path)
     if path.is_dir():
@@ -117,14 +160,18 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None):
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     units = {"wave_unit": wave_unit, "flux_unit": flux_unit}
+    if rows is not None:
+        return _with_layout(identify(str(path), LAYOUTS), path, units | {"rows": rows})
     if format is not None:
         return _by_format(path, format, columns, units)
     with open(path, "rb") as file:
-        head = file.read(8)
+        head = file.read(80)
     if not head:
         raise ValueError("the file is empty")
     if is_text(path):
         return read_text(path, columns=columns, **units)
+    if head.startswith(b"SIMPLE") and not is_fits(head):
+        raise ValueError(_not_recognised(head, path, None))
     if head.startswith(b"PK"):
         return read_archive(path, columns=columns, **units)
     if columns is not None:
@@ -135,7 +182,7 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None):
     layout = identify(path, LAYOUTS)
     if layout is not None and (layout.priority > GENERIC_PRIORITY or not _known_to_specutils(path)):
         return _with_layout(layout, path, units)
-    if is_packed(head) and not unpack(path.read_bytes()).startswith(b"SIMPLE"):
+    if is_packed(head) and not is_fits(unpack(path.read_bytes())):
         raise ValueError(_not_recognised(head, path, None))
     return _with_specutils(path, head)
 
@@ -250,14 +297,24 @@ def _not_recognised(head, path, format, reason=None):
             f"its format is not recognised: {kind}. Its arrays go into specutils.Spectrum and "
             "LoggEstimator.predict; or write them as a table with the columns wave, flux, err"
         )
-    is_fits = head.startswith((b"SIMPLE", b"\x1f\x8b"))
-    what = f"its HDUs are {_hdus(path)}" if is_fits else "no table of numbers in text, no FITS file"
-    if reason is not None and is_fits:
-        what += f" ({reason})"
+    if is_fits(head) or head.startswith(b"\x1f\x8b"):
+        what = f"its HDUs are {_hdus(path)}"
+        what += "" if reason is None else f" ({' '.join(str(reason).split())[:200]})"
+    else:
+        what = f"no FITS file, and as text {_no_table(path)}"
     return (
         f"its format is not recognised: {what}. --columns wave=NAME,flux=NAME names columns, "
         f"--format a reader: {', '.join(reader_names())}"
     )
+
+
+def _no_table(path):
+    """Why a file is no table in text."""
+    try:
+        parse(decode(unpack(path.read_bytes())))
+    except ValueError as error:
+        return str(error)
+    return "it is no table of a spectrum"
 
 
 def _hdus(path):

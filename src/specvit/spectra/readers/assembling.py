@@ -78,8 +78,8 @@ def make_spectrum(
         True where a pixel is lost.
     medium : {"air", "vacuum"}, optional
         Medium of the wavelengths. None: the header may say it, else that of the `instrument`.
-    resolution : float or array-like of shape (npix,), optional
-        λ/FWHM. None: that of the `instrument`, if there is one.
+    resolution : float, array-like of shape (npix,), or list of these, optional
+        λ/FWHM; a list has one for each of several spectra. None: that of the `instrument`, if there is one.
     instrument : str, optional
         Name of a preset of `specvit.grid.INSTRUMENTS`.
     header : astropy.io.fits.Header, optional
@@ -142,13 +142,16 @@ def make_spectrum(
         meta["instrument"] = instrument
         if resolution is None:
             resolution = preset_resolution(instrument, angstrom, medium)
-    if resolution is not None:
+    if isinstance(resolution, list):
+        meta["resolution"] = [_at(np.asarray(one, np.float64), keep) for one in resolution]
+    elif resolution is not None:
         resolution = np.asarray(resolution, np.float64)
         meta["resolution"] = float(resolution) if resolution.ndim == 0 else _at(resolution, keep)
     lost = ~np.isfinite(flux)
     return Spectrum(
         flux=flux * unit,
         spectral_axis=wave,
+        spectral_axis_index=flux.ndim - 1,  # as many rows as pixels leave specutils in doubt
         uncertainty=uncertainty,
         mask=lost if mask is None else lost | mask,
         meta=meta,

@@ -12,21 +12,22 @@ _NAMES = {
     "wave": """wavelength wave lambda lam wl wlen wavelengths waveobs wavelengthobs waveobserved lambdaobs
         spectralaxis waveair wavelengthair lambdaair airwave wavevac wavelengthvac lambdavac vacwave
         vacuumwave wavevacuum wavelengthvacuum restwave angstrom angstroms ang aa nm wellenlaenge wellenlange
-        wavel waves
+        wavel waves wavestack
         dispersion""",
     "loglam": "loglam loglambda logwave logwavelength log10lam log10lambda log10wave logwl",
     "flux": """flux fluxdensity flambda flam fluxlambda fluxcal fluxreduced spectralflux fluxes spec spectrum
         intensity int flux1 coaddflux fluxnorm normflux normalizedflux normalisedflux fluxnormalized
         fluxnormalised normalized normalised norm sob f fl fluss signal counts count optflam optcounts fnu
-        fluxnu sci data
+        fluxnu sci data fluxstack
         primary""",
     "sigma": """error err sigma uncertainty unc fluxerr fluxerror errflux errorflux eflux sigmaflux fluxsigma
         fluxunc fluxuncertainty uncflux errfluxreduced errreduced staterror std stddev fluxstd noise dflux
-        errs errors sig uob normerr fluxnormerr errnorm efluxnorm normsigma fehler fluxe fluxsig uncert""",
-    "ivar": "ivar fluxivar ivarflux inversevariance invvar inversevar fluxinversevariance ivarnorm",
+        errs errors sig uob normerr fluxnormerr errnorm efluxnorm normsigma fehler fluxe fluxsig uncert
+        sigmastack""",
+    "ivar": "ivar fluxivar ivarflux inversevariance invvar inversevar fluxinversevariance ivarnorm ivarstack",
     "var": "variance var fluxvariance fluxvar varflux variances stat",
     "mask": "mask badpix bad badmask bpm dq dataqual qual quality pixmask maskbits flags flag andmask",
-    "good": "good goodpix goodmask valid isgood gpm",
+    "good": "good goodpix goodmask valid isgood gpm maskstack",
 }
 #: Role -> names of columns that are known, a tuple.
 ROLES = {role: tuple(names.split()) for role, names in _NAMES.items()}

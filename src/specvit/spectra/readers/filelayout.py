@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from specvit.spectra.objectname import row_of_meta
 from specvit.spectra.readers.fitsfile import open_fits, source_name
 
 __all__ = ["Layout", "identify", "one_of", "register", "register_reader", "rows_of"]
@@ -61,10 +62,7 @@ def rows_of(spectrum):
     errors = None if spectrum.uncertainty is None else spectrum.uncertainty.array.reshape(-1, npix)
     rows = []
     for i in range(len(flux)):
-        meta = {
-            key: value[i] if isinstance(value, list) and len(value) == len(flux) else value
-            for key, value in spectrum.meta.items()
-        }
+        meta = row_of_meta(spectrum.meta, len(flux), i)
         kind = type(spectrum.uncertainty)
         rows.append(
             Spectrum(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["FitsFile", "columns", "open_fits", "plain_text", "source_name"]
+__all__ = ["FitsFile", "columns", "fibre_names", "open_fits", "plain_text", "source_name"]
 
 
 class FitsFile:
@@ -138,7 +138,8 @@ class FitsFile:
         try:
             return hdu.data
         except Exception as error:
-            raise self.error(hdu.name, f"cannot be read: {error}") from error
+            name = hdu.name or self.hdus.index(hdu)
+            raise self.error(name, f"cannot be read, the file is cut or damaged: {error}") from error
 
     def cells(self, which, column, dtype):
         """The arrays in a column of a table HDU, one a row, of equal or unequal lengths.
@@ -257,6 +258,33 @@ def columns(hdu):
     if hdu is None or hdu.is_image or not hasattr(hdu, "columns"):
         return ()
     return tuple(hdu.columns.names)
+
+
+#: Columns that name the target of a fibre, the most particular first.
+_TARGETS = ("NAME", "OBJECT", "TARGET", "TARGETID", "OBJID", "CNAME", "ID")
+
+
+def fibre_names(file, n):
+    """Names of the targets of n fibres, by the first table of as many rows that has them.
+
+    Parameters
+    ----------
+    file : FitsFile
+        The file.
+    n : int
+        Number of spectra.
+
+    Returns
+    -------
+    list of str, or None
+        None without such a table.
+    """
+    for hdu in file.hdus[1:]:
+        names = {name.upper(): name for name in columns(hdu)}
+        found = next((names[name] for name in _TARGETS if name in names), None)
+        if found is not None and hdu.header["NAXIS2"] == n:
+            return [plain_text(one) for one in file.table(hdu)[found]]
+    return None
 
 
 def plain_text(value):

@@ -3,12 +3,17 @@
 * MUSE cubes (MPDAF, the pipeline): DATA, STAT (variance), DQ; wavelengths along the third axis; the spectra
   of MPDAF and of PampelMuse, of one dimension, with the same extensions or with SIGMA. Medium: CTYPE AWAV is
   air; WAVE, of a MUSE file, is vacuum; else that of the preset. Unit: BUNIT, as
-  10**(-20)*erg/s/cm**2/Angstrom. Resolution: preset ``MUSE``. Lost: DQ not 0, NaN. [1]_ [2]_
+  10**(-20)*erg/s/cm**2/Angstrom. Resolution: preset ``MUSE``. Lost: DQ not 0, NaN. Spaxels of a cube are
+  called x,y, their pixel from 1 as the standard counts. [1]_ [2]_
 * RAVE: one image, or rows of flux and error. Medium: air, heliocentric. Relative. Resolution: preset
   ``RAVE``. [3]_
 * Any other: the flux is the first image of 1 to 3 dimensions; wavelengths of an HDU by its name (WAVELENGTH,
-  LOGLAM …) or of the header; errors and masks of HDUs by their names, as those of columns. Medium: the
-  header's. Instrument: INSTRUME, if it is the name of a preset.
+  LOGLAM …) or of the header; errors and masks of HDUs by their names, as those of columns. Wavelengths of two
+  dimensions are those of orders, which are joined (CARMENES, PypeIt), or of stars. Rows are called as a table
+  of as many fibres calls them (2dFdr). Medium: the header's. Instrument: INSTRUME, if it is the name of a
+  preset.
+* Three or four rows of one image without an axis, of which the first rises: wavelength, flux, error, and a
+  mask that is not used (SpeX).
 
 References
 ----------
@@ -29,11 +34,12 @@ from specvit.spectra.readers.assembling import (
 )
 from specvit.spectra.readers.columnroles import find_columns
 from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, Layout
-from specvit.spectra.readers.fitsfile import columns
+from specvit.spectra.readers.fitsfile import columns, fibre_names
 from specvit.spectra.readers.headeraxes import header_axis
+from specvit.spectra.readers.tablerows import join_orders
 from specvit.spectra.readers.unitwords import flux_unit_of, to_wavelengths
 
-__all__ = ["ANY_IMAGE", "LAYOUTS"]
+__all__ = ["ANY_IMAGE", "LAYOUTS", "ROWS", "cube_shape"]
 
 _RAVE = (8380.0, 8830.0)  # Å
 
@@ -76,7 +82,29 @@ def _is_image(file):
     )
 
 
-def _read(file, *, hdu=None):
+def cube_shape(file):
+    """Spatial shape (ny, nx) of a cube whose image rows can be read by themselves, or None.
+
+    Parameters
+    ----------
+    file : FitsFile
+        An open file that is read as an image.
+
+    Returns
+    -------
+    tuple of int, or None
+        None for images of fewer dimensions, and for compressed cubes.
+    """
+    from astropy.io import fits
+
+    parts = _parts(file)
+    if parts is None or len(parts[0].shape) != 3:
+        return None
+    images = [parts[0], *parts[1].values()]
+    return None if any(isinstance(one, fits.CompImageHDU) for one in images) else tuple(parts[0].shape[1:])
+
+
+def _read(file, *, hdu=None, rows=None):
     flux, parts = _parts(file)
     if hdu is not None:
         flux = file.hdus[hdu] if isinstance(hdu, int) else file.find(hdu)
@@ -85,7 +113,8 @@ def _read(file, *, hdu=None):
     is_cube = len(flux.shape) == 3
 
     def data(one):
-        values = np.asarray(one.data)
+        some = rows is not None and len(one.shape) == 3
+        values = np.asarray(one.section[:, slice(*rows)] if some else one.data)
         return np.moveaxis(values, 0, -1) if values.ndim == 3 else values
 
     values = data(flux)
@@ -106,22 +135,77 @@ def _read(file, *, hdu=None):
     if medium is None and stated_medium(header) is None:
         medium = camera_medium(header)
     unit, unit_note = flux_unit_of(header.get("BUNIT"))
+    common = {
+        "unit": unit,
+        "medium": medium,
+        "instrument": instrument,
+        "header": header,
+        "notes": (note, unit_note),
+    }
     uncertain = next((role for role in ("sigma", "ivar", "var") if role in parts), None)
     key = {"sigma": "sigma", "ivar": "ivar", "var": "variance", None: "sigma"}[uncertain]
+    error = None if uncertain is None else data(parts[uncertain])
     mask = data(parts["mask"]) != 0 if "mask" in parts else None
     if "good" in parts:
         mask = ~(data(parts["good"]) > 0)
+    if wave.ndim == 2:
+        return _with_own_waves(wave, values, {"mask": mask, key: error}, common)
+    if is_cube:
+        common["name"] = _pixels(values.shape, 0 if rows is None else rows[0])
+    elif values.ndim == 2:
+        common["name"] = fibre_names(file, len(values))
+    return [make_spectrum(wave, values, mask=mask, **{key: error}, **common)]
+
+
+def _with_own_waves(wave, values, arrays, common):
+    """Spectra of rows (n, npix) of which each has its wavelengths: orders joined, or stars."""
+    if values.shape != wave.shape:
+        raise ValueError(f"there must be one wavelength a flux, got the shapes {wave.shape}, {values.shape}")
+
+    def of_row(i):
+        return {key: x if x is None or x.ndim < 2 else x[i] for key, x in arrays.items()}
+
+    rows = [i for i in range(len(wave)) if (np.isfinite(wave[i].value) & (wave[i].value > 0)).sum() > 1]
+    spectra = [make_spectrum(wave[i], values[i], **of_row(i), **common) for i in rows]
+    return join_orders(spectra, relative=common["unit"].is_equivalent(""))
+
+
+def _pixels(shape, first):
+    """Names of the spaxels of a cube, in the order of its rows."""
+    ny, nx, _ = shape
+    return [f"{x},{y}" for y in range(first + 1, first + ny + 1) for x in range(1, nx + 1)]
+
+
+def _is_rows(file):
+    """Whether the primary image is rows of wavelength, flux, error."""
+    first, *others = file.hdus
+    shape = tuple(first.shape or ())
+    if any(one.shape for one in others if one.is_image) or len(shape) != 2 or not 2 <= shape[0] <= 4:
+        return False
+    if shape[1] < 10 or any(card in first.header for card in ("CRVAL1", "COEFF0", "CDELT1", "CD1_1")):
+        return False
+    wave = np.asarray(first.data[0], np.float64)
+    wave = wave[np.isfinite(wave) & (wave > 0)]
+    step = np.diff(wave)
+    return wave.size > 9 and bool((step > 0).all()) and not np.allclose(step, 1)
+
+
+def _read_rows(file):
+    rows, header = np.array(file.hdus[0].data, np.float64), file.header
+    wave, note = to_wavelengths(rows[0], header.get("XUNITS"))
+    unit, unit_note = flux_unit_of(header.get("YUNITS", header.get("BUNIT")))
+    note = note or "rows of an image are taken for wavelength, flux, error"
+    medium = camera_medium(header) if stated_medium(header) is None else None
     return [
         make_spectrum(
             wave,
-            values,
+            rows[1],
             unit=unit,
-            mask=mask,
+            sigma=rows[2] if len(rows) > 2 else None,
             medium=medium,
-            instrument=instrument,
+            instrument=instrument_named(header),
             header=header,
             notes=(note, unit_note),
-            **{key: None if uncertain is None else data(parts[uncertain])},
         )
     ]
 
@@ -199,3 +283,4 @@ LAYOUTS = (
     Layout("RAVE", _is_rave, _read_rave),
 )
 ANY_IMAGE = Layout("FITS image", _is_image, _read, GENERIC_PRIORITY)
+ROWS = Layout("FITS rows", _is_rows, _read_rows, GENERIC_PRIORITY)

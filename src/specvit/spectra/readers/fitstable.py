@@ -195,15 +195,19 @@ def read_any_table(file, *, columns=None, hdu=None, wave_unit=None, flux_unit=No
     options = {"chosen": columns, "wave_unit": wave_unit, "flux_unit": flux_unit}
     spectra = _of_table(file, usable[0], options)
     if len(usable) > 1:
-        alike = [one for one in usable if names_of(one) == names_of(usable[0])]
-        joined = join_orders([row for one in alike for row in _of_table(file, one, options)])
-        if len(joined) == 1:
-            return joined
-        table = usable[0]
-        others = ", ".join(one.name or f"HDU {file.hdus.index(one)}" for one in usable[1:])
-        note = f"the table {table.name or 'of HDU 1'} is read, not {others}: hdu= chooses another"
+        read, rows = [usable[0]], spectra
+        for one in (one for one in usable[1:] if names_of(one) == names_of(usable[0])):
+            longer = rows + _of_table(file, one, options)
+            if len(joined := join_orders(longer)) == 1:  # arms; what covers the same again is left
+                read, rows, spectra = [*read, one], longer, joined
+        left = ", ".join(one.name or f"HDU {file.hdus.index(one)}" for one in usable if one not in read)
+        if not left:
+            return spectra
+        name = " and ".join(one.name or f"HDU {file.hdus.index(one)}" for one in read)
+        verb = "tables {} are" if len(read) > 1 else "table {} is"
+        note = f"the {verb.format(name)} read, not {left}: hdu= chooses another"
         for spectrum in spectra:
-            spectrum.meta["notes"] += (note,)
+            spectrum.meta["notes"] = (*spectrum.meta["notes"], note)
     return spectra
 
 

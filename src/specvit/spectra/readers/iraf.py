@@ -28,17 +28,25 @@ from specvit.spectra.readers.unitwords import flux_unit_of, wave_unit_of
 __all__ = ["LAYOUTS", "multispec_axis"]
 
 
+def _image(file):
+    """The HDU of the spectrum: the primary one, or the first with data (GMOS)."""
+    return next((hdu for hdu in file.hdus if hdu.is_image and hdu.shape), file.hdus[0])
+
+
 def _is_iraf(file):
-    header = file.hdus[0].header
+    hdu = _image(file)
+    header = hdu.header
     if (
-        not file.hdus[0].shape
-        or len(file.hdus[0].shape) > 3
+        not hdu.shape
+        or len(hdu.shape) > 3
         or ("CRVAL3" in header and "CTYPE3" in header and "AWAV" in str(header["CTYPE3"]))
     ):
         return False
     kind = str(header.get("CTYPE1", "")).upper()
     if kind.startswith("MULTISPE"):
         return True
+    if hdu is not file.hdus[0]:  # the header's axis, errors in other HDUs: any image
+        return False
     marks = ("WAT0_001", "BANDID1", "APNUM1")
     return "CRVAL1" in header and ("DC-FLAG" in header or any(mark in header for mark in marks))
 
@@ -46,8 +54,11 @@ def _is_iraf(file):
 def _read(file):
     from astropy import units as u
 
+    hdu = _image(file)
     header = file.header
-    data = np.asarray(file.hdus[0].data, np.float64)
+    if hdu is not file.hdus[0]:
+        header.update(hdu.header)
+    data = np.asarray(hdu.data, np.float64)
     sigma = None
     if data.ndim == 3:
         bands = [str(header.get(f"BANDID{i}", "")).lower() for i in range(1, len(data) + 1)]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from specvit.spectra.readers.assembling import make_spectrum
-from specvit.spectra.readers.columnroles import find_columns, split_unit
+from specvit.spectra.readers.columnroles import find_columns, plain_name, split_unit
 from specvit.spectra.readers.joining import Piece, are_orders, join
 from specvit.spectra.readers.unitwords import flux_unit_of, to_wavelengths, wave_unit_of
 
 __all__ = ["join_orders", "spectra_of_columns"]
+
+_SHORTEST = 10  # pixels of an order
+_CALLED = ("name", "object", "target", "targetid", "objid", "sourceid", "id")  # columns that name rows
 
 
 def spectra_of_columns(
@@ -48,7 +53,8 @@ def spectra_of_columns(
     Returns
     -------
     list of specutils.Spectrum
-        One for each row of arrays; if these are orders of one star (`are_orders`), one, joined.
+        One for each row of arrays, and for each stretch of wavelengths that begin anew; if these are orders
+        of one star (`are_orders`), one, joined.
 
     Raises
     ------
@@ -96,25 +102,54 @@ def spectra_of_columns(
         )
         if wave.size != one.size:
             raise ValueError(f"there must be one wavelength a flux, got {wave.size} and {one.size}")
-        rows.append((wave, one, None if error is None else error[i], None if mask is None else mask[i]))
+        own = (one, None if error is None else error[i], None if mask is None else mask[i])
+        for part in _stretches(wave.value):
+            some = (None if x is None else x[part] for x in own)
+            rows.append((wave[part], *some, i))
     notes.append(note)
+    called = _names_of_rows(names, values, len(flux))
     common = {"unit": unit, "medium": medium or columns.medium, "header": header, "notes": notes, **facts}
     key = {"sigma": "sigma", "ivar": "ivar", "var": "variance", None: "sigma"}[kind]
     return join_orders(
         [
-            make_spectrum(wave, one, mask=lost, **{key: uncertain}, **common)
-            for wave, one, uncertain, lost in rows
+            make_spectrum(wave, one, mask=lost, name=called[i], **{key: uncertain}, **common)
+            for wave, one, uncertain, lost, i in rows
         ]
     )
 
 
-def join_orders(spectra):
+def _names_of_rows(names, values, n):
+    """Names of n rows of arrays, by the column that has them, else None."""
+    which = next((name for name in names if plain_name(name) in _CALLED), None) if n > 1 else None
+    return [None] * n if which is None else [str(one).strip() for one in values(which)]
+
+
+def _stretches(wave):
+    """Where wavelengths rise, or fall, without a turn: slices; one for all but orders below each other.
+
+    Wavelengths in no order at all, which turn within ten pixels, are brought into it.
+    """
+    turns = np.sign(np.diff(wave))
+    turns = turns[turns != 0]
+    if wave.size < 2 or not np.isfinite(wave).all() or (turns == turns[:1]).all():
+        return [slice(None)]
+    rising = np.median(np.diff(wave)) > 0
+    starts = np.flatnonzero((np.diff(wave) < 0) if rising else (np.diff(wave) > 0)) + 1
+    bounds = [0, *starts.tolist(), wave.size]
+    if min(np.diff(bounds)) < _SHORTEST:
+        return [np.argsort(wave, kind="stable")]
+    return [slice(*pair) for pair in pairwise(bounds)]
+
+
+def join_orders(spectra, relative=False):
     """Join spectra that are arms or orders of one star; others stay as they are.
 
     Parameters
     ----------
     spectra : list of specutils.Spectrum
         One-dimensional, of one file.
+    relative : bool
+        Whether the flux has the blaze of a grating in it, as counts have, without saying so.
 
     Returns
     -------
@@ -138,7 +173,7 @@ def join_orders(spectra):
         return spectra
     meta = {**spectra[0].meta, "joined": len(pieces)}
     notes = list(dict.fromkeys(note for one in spectra for note in one.meta["notes"]))
-    in_counts = any(note.endswith("is taken as relative") for note in notes)
+    in_counts = relative or any(note.endswith("is taken as relative") for note in notes)
     notes.append(f"{len(pieces)} arms or orders are joined" + ", each divided by its continuum" * in_counts)
     whole = join([piece.flattened() for piece in pieces] if in_counts else pieces)
     if np.ndim(meta.get("resolution")) > 0:
@@ -206,6 +241,5 @@ def _ignored(columns):
     if not columns.ignored:
         return None
     several = len(columns.ignored) > 1
-    return (
-        f"column{'s' * several} {', '.join(map(str, columns.ignored))} {'are' if several else 'is'} not used"
-    )
+    names = ", ".join(str(name).removeprefix("column ") for name in columns.ignored)
+    return f"column{'s' * several} {names} {'are' if several else 'is'} not used"

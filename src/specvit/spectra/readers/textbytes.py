@@ -6,13 +6,18 @@ import bz2
 import lzma
 import zlib
 
-__all__ = ["decode", "is_packed", "unpack"]
+__all__ = ["decode", "is_fits", "is_packed", "unpack"]
 
 _PACKED = (
     (b"\x1f\x8b", lambda: zlib.decompressobj(31)),
     (b"BZh", bz2.BZ2Decompressor),
     (b"\xfd7zXZ", lzma.LZMADecompressor),
 )
+
+
+def is_fits(content):
+    """Whether a file begins with a card of FITS: 80 letters without a line break, which IRAF's text has."""
+    return content.startswith(b"SIMPLE") and not any(mark in content[:80] for mark in b"\r\n")
 
 
 def is_packed(content):

@@ -16,7 +16,7 @@ import numpy as np
 from specvit.grid import find_instrument
 from specvit.spectra.readers.gaiarvs import is_gaia, spectra_of_table
 from specvit.spectra.readers.tablerows import spectra_of_columns
-from specvit.spectra.readers.textbytes import decode, unpack
+from specvit.spectra.readers.textbytes import decode, is_fits, unpack
 from specvit.spectra.readers.textlines import parse
 from specvit.spectra.readers.unitwords import to_wavelengths
 
@@ -43,7 +43,7 @@ def is_text(source):
             content = _content(source, size)
             if _is_votable(content) or content.startswith(b"# %ECSV"):
                 return True
-            if content.startswith(b"SIMPLE"):
+            if is_fits(content):
                 return False
             lines = decode(content).splitlines()
             parse("\n".join(lines[: -1 if len(lines) > 3 and len(content) >= size else None]))

@@ -121,7 +121,7 @@ def parse(text):
     The separator is a semicolon, a tab, a bar, a comma or white space, in this order, whichever parts lines
     into numbers; a comma between digits is a decimal sign unless it is the separator. The heading is the line
     of as many words before the first numbers in which a wavelength and a flux are known, else the last such
-    line, commented out or not.
+    line, commented out or not; a comment without a word that is known is none, nor is a card of a header.
     """
     lines = text.splitlines()
     separator, comma = _habit(lines)
@@ -139,9 +139,9 @@ def parse(text):
                 )
             width = len(fields)
             rows.append(fields)
-        elif not rows or _COMMENT.match(line):
+        elif not rows:
             head.append(line)
-        elif any(field.strip() for field in fields):
+        elif not _COMMENT.match(line) and any(field.strip() for field in fields):
             raise ValueError(f"line {number} is no row of numbers: {line.strip()[:60]!r}")
     if len(rows) < 2:
         raise ValueError("no table of numbers: there must be at least 2 lines of at least 2 numbers")
@@ -220,7 +220,12 @@ def _read_head(table, head, separator):
         bare = _COMMENT.sub("", line).strip()
         words = _heading(bare, separator, width)
         if words and not all(_POINT.fullmatch(word) for word in words):
-            complete = find_columns(words).complete
+            known = find_columns(words)
+            complete = known.complete
+            is_comment = bare != line.strip()
+            if "=" in words or (is_comment and not known):
+                _read_fact(table, bare)
+                continue
             if best is None or not best[0]:
                 best = (complete, i, words)
         _read_fact(table, bare)
