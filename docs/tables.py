@@ -11,11 +11,11 @@ from docutils.parsers.rst import directives
 from docutils.parsers.rst.directives.tables import CSVTable
 
 _TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
-_WORD = re.compile(r"[^ \n]+")  # a space that does not break is part of it
+_WORD = re.compile(r"[^ \n-]+")  # a space that does not break is part of it
 _MARKS = re.compile(r"(?<=[●○]) (?=[●○])")
 _PHONE, _DESKTOP = 366, 850  # pixels
 #: Letter and padding of cells, in pixels: on a phone, on a screen, and there in small letters.
-_ON_PHONE, _ON_SCREEN, _SMALL = (6.3, 9), (7.6, 13), (6.7, 13)
+_ON_PHONE, _ON_SCREEN, _SMALL = (7.2, 9), (7.6, 13), (6.7, 13)
 _MANY = 6  # columns from which on letters are smaller on every screen
 
 
@@ -48,7 +48,7 @@ def _make_entry(cell, label):
 
 def fitted(match):
     """A table, as HTML, with the heads of columns in its cells and classes that say how wide it is."""
-    whole = _MARKS.sub("\u202f", match[0].replace(" ± ", "\u00a0±\u00a0"))
+    whole = _MARKS.sub("", match[0].replace(" ± ", "\u00a0±\u00a0"))
     table = BeautifulSoup(whole, "html.parser").table
     head = table.select("thead tr")
     rows = [row.find_all(["td", "th"], recursive=False) for row in table.select("tbody tr")]
