@@ -15,7 +15,7 @@ from sphinx.util.nodes import make_refnode
 from sphinx_astropy.conf.v3 import *  # noqa: F403
 from sphinx_astropy.conf.v3 import exclude_patterns, extensions, intersphinx_mapping
 
-sys.path.insert(0, str(Path(__file__).parent))  # formulas.py
+sys.path.insert(0, str(Path(__file__).parent))  # formulas.py, tables.py
 
 online = os.environ.get("SPECVIT_DOCS_ONLINE", "0") not in ("", "0")
 
@@ -29,13 +29,14 @@ version = ".".join(release.split(".")[:2])
 
 # -- General -----------------------------------------------------------------------------------
 
-extensions += ["myst_parser", "sphinx_gallery.gen_gallery", "formulas"]
+extensions += ["myst_parser", "sphinx_gallery.gen_gallery", "formulas", "tables"]
 html_math_renderer = "mathml"
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns += [
     "conftest.py",
     "examples/*",
     "generated/*",
+    "templates/*",
     "gallery/*.ipynb",
     "gallery/*.py",
     "gallery/*.md5",
@@ -58,8 +59,7 @@ html_css_files = ["specvit.css"]
 _links = dict(line.split(", ", 1) for line in metadata("specvit").get_all("Project-URL") or ())
 html_theme_options = {
     "logo": {"text": "specvit"},
-    "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "navbar_center": [],
     "show_toc_level": 2,
     "use_edit_page_button": False,
     "icon_links": [
@@ -70,7 +70,9 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": []}
+# All pages stand in their groups on the left; the home page has them in its text.
+templates_path = ["templates"]
+html_sidebars = {"**": ["pages.html"], "index": []}
 plot_formats = [("png", 150)]
 plot_html_show_formats = plot_html_show_source_link = False
 plot_include_source = True
@@ -353,6 +355,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "show_signature": False,
     "write_computation_times": False,
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",

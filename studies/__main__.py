@@ -4,6 +4,10 @@ Several studies may be named; without a name all are run. Configurations that ar
 and one that was interrupted goes on from its checkpoint if it is expected to take a minute or more; shorter
 ones start again. Run the same command until it says FINISHED (exit status 0; 3 if something is left, 1 if
 something failed). ``--plan`` says what is left and how long it is expected to take, and runs nothing.
+
+Rows that are in the store, docs/results/studies/rows.jsonl, are finished, unless ``--again`` is given; with
+``--rows docs/results/studies/rows.jsonl`` new ones go there, and ``python -m studies.tables`` makes of them
+the tables and figures of the documentation.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from studies.catalogue import STUDIES
-from studies.ledger import Ledger, read_rows
+from studies.ledger import STORE, Ledger, read_rows
 from studies.runner import ordered, plan_lines, run
 from studies.study import Study
 
@@ -49,7 +53,11 @@ def _parser():
     parser.add_argument("--core-workers", type=int, default=1, help="workers for what runs on cores")
     parser.add_argument("--out", default="build/studies", help="folder of finished rows and checkpoints")
     parser.add_argument("--rows", help="file of JSON lines for all finished rows")
-    parser.add_argument("--known", action="append", default=[], help="file of rows that are not run again")
+    parser.add_argument(
+        "--known", action="append", help="file of rows that are not run again; default: the store"
+    )
+    parser.add_argument("--again", action="store_true", help="run finished rows again")
+    parser.add_argument("--data", help="file of real stars for the study real, see studies.realstars")
     parser.add_argument("--max-minutes", type=float, help="time of this call")
     parser.add_argument("--only", nargs="*", help="variants whose names contain one of these words")
     parser.add_argument("--seeds", type=int, help="only the first seeds")
@@ -80,6 +88,8 @@ def _tiny(configuration):
         options |= {"n_trees": 3, "min_child_samples": 2} | ({"n_components": 4} if options else {})
     if configuration.method == "template":
         options |= {"n_templates": 64, "n_starts": 1}
+    if configuration.method == "posterior":
+        options |= {"n_prior": 512, "n_draws": 100, "n_rounds": 2}
     return replace(
         configuration,
         changes=tuple(changes.items()),
@@ -101,12 +111,18 @@ def main(arguments=None):
     unknown = [name for name in chosen.names if name not in STUDIES]
     if unknown:
         parser.error(f"STUDY must be among {', '.join(STUDIES)}, got {unknown[0]!r}")
-    names = chosen.names or list(STUDIES)
+    if "real" in chosen.names and not (chosen.data or chosen.plan):
+        parser.error("--data must be given for the study real")
+    names = chosen.names or [name for name in STUDIES if name != "real" or chosen.data or chosen.plan]
     studies: list[Study] = [_chosen(STUDIES[name], chosen.only, chosen.seeds, chosen.tiny) for name in names]
     tasks = ordered(studies)
+    known = [] if chosen.again else chosen.known or [STORE]
+    if chosen.again:
+        for one in tasks:
+            Ledger(chosen.out).forget(one.key)
     if chosen.plan:
         finished = set(Ledger(chosen.out).rows())
-        finished |= {key for path in chosen.known for key in read_rows(path)}
+        finished |= {key for path in known for key in read_rows(path)}
         print("\n".join(plan_lines(studies, finished, chosen.devices)))
         return 0
     complete = run(
@@ -117,7 +133,8 @@ def main(arguments=None):
         core_workers=chosen.core_workers,
         max_minutes=chosen.max_minutes,
         rows=chosen.rows,
-        known=chosen.known,
+        known=known,
+        data=chosen.data,
         compiled=not chosen.no_compile,
         revision=chosen.revision or _revision(),
         command="python -m studies " + shlex.join(Path(x).name if "/" in x else x for x in words),

@@ -1,4 +1,4 @@
-"""What studies say beyond their means: errors beside the Fisher prediction, and the law of size."""
+"""What studies say beyond their means: correlations beside Fisher, crossings, and the law of size."""
 
 from __future__ import annotations
 
@@ -13,10 +13,23 @@ from specvit.limits import survey_fisher
 from specvit.survey import Survey
 from studies.scoring import TEST_SEED
 
-__all__ = ["BAYES_LIMIT", "correlation_table", "fisher_correlations", "fit_law", "law_table"]
+__all__ = [
+    "BAYES_LIMIT",
+    "LIMIT_NAME",
+    "correlation_table",
+    "crossing",
+    "crossing_table",
+    "fisher_correlations",
+    "fit_law",
+    "law_table",
+    "limit_of",
+]
 
-#: R² of log g at the Bayes limit of ``Survey("paper")`` and its error: docs/results/overall.csv.
+#: R² of log g at the Bayes limit of ``Survey("paper")`` and its error, of other stars of the survey than
+#: those of the studies: docs/results/overall.csv.
 BAYES_LIMIT = (0.8943, 0.0045)
+#: The variant of studies that has the posterior means of their own stars.
+LIMIT_NAME = "Bayes limit"
 _STARS = 1000
 
 
@@ -24,14 +37,16 @@ def fisher_correlations(n=_STARS):
     """Correlations of the errors of all labels that the Fisher information predicts, ndarray (5, 5).
 
     They are those of the mean over `n` stars of ``paper`` of (F + P)⁻¹, with F the information about the
-    labels, the amplitude unknown, and P that of a Gaussian prior with the variance of the survey's: errors of
-    the best linear estimate. Stars are others than those of the test, of the same survey.
+    labels, the amplitude unknown, and P that of a Gaussian prior with the covariance of the survey's, whose
+    [C/M] is bounded by [alpha/M]: errors of the best linear estimate. Stars are others than those of the
+    test, of the same survey.
     """
     survey, rng = Survey("paper"), np.random.default_rng(TEST_SEED)
     labels = survey.prior.sample(n, rng)
-    fisher = survey_fisher(survey, labels, rng.uniform(*survey.brightness_limits, n)).keep(*LABELS)
-    spread = dict(zip(LABELS, labels.std(0).tolist(), strict=True))
-    covariance = fisher.with_priors(**spread).covariance.mean(0)
+    matrix = survey_fisher(survey, labels, rng.uniform(*survey.brightness_limits, n)).matrix.copy()
+    k = len(LABELS)  # what follows the labels is the amplitude, of which nothing is known
+    matrix[:, :k, :k] += np.linalg.inv(np.cov(labels[:, :k].T))
+    covariance = np.linalg.inv(matrix)[:, :k, :k].mean(0)
     size = np.sqrt(np.diag(covariance))
     return covariance / np.outer(size, size)
 
@@ -57,7 +72,7 @@ def correlation_table(study, rows, predicted):
     table = {"labels": [f"{LABELS[i]}, {LABELS[j]}" for i, j in pairs]}
     table["Fisher"] = [predicted[i, j] for i, j in pairs]
     for name, own in study.variants.items():
-        found = [rows[one.key]["error_correlation"] for one in own if one.key in rows]
+        found = [rows[one.key].get("error_correlation") for one in own if one.key in rows]
         found = [one for one in found if one is not None and len(one) == len(LABELS)]
         if found:
             mean = np.mean(found, axis=0)
@@ -119,6 +134,100 @@ def fit_law(parameters, seen, r2, limit=BAYES_LIMIT[0]):
     return result | {"scatter": (float(np.std(y - _law(x, *value))), np.nan)}
 
 
+def _whole(table):
+    """Rows of log g at the survey's own magnitudes."""
+    if "label" not in table:
+        return table[:0]
+    return table[(table["label"] == "logg") & (table["test"] == "paper") & table["condition"].isna()]
+
+
+def limit_of(table):
+    """R² of log g at the Bayes limit: the test stars' own if `table` has it, else the survey's.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `studies.tables.tidy`.
+    """
+    whole = _whole(table)
+    own = whole[whole["name"] == LIMIT_NAME] if len(whole) else whole
+    return float(own["r2"].iloc[0]) if len(own) else BAYES_LIMIT[0]
+
+
+def crossing(sizes, first, second):
+    """Where one curve overtakes another, by linear interpolation in the logarithm of the size.
+
+    Parameters
+    ----------
+    sizes : array-like, shape (n,)
+        Rising.
+    first, second : array-like, shape (n,)
+        R² of the two methods.
+
+    Returns
+    -------
+    list of (float, bool)
+        Sizes at which the curves cross, and whether the first is above from there on.
+    """
+    difference, logs = np.subtract(first, second), np.log(np.asarray(sizes, float))
+    found = []
+    for k in range(len(logs) - 1):
+        a, b = difference[k], difference[k + 1]
+        if (a > 0) != (b > 0):
+            found.append((float(np.exp(logs[k] + (logs[k + 1] - logs[k]) * a / (a - b))), bool(b > 0)))
+    return found
+
+
+def crossing_table(study, table, networks=("ViT, reference", "ViT, bundled")):
+    """Where the transformers of the study ``scaling`` cross the other methods, beside the reference.
+
+    Parameters
+    ----------
+    study : Study
+        With the reference's values.
+    table : pandas.DataFrame
+        From `studies.tables.tidy`.
+    networks : tuple of str
+        Variants that are compared with all others.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of words: for each pair the difference of R² at the smallest and at the largest common size and the
+        crossings, and those of the reference's values where it has both.
+    """
+    whole = _whole(table)
+    ours = whole[whole["spectra"].notna()].groupby(["name", "spectra"])["r2"].mean() if len(whole) else {}
+    theirs = pd.Series({(one["name"], one["spectra"]): one["r2"] for one in study.reference}, dtype=float)
+    names = [] if not len(ours) else [name for name in study.variants if name in ours.index]
+    lines = []
+    for network in networks:
+        for other in names:
+            if other in networks or network not in names:
+                continue
+            line = {"transformer": network, "against": other}
+            for where, values in (("", ours), ("reference: ", theirs)):
+                line |= {f"{where}{key}": text for key, text in _compared(values, network, other).items()}
+            lines.append(line)
+    return pd.DataFrame(lines).fillna("")
+
+
+def _compared(values, first, second):
+    if not {first, second} <= set(values.index.get_level_values(0)):
+        return {}
+    pair = pd.concat([values[first], values[second]], axis=1, join="inner").sort_index()
+    a, b = pair.to_numpy().T
+    found = [
+        f"{'overtakes' if above else 'is overtaken'} at {int(float(f'{size:.2g}')):,}"
+        for size, above in crossing(pair.index, a, b)
+    ]
+    return {
+        "smallest": f"{a[0] - b[0]:+.3f} ({int(pair.index[0]):,})",
+        "largest": f"{a[-1] - b[-1]:+.3f} ({int(pair.index[-1]):,})",
+        "crossing": "; ".join(found) or "none",
+    }
+
+
 def law_table(table):
     """The law of a tidy `table` of networks as a data frame of words; empty where there are too few.
 
@@ -127,12 +236,12 @@ def law_table(table):
     table : pandas.DataFrame
         From `studies.tables.tidy`, of the study ``size``.
     """
-    if "label" not in table:
+    whole = _whole(table)
+    if not len(whole):
         return pd.DataFrame()
-    whole = table[(table["label"] == "logg") & (table["test"] == "paper") & table["condition"].isna()]
-    whole = whole[whole["network"] == "compact"]
+    limit, whole = limit_of(table), whole[(whole["network"] == "compact") & (whole["name"] != LIMIT_NAME)]
     try:
-        law = fit_law(whole["parameters"], whole["spectra_seen"], whole["r2"])
+        law = fit_law(whole["parameters"], whole["spectra_seen"], whole["r2"], limit)
     except ValueError:
         return pd.DataFrame()
     meaning = {
@@ -146,4 +255,4 @@ def law_table(table):
         {"quantity": meaning[name], "value": f"{value:.3f}" + (f" ± {err:.3f}" if np.isfinite(err) else "")}
         for name, (value, err) in law.items()
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([*rows, {"quantity": "R² at the limit", "value": f"{limit:.4f}"}])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studies import losses, noise, positions, scaling, several, size, tokens, transfer
+from studies import losses, noise, positions, real, scaling, several, size, tokens, transfer
 
 __all__ = ["STUDIES"]
 
@@ -11,6 +11,7 @@ _ALL = (
     *(module.STUDY for module in _FIRST),
     transfer.LINES,
     transfer.INSTRUMENT,
+    real.STUDY,
     several.STUDY,
     size.STUDY,
 )

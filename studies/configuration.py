@@ -20,17 +20,25 @@ METHODS = {
     "cnn": "device",
     "ridge": "device",
     "template": "device",
+    "posterior": "device",
     "lightgbm": "cores",
     "finetune": "device",
     "head": "device",
 }
 
 #: How first weights are drawn, see `Configuration`.
-INITIALISATIONS = ("normal", "tokenizer", "all", "tokenizer, positions")
+INITIALISATIONS = (
+    "normal",
+    "tokenizer",
+    "all",
+    "tokenizer, positions",
+    "unit positions",
+    "tokenizer, unit positions",
+)
 #: Methods for a few stars of a target.
 FEW_STARS = ("finetune", "head")
-#: What a few stars are of, see `studies.targets.target_survey`.
-TARGETS = ("lines", "instrument")
+#: What a few stars are of, see `studies.targets.target_survey` and, for real ones, `studies.realstars`.
+TARGETS = ("lines", "instrument", "stelib")
 
 #: Shapes of the transformer that configurations start from. "compact" is made for grids of many runs: it
 #: trains three times faster than the bundled shape.
@@ -62,10 +70,11 @@ class Configuration:
         Arguments of a predictor that is not a network.
     encoding, labels, covariance, loss, label_scaling
         As for `specvit.network.LabelRegressor` and `specvit.network.TrainingConfig`.
-    initialisation : {"normal", "tokenizer", "all", "tokenizer, positions"}
-        "normal" is that of the library, truncated normals of σ = 0.02. "tokenizer" leaves the tokenizer,
-        "all" every matrix, as torch makes them: uniform within 1/√(inputs); with "positions" learned ones
-        are thirty times larger, about the size of such tokens.
+    initialisation : str
+        One of `INITIALISATIONS`. "normal" is that of the library, truncated normals of σ = 0.02. "tokenizer"
+        leaves the tokenizer, "all" every matrix, as torch makes them: uniform within 1/√(inputs). With
+        "positions" learned ones are thirty times larger, about the size of such tokens; with "unit positions"
+        they and the class token are normal of σ = 1.
     spectra : int or None
         Stored stars of ``Survey("paper")``, seen with new noise each time; None for stars without end.
     weights : str or None
@@ -116,9 +125,7 @@ class Configuration:
     def __post_init__(self):
         check_choice("method", self.method, METHODS)
         check_choice("network", self.network, NETWORKS)
-        check_choice(
-            "initialisation", self.initialisation, ("normal", "tokenizer", "all", "tokenizer, positions")
-        )
+        check_choice("initialisation", self.initialisation, INITIALISATIONS)
         if self.target is not None:
             check_choice("target", self.target, TARGETS)
         if self.weights is not None:
@@ -175,6 +182,8 @@ class Configuration:
             return (self.steps * step + _OVERHEAD) / 60
         if self.method == "template":
             return 1.0 + self.n_test / 6000
+        if self.method == "posterior":
+            return 0.5 + self.n_test / 2400
         if self.method == "head":
             return _OVERHEAD / 60
         n = self.spectra / 1e6

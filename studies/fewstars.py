@@ -1,4 +1,4 @@
-"""One configuration that learns from a few stars of a target."""
+"""One configuration that learns from a few simulated stars of a target."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from specvit.survey.streams import EVALUATION
 from studies.scoring import TEST_SEED, figures_of_labels
 from studies.targets import as_batch, target_survey
 
-__all__ = ["fit_few", "hidden_features"]
+__all__ = ["fit_few", "hidden_features", "predict_few"]
 
 _FIRST_SEED = 300  # of the stars that are learned from
 _ALPHAS = np.logspace(-3, 6, 19)
@@ -41,7 +41,7 @@ def _estimator(configuration, device, threads):
     from specvit.predictors import LightGBMEstimator, LoggEstimator
 
     if configuration.method == "lightgbm":
-        options = dict(configuration.options)
+        options = dict(configuration.options) | {"encoding": configuration.encoding}
         return LightGBMEstimator(
             labels=("logg",), random_state=configuration.seed, n_jobs=threads, device=device, **options
         )
@@ -74,6 +74,48 @@ def _head(configuration, device, stars, logg, tests):
     return model.predict(hidden_features(regressor, tests))
 
 
+def predict_few(configuration, stars, logg, tests, *, device, threads):
+    """log g of stars, by what is learned from a few others.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        How is learned.
+    stars : SpectrumBatch or None
+        What is learned from; None uses the weights as they are.
+    logg : ndarray, shape (n,), or None
+        Theirs.
+    tests : SpectrumBatch
+        Of m stars.
+    device : torch.device
+        Where networks are trained.
+    threads : int
+        Threads of LightGBM.
+
+    Returns
+    -------
+    mean : ndarray, shape (m, 1)
+    sigma : ndarray, shape (m, 1), or None
+        None from methods that give no errors.
+    """
+    if configuration.method == "head":
+        return _head(configuration, device, stars, logg, tests)[:, None], None
+    estimator = _estimator(configuration, device, threads)
+    told = configuration.weights == "any"  # others take the pixels for those of PFS
+
+    def spectra(batch):
+        return (batch, {}) if told else (batch.flux, {"ivar": batch.ivar})
+
+    if stars is not None:
+        X, more = spectra(stars)
+        estimator.fit(X, logg, on_error="nan", **more)
+    X, more = spectra(tests)
+    given = estimator.predict_labels(X, on_error="nan", **more)
+    column = given.names.index("logg")
+    mean, sigma = given.mean[:, [column]], given.sigma[:, [column]]
+    return mean, sigma if np.isfinite(sigma[np.isfinite(mean)]).all() else None
+
+
 def fit_few(configuration, *, device, threads):
     """Learn from a few stars of a target survey, each seen with one noise, and test on others of it.
 
@@ -96,30 +138,13 @@ def fit_few(configuration, *, device, threads):
     unseen = target_survey(configuration.target, TEST_SEED)
     drawn = unseen.draw(configuration.n_test, stream=EVALUATION, device=device)
     tests, truth = as_batch(drawn, unseen.grid)
-    truth, sigma = truth[:, [LABELS.index("logg")]], None
-    stars = None
+    truth = truth[:, [LABELS.index("logg")]]
+    stars = logg = None
     if configuration.spectra is not None:
         stars, labels = as_batch(known.draw(configuration.spectra, device=device), known.grid)
         logg = labels[:, LABELS.index("logg")]
     around = time.monotonic() - begun
-    if configuration.method == "head":
-        mean = _head(configuration, device, stars, logg, tests)[:, None]
-    else:
-        estimator = _estimator(configuration, device, threads)
-        told = configuration.weights == "any"  # others take the pixels for those of PFS
-
-        def spectra(batch):
-            return (batch, {}) if told else (batch.flux, {"ivar": batch.ivar})
-
-        if stars is not None:
-            X, more = spectra(stars)
-            estimator.fit(X, logg, on_error="nan", **more)
-        X, more = spectra(tests)
-        given = estimator.predict_labels(X, on_error="nan", **more)
-        column = given.names.index("logg")
-        mean, sigma = given.mean[:, [column]], given.sigma[:, [column]]
-        if not np.isfinite(sigma[np.isfinite(mean)]).all():
-            sigma = None
+    mean, sigma = predict_few(configuration, stars, logg, tests, device=device, threads=threads)
     figures = figures_of_labels(truth, mean, sigma, ("logg",))
     return {
         "results": [{"test": "target", "condition": None} | row for row in figures],

@@ -7,7 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["Ledger", "read_rows", "write_rows"]
+__all__ = ["STORE", "Ledger", "read_rows", "write_rows"]
+
+#: All rows that are measured: what the tables and figures of the documentation are made of.
+STORE = Path(__file__).parents[1] / "docs" / "results" / "studies" / "rows.jsonl"
 
 
 def _write_whole(path, text):
@@ -85,6 +88,10 @@ class Ledger:
         """Keep a row, and nothing else of its configuration."""
         _write_whole(self.folder / "rows" / f"{row['key']}.json", json.dumps(row, sort_keys=True))
         shutil.rmtree(self.checkpoints(row["key"]), ignore_errors=True)
+
+    def forget(self, key):
+        """Drop the row of a configuration, so that it is run again."""
+        (self.folder / "rows" / f"{key}.json").unlink(missing_ok=True)
 
     def fail(self, key, text):
         """Keep the text of an error."""

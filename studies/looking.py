@@ -19,7 +19,7 @@ from specvit.assess.plots.information import LINES
 from specvit.labels import LABELS
 from specvit.survey import Survey
 
-__all__ = ["GROUPS", "MEASURES", "line_shares", "look", "median_pixels", "rank_correlations"]
+__all__ = ["GROUPS", "MEASURES", "line_shares", "look", "rank_correlations"]
 
 #: Groups of stars by the limits of their log g.
 GROUPS = {"giants": (1.0, 2.5), "dwarfs": (4.0, 5.0)}
@@ -76,29 +76,14 @@ def look(group, n, *, weights="paper", magnitude=20.5, n_steps=32, device="auto"
     estimator = LoggEstimator(weights, device=device)
     found = explain(estimator, flux, "logg", ivar=ivar, baseline=mean / np.median(mean), n_steps=n_steps)
     known = np.isfinite(found.information).all(1)
-    sensitivity = found.sensitivity**2
-    sensitivity[median_pixels(found.flux)] = 0
     windows = np.abs(_binned(found.attribution[known]))
     measures = {
         "information": found.information[known],
-        "sensitivity": sensitivity[known],
+        "sensitivity": found.sensitivity[known] ** 2,
         "integrated gradients": np.repeat(windows, WINDOW, 1)[:, : found.flux.shape[1]] / WINDOW,
         "attention": found.attention[known],
     }
     return found.grid.wave, {name: x / x.sum(1, keepdims=True) for name, x in measures.items()}
-
-
-def median_pixels(flux):
-    """True for the two middle pixels of each spectrum (n, n_pixels) in units of its median.
-
-    The network gets flux over median, so that the derivative by the level of the flux falls on the two pixels
-    that happen to be the median: 10 to 80 % of the squared sensitivity of a star. Noise does not act so: a
-    small part of σ makes other pixels the median.
-    """
-    middle = np.argsort(np.abs(flux - 1), axis=1)[:, :2]
-    result = np.zeros(flux.shape, bool)
-    np.put_along_axis(result, middle, True, 1)
-    return result
 
 
 def _binned(values):
@@ -160,7 +145,8 @@ def _draw(found, path):
         axes.set_ylabel(f"share, {group}")
         axes.grid(alpha=0.3)
     axes.set_xlabel("wavelength in vacuum (Å)")
-    axes.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.25))
+    where = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
+    figure.axes[0].legend(fontsize="small", ncols=4, frameon=False, **where)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
 

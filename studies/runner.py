@@ -102,6 +102,7 @@ def run(
     max_minutes=None,
     rows=None,
     known=(),
+    data=None,
     compiled=True,
     checkpoint_all=False,
     revision="unknown",
@@ -128,6 +129,8 @@ def run(
         File of JSON lines in which all finished rows are kept, written anew after each.
     known : sequence of path
         Files of rows of earlier calls, which are not run again.
+    data : path, optional
+        File of real stars, see `studies.realstars`.
     compiled : bool
         Whether networks are compiled on a GPU.
     checkpoint_all : bool
@@ -145,9 +148,10 @@ def run(
     begun = time.time() if begun is None else begun
     ledger = Ledger(folder)
     ledger.release_all()
+    wanted = {one.key for one in tasks}
     for path in known:
-        for row in read_rows(path).values():
-            if not ledger.finished(row["key"]):
+        for key, row in read_rows(path).items():
+            if key in wanted and not ledger.finished(key):
                 ledger.finish(row)
     left = [one for one in tasks if not ledger.finished(one.key)]
     lanes = {one.lane for one in left}
@@ -169,6 +173,7 @@ def run(
             "deadline": deadline,
             "compile": compiled and device == "cuda",
             "checkpoint_all": checkpoint_all,
+            "data": None if data is None else str(data),
             "command": command,
             "revision": revision,
         }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from studies.configuration import Configuration, seeds
 from studies.study import Picture, Study
 
-__all__ = ["STUDY"]
+__all__ = ["LIMIT", "REFERENCE", "STUDY"]
 
 SIZES = (5_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000)
 ONE_SEED_ABOVE = 200_000
@@ -28,6 +28,8 @@ NETWORKS = {
     "MLP": Configuration(method="mlp", learning_rate=3e-4),
     "CNN": Configuration(method="cnn"),
 }
+#: Posterior means of the very test stars.
+LIMIT = Configuration(method="posterior", spectra=None)
 COMPONENTS = (("feature_fraction", 0.3), ("n_components", 64))
 FITS = {
     "Ridge": Configuration(method="ridge", encoding="median", labels=("logg",)),
@@ -54,7 +56,10 @@ STUDY = Study(
     question="How does the accuracy of log g grow with the number of stored training spectra, and where does "
     "a transformer overtake boosted trees and linear regression?",
     variants={name: _sizes(name, one) for name, one in (NETWORKS | FITS).items()}
-    | {"χ² fit": [Configuration(method="template", spectra=None, labels=("logg",), n_test=2000)]},
+    | {
+        "χ² fit": [Configuration(method="template", spectra=None, labels=("logg",), n_test=2000)],
+        "Bayes limit": [LIMIT],
+    },
     picture=Picture("spectra", "name", log=True, x_label="stored training spectra"),
     columns=("spectra",),
     reference=tuple(

@@ -13,7 +13,7 @@ from specvit.survey import Survey
 from specvit.survey.storedstars import at_noise_level
 from specvit.survey.streams import EVALUATION
 
-__all__ = ["TESTS", "TEST_SEED", "figures_of_labels", "score", "shifted"]
+__all__ = ["TESTS", "TEST_SEED", "drawn", "figures_of_labels", "score", "shifted"]
 
 #: Seed of the test stars; configurations train on other seeds.
 TEST_SEED = 20_000
@@ -44,12 +44,17 @@ def _test_survey(velocity):
     return Survey("paper", seed=TEST_SEED, velocity=(velocity, velocity) if velocity else None)
 
 
+def drawn(n):
+    """Numbers of the streams that `n` test stars are drawn from and how many each gives, pairs of int."""
+    return [(k, min(_AT_ONCE, n - start)) for k, start in enumerate(range(0, n, _AT_ONCE))]
+
+
 def _batches(test, condition, n, device):
     """Batches (flux, ivar, labels) of `n` test stars under a condition of a test."""
     survey = _test_survey(condition if test == "velocity" else 0.0)
-    for k, start in enumerate(range(0, n, _AT_ONCE)):
+    for k, count in drawn(n):
         batch = survey.draw(
-            min(_AT_ONCE, n - start),
+            count,
             stream=EVALUATION + k,
             device=device,
             magnitude=condition if test == "paper" else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from studies.configuration import Configuration
-from studies.scaling import REFERENCE
+from studies.scaling import LIMIT, REFERENCE
 from studies.study import Picture, Study
 
 __all__ = ["STUDY"]
@@ -29,7 +29,8 @@ STUDY = Study(
     | {
         f"ViT, reference, {n // 1000:,}k stored, {LONG:,} steps": [replace(REFERENCE, spectra=n, steps=LONG)]
         for n in (200_000, 1_000_000)
-    },
+    }
+    | {"Bayes limit": [LIMIT]},
     picture=Picture("parameters", "spectra_seen", log=True, x_label="parameters"),
     columns=("width", "depth", "parameters", "spectra_seen"),
 )

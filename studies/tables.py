@@ -1,4 +1,6 @@
-"""Tables and figures of studies from finished rows: ``python -m studies.tables ROWS... --out FOLDER``.
+"""Tables and figures of studies from finished rows: ``python -m studies.tables [ROWS...] [--out FOLDER]``.
+
+By default they are those of the store, `studies.ledger.STORE`, and go to its folder.
 
 Three files are written for each study of which two variants are finished: ``NAME.ecsv``, tidy, a row for
 every training, test, condition and label; ``NAME.csv``, the means over seeds with their standard errors,
@@ -14,9 +16,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from studies.answers import correlation_table, fisher_correlations, law_table
+from studies.answers import (
+    LIMIT_NAME,
+    correlation_table,
+    crossing_table,
+    fisher_correlations,
+    law_table,
+    limit_of,
+)
 from studies.catalogue import STUDIES
-from studies.ledger import read_rows
+from studies.ledger import STORE, read_rows
 from studies.scoring import MAGNITUDES
 
 __all__ = ["means", "summary", "tidy", "write_study"]
@@ -32,6 +41,10 @@ _RECORD = (
 )
 #: Tests that have one figure for all of a survey.
 WHOLE = ("paper", "target")
+#: Test stars of which fewer make a larger error than seeds do.
+FEW = 100
+#: Variants that are tested on fewer stars, whose R² does not compare with the limit of all.
+SUBSET = ("χ² fit",)
 _ORIGIN = ("device", "revision", "specvit", "torch")
 
 
@@ -142,7 +155,7 @@ def summary(study, table):
     failed = table.loc[table["failure"] != "", "name"].unique()
     own = [name for name in study.columns if name in average]
     key = ["name", *(name for name in own if name not in _RECORD)]
-    test = study.picture.test
+    test, limit = study.picture.test, limit_of(table)
     lines = []
     for values, part in average.groupby(key, dropna=False, sort=False):
         line = dict(zip(key, values, strict=True))
@@ -155,6 +168,9 @@ def summary(study, table):
         if len(whole):
             shown["R²"] = _with_error(whole.iloc[0]["r2"], whole.iloc[0]["r2_err"])
             shown["MAE"] = _with_error(whole.iloc[0]["mae"], whole.iloc[0]["mae_err"])
+            shown |= _error_of_few_stars(table, values[0])
+            if LIMIT_NAME in study.variants and values[0] != LIMIT_NAME and values[0] not in SUBSET:
+                shown["below limit"] = f"{limit - whole.iloc[0]['r2']:.3f}"
         elif values[0] in failed:
             shown["R²"] = "failed"
         wanted = (
@@ -174,6 +190,17 @@ def summary(study, table):
         shown |= _beside(study, line)
         lines.append(shown)
     return pd.DataFrame(lines).fillna("")
+
+
+def _error_of_few_stars(table, name):
+    """Bootstrap errors of R² and MAE over the stars, where these are few: those over seeds leave them out."""
+    own = table[(table["name"] == name) & table["test"].isin(WHOLE) & table["condition"].isna()]
+    if "mae_err" not in own or own["n"].max() >= FEW:
+        return {}
+    return {
+        f"{text}, stars": _number(float(own[f"{key}_err"].mean()))
+        for text, key in (("R²", "r2"), ("MAE", "mae"))
+    }
 
 
 def _beside(study, line):
@@ -222,8 +249,8 @@ def main(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("rows", nargs="+", help="files of JSON lines that the runner has written")
-    parser.add_argument("--out", required=True)
+    parser.add_argument("rows", nargs="*", default=[STORE], help="files that the runner has written")
+    parser.add_argument("--out", default=STORE.parent)
     chosen = parser.parse_args(arguments)
     rows = {}
     for path in chosen.rows:
@@ -234,6 +261,9 @@ def main(arguments=None):
         if written and study.name == "several":
             table = correlation_table(study, rows, fisher_correlations())
             table.to_csv(Path(chosen.out) / "several_correlations.csv", index=False)
+        if written and study.name == "scaling":
+            table = crossing_table(study, tidy(study, rows))
+            table.to_csv(Path(chosen.out) / "scaling_crossings.csv", index=False)
         if written and study.name == "size":
             law_table(tidy(study, rows)).to_csv(Path(chosen.out) / "size_law.csv", index=False)
         print(f"{study.name:12s} {done:3d} of {len(study.configurations)} rows")

@@ -92,12 +92,21 @@ def build_regressor(configuration):
         )
         if plain is not None:
             regressor.network = plain(regressor.config)
-        elif configuration.initialisation != "normal":
-            whole = configuration.initialisation == "all"
-            _as_torch_makes_them(regressor.network if whole else regressor.network.tokenizer)
-            if configuration.initialisation.endswith("positions"):
-                regressor.network.position.table.data.mul_(_LARGER)
+        else:
+            _initialise(regressor.network, configuration.initialisation)
     return regressor
+
+
+@torch.no_grad()
+def _initialise(network, kind):
+    """Change the first weights of a transformer to one of `studies.configuration.INITIALISATIONS`."""
+    if kind == "all" or kind.startswith("tokenizer"):
+        _as_torch_makes_them(network if kind == "all" else network.tokenizer)
+    if kind.endswith("unit positions"):
+        network.position.table.normal_()
+        network.cls.normal_()
+    elif kind.endswith("positions"):
+        network.position.table.mul_(_LARGER)
 
 
 def _training_config(configuration, compiled):

@@ -5,25 +5,31 @@ from __future__ import annotations
 from studies.configuration import Configuration, seeds
 from studies.study import Picture, Study
 
-__all__ = ["INSTRUMENT", "LINES"]
+__all__ = ["INSTRUMENT", "LEAVES", "LINES", "few_ways"]
 
 STARS = (30, 100, 300, 1000)
 FEW = {"batch_size": 32, "n_test": 2000, "tests": ()}
-#: Fewer components than stars, and leaves that so few can fill.
-TREES = (("min_child_samples", 5), ("n_components", 16))
+#: Leaves that few stars can fill; and fewer components than stars.
+LEAVES = (("min_child_samples", 5),)
+TREES = (*LEAVES, ("n_components", 16))
 
 
-def _ways(target):
+def few_ways(target, sizes):
+    """Ways to learn from a few stars of a `target`: dict of name to configurations.
+
+    `sizes` makes the configurations of a way, one for each number of stars and seed, from its options.
+    """
     common = FEW | {"target": target}
     bundled = common | {"network": "bundled", "steps": 300, "learning_rate": 5e-5}
     ways = {}
     for weights in ("paper", "any"):
         own = bundled | {"weights": weights}
         ways[f"{weights}, as it is"] = [Configuration(method="finetune", spectra=None, **own)]
-        ways[f"{weights}, fine-tuned"] = _sizes(method="finetune", **own)
-        ways[f"{weights}, frozen, linear head"] = _sizes(method="head", **own)
-    ways["ViT from scratch"] = _sizes(method="finetune", steps=1000, learning_rate=5e-4, **common)
-    ways["LightGBM"] = _sizes(method="lightgbm", options=TREES, **common)
+        ways[f"{weights}, fine-tuned"] = sizes(method="finetune", **own)
+        ways[f"{weights}, frozen, linear head"] = sizes(method="head", **own)
+    ways["ViT from scratch"] = sizes(method="finetune", steps=1000, learning_rate=5e-4, **common)
+    ways["LightGBM, pixels"] = sizes(method="lightgbm", encoding="median", options=LEAVES, **common)
+    ways["LightGBM, components"] = sizes(method="lightgbm", options=TREES, **common)
     return ways
 
 
@@ -36,7 +42,7 @@ def _study(target, title, question):
         name=f"transfer_{target}",
         title=title,
         question=question,
-        variants=_ways(target),
+        variants=few_ways(target, _sizes),
         picture=Picture("spectra", "name", test="target", log=True, x_label="stars that are learned from"),
         columns=("spectra",),
     )

@@ -20,6 +20,8 @@ from studies.configuration import Configuration
 from studies.energy import gpu_joules
 from studies.fewstars import fit_few
 from studies.ledger import Ledger
+from studies.limit import fit_limit
+from studies.realstars import fit_real
 from studies.training import train_network
 
 __all__ = ["affordable", "forget_compiled", "work"]
@@ -57,7 +59,9 @@ def _row(configuration, settings, device, ledger):
     """The row of a configuration, or None if time was up before it was done."""
     whole = not ledger.checkpoints(configuration.key).exists()  # else part of the energy was used before
     energy = gpu_joules() if device.type == "cuda" and configuration.lane == "device" and whole else None
-    if configuration.target is not None:
+    if configuration.target == "stelib":
+        results = fit_real(configuration, device=device, threads=settings["threads"], data=settings["data"])
+    elif configuration.target is not None:
         results = fit_few(configuration, device=device, threads=settings["threads"])
     elif configuration.is_network:
         results = train_network(
@@ -69,6 +73,8 @@ def _row(configuration, settings, device, ledger):
             deadline=None if settings["deadline"] is None else settings["deadline"] - _RESERVE,
             compiled=settings["compile"] and device.type == "cuda",
         )
+    elif configuration.method == "posterior":
+        results = fit_limit(configuration, device=device)
     else:
         results = fit_baseline(configuration, device=device, threads=settings["threads"])
     if results is None:
@@ -95,6 +101,7 @@ def work(settings):
     settings : dict
         ``tasks``: descriptions of configurations in their order; ``lane``; ``device``; ``threads``;
         ``folder`` of the ledger; ``deadline``, a time of the epoch or None; ``compile``;
+        ``data``, the file of real stars or None;
         ``checkpoint_all``, whether short trainings leave checkpoints too; ``command`` and ``revision``.
     """
     torch.set_num_threads(settings["threads"])

@@ -7,7 +7,9 @@ import pytest
 from specvit import LoggEstimator, Survey, cli
 from specvit.dataset import SpectrumDataset, write_dataset
 from specvit.paths import user_path
-from specvit.stars import Emulator
+from specvit.predictors import read_table
+from specvit.stars import Emulator, LineCalibration
+from specvit.stream import predict_stream
 
 
 @pytest.fixture
@@ -31,6 +33,12 @@ def test_files_of_every_kind(home):
     assert Emulator.load("~/emulator.safetensors").grid.name == "PFS MR"
     write_dataset(Survey("paper"), "~/set.h5", 4)
     assert len(SpectrumDataset("~/set.h5")) == 4
+    LineCalibration.load().save("~/lines.npz")
+    assert LineCalibration.load("~/lines.npz").wave[0] == LineCalibration.load().wave[0]
+    done = predict_stream(
+        SpectrumDataset("~/set.h5"), "~/labels.fits", LoggEstimator("~/weights.safetensors")
+    )
+    assert done.rows == 4 and len(read_table("~/labels.fits")) == 4
 
 
 def test_on_the_command_line(home, capsys):

@@ -6,6 +6,7 @@ from specvit import PFS_MR, Emulator, PixelGrid, Survey
 from specvit.limits import Fisher, Posterior
 from specvit.predictors import Findings
 from specvit.spectra import adapt
+from specvit.survey import LabelPrior, SNRNoise
 
 
 def test_grids_say_range_pixels_and_resolution():
@@ -46,3 +47,22 @@ def test_results_say_values_and_not_arrays():
     )
     assert repr(found) == "Posterior(1 spectrum: teff 4700 ± 47, logg 2.2 ± 0.022; 1 flagged)"
     assert repr(Findings.nothing(2)).startswith("Findings(2 spectra, 0 measured: velocity, ")
+
+
+def test_surveys_are_printed_in_few_lines_whatever_they_are_made_of():
+    prior = LabelPrior((4000, 6000), (1, 5), (-1, 0.3), (-0.1, 0.4), (-0.3, 0.3))
+    own = Survey("own", prior=prior, noise=SNRNoise((20, 200)), masked=[(7590, 7700)], velocity=30, n=4000)
+    lines = str(own).splitlines()
+    assert lines[0] == "Survey 'own', 4,000 stars, seed 0"
+    assert lines[1].startswith("  stars:") and lines[1].endswith(
+        " Teff 4000–6000 K, log g 1–5, [M/H] -1–0.3, [alpha/M] -0.1–0.4, [C/M] -0.3–0.3 (LabelPrior)"
+    )
+    assert repr(PFS_MR) in lines[2] and lines[3].endswith("SNRNoise, S/N 20–200")
+    assert lines[4].split(None, 1)[1] == "-30–30 km/s" and lines[5].split(None, 1)[1] == "7590–7700 Å"
+    assert len(lines) == 6 and max(map(len, lines)) < 115
+    shown = own._repr_html_()
+    assert shown.startswith("<table>") and "S/N 20–200" in shown and "&#x27;own&#x27;" in shown
+
+
+def test_a_survey_of_instruments_is_printed_too():
+    assert str(Survey("any")).startswith("Survey 'any', without end, seed 0\n  stars:")

@@ -35,5 +35,6 @@ print(fit.model.flux[:3])
 # A table has all labels, the signal-to-noise ratio, the velocity, and flags (see :doc:`/input`).
 
 table = estimator.predict_table(spectrum)
-for name in table.colnames:
-    print(f"{name:15s} {table[name][0]}")
+for first in range(0, len(table.colnames), 6):
+    table[table.colnames[first : first + 6]].pprint(max_width=-1)
+    print()

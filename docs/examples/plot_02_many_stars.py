@@ -2,7 +2,8 @@
 Many stars
 ==========
 
-A list of spectra to a table, to a FITS file and back. Here they are simulated, so that the truth is known.
+A list of 200 spectra to a table, to a FITS file and back. Here they are simulated, so that the truth is
+known.
 """
 
 import tempfile
@@ -16,7 +17,7 @@ from specutils import Spectrum, SpectrumList
 from specvit import PFS_MR, LoggEstimator, Survey
 from specvit.predictors import read_table, write_table
 
-stars = Survey("pfs-mr", seed=3).draw(60, magnitude=20.0)
+stars = Survey("pfs-mr", seed=3).draw(200, magnitude=20.0)
 unit = u.Unit("1e-19 erg / (s cm2 Angstrom)")
 meta = {"medium": "vacuum", "resolution": PFS_MR.resolving_power}
 spectra = SpectrumList(

@@ -7,6 +7,8 @@ Presets know medium, resolution, native pixels and telluric bands of spectrograp
 spectrum is simulated.
 """
 
+import textwrap
+
 import astropy.units as u
 import matplotlib.pyplot as plt
 from astropy.nddata import InverseVariance
@@ -17,7 +19,7 @@ from specvit.assess.plots import plot_fit
 from specvit.grid import INSTRUMENTS
 from specvit.survey import preset_survey
 
-print(", ".join(INSTRUMENTS))
+print(textwrap.fill(", ".join(INSTRUMENTS), 80))
 
 # %%
 # A K giant at S/N 40 in SDSS's own pixels.

@@ -78,6 +78,12 @@ def write_archive(path, kind, tensors, fields, grid=None):
     ------
     ValueError
         If a name is reserved.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> path = tempfile.mkdtemp() + "/numbers.safetensors"
+    >>> write_archive(path, "numbers-1", {"slope": torch.arange(3.0)}, {"author": "me"})
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     reserved = sorted({_EDGES, _LSF} & set(tensors) | set(_OWN_FIELDS) & set(fields))
@@ -126,6 +132,14 @@ def read_archive(path, kind, *, what="file", header_only=False, unverified=False
     -----
     The header holds a SHA-256 of names, types, shapes and values of all tensors and of the other fields;
     what is read is compared with it.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> path = tempfile.mkdtemp() + "/numbers.safetensors"
+    >>> write_archive(path, "numbers-1", {"slope": torch.arange(3.0)}, {"author": "me"})
+    >>> read_archive(path, "numbers-1", header_only=True).fields
+    {'author': 'me'}
     """
     if not user_path(path).exists():
         raise FileNotFoundError(f"{what}: {path} does not exist")

@@ -25,6 +25,13 @@ def check_integer(name, value, minimum):
     ------
     ValueError
         If the rule is broken; the message holds the name, the rule and the value.
+
+    Examples
+    --------
+    >>> check_integer("epochs", 3, 1)
+    >>> check_integer("epochs", 0, 1)
+    Traceback (most recent call last):
+    ValueError: epochs must be an integer >= 1, got 0
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
@@ -48,6 +55,13 @@ def check_number(name, value, minimum, maximum=float("inf"), *, open_minimum=Fal
     ------
     ValueError
         If the rule is broken; the message holds the name, the rule and the value.
+
+    Examples
+    --------
+    >>> check_number("snr", 50, 0, open_minimum=True)
+    >>> check_number("snr", 0, 0, open_minimum=True)
+    Traceback (most recent call last):
+    ValueError: snr must be a number in (0, inf], got 0
     """
     lower, upper = ("(" if open_minimum else "["), (")" if open_maximum else "]")
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -74,6 +88,12 @@ def check_choice(name, value, choices):
     ------
     ValueError
         If the rule is broken; the message holds the name, the rule and the value.
+
+    Examples
+    --------
+    >>> check_choice("medium", "vac", ("air", "vacuum"))
+    Traceback (most recent call last):
+    ValueError: medium must be one of ['air', 'vacuum'], got 'vac' (did you mean 'vacuum'?)
     """
     if value not in choices:
         near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
@@ -100,6 +120,12 @@ def from_known_fields(cls, description):
     ------
     ValueError
         If a key is not the name of a field.
+
+    Examples
+    --------
+    >>> from specvit.labels import Label
+    >>> from_known_fields(Label, {"name": "rv", "plain": "RV", "tex": "RV", "unit": "km / s"}).unit
+    'km / s'
     """
     known = [field.name for field in fields(cls)]
     for key in description:
@@ -133,6 +159,12 @@ def in_unit(name, value, unit):
     ------
     ValueError
         If the unit of the value does not convert.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> float(in_unit("wave", 850 * u.nm, "Angstrom")), in_unit("wave", 8500.0, "Angstrom")
+    (8500.0, 8500.0)
     """
     if getattr(value, "unit", None) is None:
         return value

@@ -29,6 +29,12 @@ def example_spectrum(magnitude: float = 20.5, *, seed: int = 2026) -> Spectrum:
         Flux in 1e-19 erg/s/cm²/Å with its standard deviation on a vacuum wavelength axis;
         ``meta["truth"]`` holds the labels it was made with: Teff 4700 K, log g 2.2, [M/H] −0.4,
         [alpha/M] 0.15, [C/M] −0.05.
+
+    Examples
+    --------
+    >>> spectrum = example_spectrum()
+    >>> spectrum.shape, spectrum.meta["truth"]["logg"]
+    ((4096,), 2.2)
     """
     import astropy.units as u
     import numpy as np

@@ -92,6 +92,11 @@ def label_of(name):
     See Also
     --------
     label_tuple : For names as users may write them.
+
+    Examples
+    --------
+    >>> label_of("teff").unit, label_of("age").plain
+    ('K', 'age')
     """
     return _KNOWN.get(name) or Label(name, name, name)
 
@@ -115,6 +120,13 @@ def columns_by_name(table, what="labels"):
     ------
     ValueError
         If two columns have one name.
+
+    Examples
+    --------
+    >>> columns_by_name({"log g": [2.2], "Teff": [4700.0]})
+    {'log g': [2.2], 'Teff': [4700.0]}
+    >>> columns_by_name([[4700.0, 2.2]]) is None
+    True
     """
     if isinstance(table, Mapping):
         return {str(name): column for name, column in table.items()}
@@ -145,6 +157,11 @@ def label_rows(labels):
     ------
     ValueError
         If a table lacks a label, or there is a unit or something masked.
+
+    Examples
+    --------
+    >>> label_rows({"log g": [2.2], "Teff": [4700], "[M/H]": [0], "[C/M]": [0.1], "[alpha/M]": [0.2]})
+    array([[4.7e+03, 2.2e+00, 0.0e+00, 2.0e-01, 1.0e-01]])
     """
     table = columns_by_name(labels)
     if table is not None:
@@ -179,6 +196,11 @@ def label_called(name, among=LABELS):
     -------
     str or None
         None if there is none.
+
+    Examples
+    --------
+    >>> label_called("[M/H]"), label_called("age")
+    ('mh', None)
     """
     try:
         return label_tuple((name,), among=among)[0]

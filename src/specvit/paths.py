@@ -18,5 +18,10 @@ def user_path(path):
     Returns
     -------
     pathlib.Path
+
+    Examples
+    --------
+    >>> user_path("~/spectra").is_absolute()
+    True
     """
     return Path(path).expanduser()

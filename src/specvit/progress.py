@@ -21,6 +21,11 @@ def on_terminal(progress=None):
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> on_terminal(True), on_terminal(False)
+    (True, False)
     """
     return sys.stderr.isatty() if progress is None else progress
 

@@ -18,6 +18,16 @@ def register_readers():
     See Also
     --------
     specvit.spectra.readers : The readers; importing them registers them too.
+
+    Examples
+    --------
+    ``import specvit`` does it. Whichever is imported first, specutils then knows the formats:
+
+    >>> register_readers()
+    >>> from astropy.io import registry
+    >>> from specutils import Spectrum
+    >>> "PFS" in registry.get_formats(Spectrum)["Format"]
+    True
     """
     if "specutils" in sys.modules:
         _import_readers()

@@ -43,6 +43,15 @@ def save_weights(path, regressor, *, grid=None, record=None, dtype=torch.float32
     dtype : torch.dtype
         Type of the network's weights in the file; float16 halves the size and moves predictions by about
         a thousandth of their σ. Scalings and calibration stay as they are.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> regressor, grid, record = load_weights("paper")
+    >>> path = tempfile.mkdtemp() + "/mine.safetensors"
+    >>> save_weights(path, regressor, grid=grid, record=record)
+    >>> load_weights(path)[1] == grid
+    True
     """
     tensors = {}
     for name, tensor in regressor.state_dict().items():
@@ -76,6 +85,12 @@ def load_weights(source=BUNDLED[0]):
     ValueError
         If the file is truncated, damaged or not a weights file of this package, or what it says of the
         network cannot be.
+
+    Examples
+    --------
+    >>> regressor, grid, record = load_weights()
+    >>> regressor.label_names, len(grid)
+    (('teff', 'logg', 'mh', 'alpham', 'cm'), 4096)
     """
     path = _locate(source)
     _LOG.debug("weights %s are read from %s", source, path)
@@ -144,7 +159,13 @@ def _check_record(regressor, record):
 
 
 def list_weights():
-    """The records of the bundled weights by their names, a dict of str to dict."""
+    """The records of the bundled weights by their names, a dict of str to dict.
+
+    Examples
+    --------
+    >>> list(list_weights())
+    ['any', 'paper']
+    """
     found = {name: _bundled(name) for name in BUNDLED}
     return {
         name: read_archive(path, FORMAT, what="weights", header_only=True).fields["record"]

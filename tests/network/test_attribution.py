@@ -9,6 +9,8 @@ from specvit.network.attribution import (
     attention_weights,
     gradients,
     integrated_gradients,
+    median_response,
+    noise_gradients,
 )
 
 
@@ -126,3 +128,41 @@ def test_rollout_of_known_maps():
     last[..., 2] = 1
     torch.testing.assert_close(attention_rollout(last), torch.tensor([[1 / 12, 1 / 12, 10 / 12]]))
     torch.testing.assert_close(attention_rollout(last, "cls"), torch.tensor([[0.0, 1.0]]))
+
+
+def test_the_median_follows_noise_as_it_does_in_simulations():
+    """Stein's lemma: the mean derivative by a pixel is the covariance with its noise over its variance."""
+    generator = torch.Generator().manual_seed(4)
+    flux = torch.linspace(0.8, 1.2, 301).double()[None]
+    sigma = torch.where(torch.arange(301) % 2 == 0, 0.02, 0.06).double()
+    noise = torch.randn(40_000, 301, generator=generator, dtype=torch.float64) * sigma
+    medians = (flux + noise).median(1).values
+    simulated = (medians - medians.mean()) @ noise / len(noise) / sigma**2
+    found = median_response(flux, (sigma**-2)[None])[0]
+    assert found.sum().item() == pytest.approx(1)
+    for kind in (0, 1):  # precise pixels and others, in bins about the median
+        for low, high in ((0.9, 0.97), (0.97, 1.03), (1.03, 1.1)):
+            chosen = (flux[0] > low) & (flux[0] < high) & (torch.arange(301) % 2 == kind)
+            assert found[chosen].sum().item() == pytest.approx(simulated[chosen].sum().item(), abs=0.015)
+
+
+def test_masked_pixels_do_not_move_the_median():
+    flux, ivar = torch.ones(2, 8).double(), torch.full((2, 8), 100.0).double()
+    ivar[0, :4] = 0
+    flux[0, 0] = torch.nan
+    found = median_response(flux, ivar)
+    torch.testing.assert_close(found[0], torch.tensor([0, 0, 0, 0, 0.25, 0.25, 0.25, 0.25]).double())
+
+
+def test_gradients_by_noise_only_spread_the_effect_of_the_level(regressor):
+    generator = torch.Generator().manual_seed(5)
+    flux = 1 + 0.1 * torch.randn(2, 64, generator=generator).double()
+    ivar = torch.full_like(flux, 900.0)
+    _, sharp = gradients(regressor, flux, ivar, 0)
+    smooth = noise_gradients(regressor, flux, ivar, 0)
+    torch.testing.assert_close(sharp.sum(1), smooth.sum(1))
+    middle = (flux - flux.quantile(0.5, dim=1, keepdim=True)).abs().argsort(1)[:, :2]
+    level = (sharp - smooth).gather(1, middle).sum(1)
+    others = (smooth - sharp).scatter(1, middle, 0.0)
+    torch.testing.assert_close(others.sum(1), level)
+    assert (level.abs() > 1e-3).all() and (others.abs().amax(1) < 0.5 * level.abs()).all()

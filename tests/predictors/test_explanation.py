@@ -44,6 +44,14 @@ def test_sensitivity_is_the_scatter_under_new_noise(found, survey, stars):
     assert ((found.noise_error > 0.4 * sigma) & (found.noise_error < 1.8 * sigma)).all()
 
 
+def test_no_two_pixels_have_the_effect_of_the_level(found):
+    """The two pixels that happen to be the median of a spectrum are like their neighbours in flux."""
+    for row in range(len(found)):
+        near = np.argsort(np.where(found.ivar[row] > 0, np.abs(found.flux[row] - 1), np.inf))
+        middle, others = found.sensitivity[row, near[:2]], found.sensitivity[row, near[2:40]]
+        assert np.abs(middle).max() < 3 * np.abs(others).max()
+
+
 def test_masked_pixels_have_no_part(found, survey):
     lost = ~survey.used_pixels
     for name in ("attribution", "sensitivity", "information"):

@@ -1,10 +1,20 @@
 """The law of size, and errors beside the Fisher prediction."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from specvit.labels import LABELS
-from studies.answers import correlation_table, fisher_correlations, fit_law
+from studies.answers import (
+    BAYES_LIMIT,
+    correlation_table,
+    crossing,
+    crossing_table,
+    fisher_correlations,
+    fit_law,
+    law_table,
+    limit_of,
+)
 from studies.catalogue import STUDIES
 
 LIMIT = 0.9
@@ -43,10 +53,13 @@ def test_the_fisher_prediction_is_that_of_the_formula():
 
     survey, rng = Survey("paper"), np.random.default_rng(20_000)
     labels = survey.prior.sample(30, rng)
-    fisher = survey_fisher(survey, labels, rng.uniform(20.5, 22.5, 30))
-    matrix = fisher.matrix.copy()  # labels, then the amplitude, which has no prior
-    matrix[:, range(5), range(5)] += labels.std(0) ** -2.0
-    covariance = np.linalg.inv(matrix)[:, :5, :5].mean(0)
+    fisher = survey_fisher(survey, labels, rng.uniform(20.5, 22.5, 30)).keep(*LABELS)
+    prior = np.cov(labels.T)
+    assert prior[3, 4] > 0.2 * np.sqrt(prior[3, 3] * prior[4, 4])  # [alpha/M] bounds [C/M]
+    # C − C (C + F⁻¹)⁻¹ C: the gain of a Kalman filter, instead of an inverse of the sum of information
+    covariance = np.mean(
+        [prior - prior @ np.linalg.solve(prior + one, prior) for one in fisher.covariance], 0
+    )
     size = np.sqrt(np.diag(covariance))
     assert fisher_correlations(30) == pytest.approx(covariance / np.outer(size, size), abs=1e-6)
 
@@ -57,6 +70,50 @@ def test_measured_correlations_stand_beside_the_prediction():
     matrix = np.eye(5)
     matrix[0, 1] = matrix[1, 0] = 0.3
     rows = {one.key: {"error_correlation": matrix.tolist()}}
+    rows |= {other.key: {} for other in study.variants["five"][1:]}  # early rows have none
     table = correlation_table(study, rows, np.eye(5)).set_index("labels")
     assert list(table.columns) == ["Fisher", "five"] and len(table) == 10
     assert table.loc[f"{LABELS[0]}, {LABELS[1]}", "five"] == 0.3
+
+
+def test_a_crossing_lies_where_straight_lines_in_the_logarithm_meet():
+    sizes = [1e3, 1e4, 1e5]
+    # first − second: −0.1, +0.1, +0.1: halfway between 10³ and 10⁴ in the logarithm
+    ((size, above),) = crossing(sizes, [0.4, 0.7, 0.8], [0.5, 0.6, 0.7])
+    assert size == pytest.approx(10**3.5) and above
+    assert crossing(sizes, [0.5, 0.6, 0.7], [0.4, 0.5, 0.6]) == []
+    (one, two) = crossing(sizes, [0.4, 0.7, 0.4], [0.5, 0.5, 0.5])
+    assert one[1] and not two[1]
+
+
+def curves(**values):
+    lines = [
+        {"name": name, "spectra": n, "r2": r2, "label": "logg", "test": "paper", "condition": np.nan}
+        for name, own in values.items()
+        for n, r2 in own.items()
+    ]
+    return pd.DataFrame(lines)
+
+
+def test_the_reference_overtakes_trees_between_its_first_two_sizes():
+    # Of its own values 0.434, 0.596 against 0.488, 0.553: −0.054 and +0.043 at 50,000 and 100,000.
+    table = curves(**{"ViT, reference": {5e4: 0.8, 2e5: 0.8}, "LightGBM, pixels": {5e4: 0.7, 2e5: 0.9}})
+    (line,) = crossing_table(STUDIES["scaling"], table).to_dict("records")
+    assert line["crossing"] == "is overtaken at 100,000" and line["smallest"] == "+0.100 (50,000)"
+    expected = 50_000 * 2 ** (0.054 / 0.097)
+    assert line["reference: crossing"] == f"overtakes at {int(float(f'{expected:.2g}')):,}"
+
+
+def test_the_limit_is_that_of_the_test_stars_where_it_is_known():
+    table = curves(**{"MLP": {5e4: 0.8}})
+    assert limit_of(table) == BAYES_LIMIT[0]
+    assert limit_of(pd.concat([table, curves(**{"Bayes limit": {np.nan: 0.89}})])) == 0.89
+
+
+def test_the_law_is_told_with_the_limit_that_it_was_fitted_to():
+    parameters, seen, r2 = made()
+    table = curves(**{f"{k}": {np.nan: value} for k, value in enumerate(r2)})
+    table["network"], table["parameters"], table["spectra_seen"] = "compact", parameters, seen
+    limit = curves(**{"Bayes limit": {np.nan: LIMIT}}).assign(network="compact", parameters=np.nan)
+    law = law_table(pd.concat([table, limit])).set_index("quantity")["value"]
+    assert law["R² at the limit"] == "0.9000" and law["exponent of parameters"].startswith("0.400")

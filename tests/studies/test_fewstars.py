@@ -1,5 +1,7 @@
 """Few stars of a target: what the other library is, and that each way of learning gives a row."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from specvit.stars import Emulator
 from specvit.weights import load_weights
 from studies.configuration import Configuration
 from studies.fewstars import fit_few, hidden_features
+from studies.realstars import fit_real, folds_of
 from studies.targets import LINE_ERR, SCALES, as_batch, other_library, target_survey
 
 CPU = torch.device("cpu")
@@ -82,3 +85,54 @@ def test_each_way_of_learning_gives_a_row(target, options):
 def test_what_is_learned_must_be_said(options, message):
     with pytest.raises(ValueError, match=message):
         Configuration(**options)
+
+
+def prepared(path, n=13):
+    survey = target_survey("lines", 3)
+    batch, labels = as_batch(survey.draw(n), survey.grid)
+    arrays = {name: getattr(batch, name) for name in ("flux", "ivar", "lsf", "sampling")}
+    np.savez(path, logg=labels[:, LABELS.index("logg")], **arrays)
+    return labels[:, LABELS.index("logg")]
+
+
+def test_folds_share_all_log_g_evenly_and_differ_from_seed_to_seed():
+    logg = np.random.default_rng(0).permutation(np.linspace(1, 5, 33))
+    fold = folds_of(logg, 0)
+    ordered = fold[np.argsort(logg)]
+    assert all(len(set(ordered[k : k + 5])) == 5 for k in range(0, 30, 5))
+    assert sorted(np.bincount(fold)) == [6, 6, 7, 7, 7]
+    assert (fold != folds_of(logg, 1)).any() and (fold == folds_of(logg, 0)).all()
+
+
+def test_every_real_star_is_predicted_by_what_has_not_seen_it(tmp_path, monkeypatch):
+    logg, seen = prepared(tmp_path / "stars.npz"), []
+
+    def predict(configuration, stars, known, tests, *, device, threads):
+        assert configuration.spectra == len(stars) == len(known)
+        assert not set(map(bytes, stars.flux)) & set(map(bytes, tests.flux))
+        seen.extend(map(bytes, tests.flux))
+        return np.full((len(tests), 1), known.mean()), None
+
+    monkeypatch.setattr("studies.realstars.predict_few", predict)
+    configuration = few(target="stelib", method="finetune", weights="any")
+    row = fit_real(configuration, device=CPU, threads=1, data=tmp_path / "stars.npz")
+    assert len(seen) == len(set(seen)) == len(logg)
+    (figures,) = row["results"]
+    assert figures["n"] == len(logg) and figures["mae"] == pytest.approx(np.abs(logg - 3).mean(), abs=0.6)
+
+
+def test_real_stars_must_be_there():
+    configuration = few(target="stelib", method="finetune", weights="any")
+    for data in (None, "nowhere.npz"):
+        with pytest.raises(ValueError, match="data must be a file"):
+            fit_real(configuration, device=CPU, threads=1, data=data)
+
+
+@pytest.mark.slow
+def test_trees_of_few_stars_learn_from_components_of_signal_not_of_noise():
+    # Unweighted, components of a thousand faint spectra are those of noise: R² was 0.
+    pytest.importorskip("lightgbm")
+    configuration = few(method="lightgbm", target="lines", spectra=1000, n_test=500)
+    configuration = replace(configuration, options=(("min_child_samples", 5), ("n_components", 16)))
+    (figures,) = fit_few(configuration, device=CPU, threads=1)["results"]
+    assert figures["r2"] > 0.2

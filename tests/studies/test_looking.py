@@ -5,7 +5,7 @@ import pytest
 
 from specvit.assess.plots.information import LINES
 from specvit.grid import PFS_MR
-from studies.looking import MEASURES, WINDOW, line_shares, median_pixels, rank_correlations
+from studies.looking import MEASURES, WINDOW, line_shares, rank_correlations
 
 
 def spread(values):
@@ -41,11 +41,3 @@ def test_ranks_of_like_opposite_and_unlike_measures():
     assert found["integrated gradients"][0] == pytest.approx(1)
     assert found["attention"][0] == pytest.approx(-1)
     assert abs(found["sensitivity"][0]) < 4 / 128**0.5
-
-
-def test_the_median_is_between_two_pixels():
-    flux = np.random.default_rng(2).gamma(9.0, size=(3, 64))
-    middle = median_pixels(flux / np.median(flux, axis=1, keepdims=True))
-    assert (middle.sum(1) == 2).all()
-    for row, chosen in zip(flux, middle, strict=True):
-        assert row[chosen].mean() == pytest.approx(np.median(row))

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from studies.__main__ import main
 from studies.catalogue import STUDIES
 from studies.configuration import Configuration, seeds
-from studies.ledger import Ledger, read_rows, write_rows
+from studies.ledger import STORE, Ledger, read_rows, write_rows
 from studies.runner import collect, ordered, plan_lines, run
 from studies.study import Picture, Study
 from studies.training import train_network
@@ -111,6 +112,31 @@ def test_a_finished_row_is_kept_whole_and_its_checkpoint_is_not(tmp_path):
     assert not ledger.checkpoints("a").exists()
 
 
+def test_a_row_that_is_forgotten_is_run_again(tmp_path):
+    ledger = Ledger(tmp_path)
+    for key in "ab":
+        ledger.finish({"key": key})
+    ledger.forget("a")
+    ledger.forget("c")  # of which there is none
+    assert set(ledger.rows()) == {"b"}
+
+
+def test_rows_of_the_store_are_of_the_configurations_that_they_describe():
+    rows = read_rows(STORE)
+    assert len(rows) > 100
+    for key, row in rows.items():
+        assert Configuration.from_dict(row["configuration"]).key == key == row["key"]
+        assert {"command", "revision", "device", "minutes"} <= set(row)
+
+
+def test_finished_rows_are_those_of_the_store_unless_asked_for_again(tmp_path, capsys):
+    left = []
+    for more in ([], ["--again"]):
+        main(["losses", "--plan", "--seeds", "1", "--out", str(tmp_path), *more])
+        left.append(int(capsys.readouterr().out.splitlines()[1].split()[2]))
+    assert left == [0, 8]
+
+
 def test_rows_of_earlier_calls_are_kept_beside_new_ones(tmp_path):
     path = tmp_path / "rows.jsonl"
     write_rows(path, {"old": {"key": "old"}})
@@ -122,7 +148,8 @@ def test_rows_of_earlier_calls_are_kept_beside_new_ones(tmp_path):
 
 def test_known_rows_are_not_run_again(tmp_path):
     done = tiny()
-    write_rows(tmp_path / "known.jsonl", {done.key: row_of(done)})
+    other = tiny(steps=7)  # is known, but not asked for
+    write_rows(tmp_path / "known.jsonl", {one.key: row_of(one) for one in (done, other)})
     begun = time.monotonic()
     assert run([done], tmp_path / "work", known=[tmp_path / "known.jsonl"], rows=tmp_path / "rows.jsonl")
     assert time.monotonic() - begun < 5  # no worker was started

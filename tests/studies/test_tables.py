@@ -73,6 +73,14 @@ def test_the_summary_has_the_reference_beside_it_and_says_what_failed(study, row
     assert shown.loc["MLP", "R²"] == "failed"
 
 
+def test_the_distance_to_the_limit_of_the_same_stars_is_shown(study, rows):
+    limit = replace(study.variants["MLP"][0], method="posterior", spectra=None)
+    other = replace(study, variants=study.variants | {"Bayes limit": [limit]})
+    own = rows | {limit.key: row(limit, result(0.9))}
+    shown = summary(other, tidy(other, own)).set_index("name")
+    assert shown.loc["ViT", "below limit"] == "0.250" and shown.loc["Bayes limit", "below limit"] == ""
+
+
 def test_one_seed_has_no_error(study, rows):
     first = study.variants["ViT"][0].key
     shown = summary(study, tidy(study, {first: rows[first]})).set_index("name")
@@ -106,12 +114,14 @@ def test_few_stars_of_a_target_are_shown_beside_those_that_learned_none(tmp_path
     pytest.importorskip("matplotlib")
     from studies.transfer import LINES
 
-    chosen = {name: LINES.variants[name] for name in ("any, as it is", "LightGBM")}
+    chosen = {name: LINES.variants[name] for name in ("any, as it is", "LightGBM, components")}
     few = replace(LINES, variants=chosen)
     rows = {
         one.key: row(one, result(r2) | {"test": "target"})
         for one, r2 in zip(
-            [*chosen["any, as it is"], *chosen["LightGBM"]], np.linspace(0.2, 0.8, 13), strict=True
+            [*chosen["any, as it is"], *chosen["LightGBM, components"]],
+            np.linspace(0.2, 0.8, 13),
+            strict=True,
         )
     }
     shown = summary(few, tidy(few, rows))

@@ -91,6 +91,13 @@ def audit_leakage(
     -----
     Regressions are linear, except in the brightness. `audit_predictor` looks for leaks that only a network
     could read.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> table = audit_leakage(Survey("paper"), n=200, tolerance=0.3)
+    >>> table.attrs["passed"]
+    True
     """
     pd = import_pandas()
     label, column = _column(data, label)
@@ -155,6 +162,13 @@ def audit_predictor(
     ------
     ImportError, TypeError, ValueError
         As `evaluate` and `audit_leakage` do; also if there is no usable prediction.
+
+    Examples
+    --------
+    >>> from specvit import LoggEstimator, Survey
+    >>> table = audit_predictor(LoggEstimator(weights="paper"), Survey("paper"), n=50, tolerance=0.5)
+    >>> table["input"].tolist()
+    ['magnitude only', 'flux exchanged', 'as observed']
     """
     pd = import_pandas()
     label, column = _column(data, label)

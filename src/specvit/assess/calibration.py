@@ -35,6 +35,11 @@ def pit(truth, prediction, sigma):
     ------
     ValueError
         If the shapes differ, a value is not finite or a σ not positive.
+
+    Examples
+    --------
+    >>> pit([2.0, 2.5], [2.0, 2.0], [0.5, 0.5]).round(2)
+    array([0.5 , 0.84])
     """
     return ndtr(_deviation(truth, prediction, sigma))
 
@@ -59,6 +64,16 @@ def coverage_curve(truth, prediction, sigma, levels=LEVELS):
     ------
     ValueError
         As `pit` does; also if a level is not between 0 and 1.
+
+    Examples
+    --------
+    Errors that are stated a third too small:
+
+    >>> import numpy as np
+    >>> error = np.random.default_rng(0).normal(0, 0.15, 10_000)
+    >>> curve = coverage_curve(error, np.zeros(10_000), np.full(10_000, 0.1), levels=[0.683, 0.954])
+    >>> curve["actual"].round(2).tolist()
+    [0.49, 0.82]
     """
     pd = import_pandas()
     size = np.sort(np.abs(_deviation(truth, prediction, sigma)))
@@ -90,6 +105,14 @@ def reliability(truth, prediction, sigma, bins=10):
     ------
     ValueError
         As `pit` does; also if `bins` is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigma = np.repeat([0.1, 0.3], 5000)
+    >>> error = np.random.default_rng(0).normal(0, sigma)
+    >>> reliability(error, 0 * error, sigma, bins=2)["ratio"].round(1).tolist()
+    [1.0, 1.0]
     """
     pd = import_pandas()
     if bins < 1:
@@ -125,6 +148,17 @@ def audit_calibration(predictions, levels=LEVELS):
         of that; ``miscoverage``, the largest |actual − nominal| over the levels, and ``at``, the level.
         With many stars the p-value is small even where a miscalibration is too small to matter; the
         distance says how large it is.
+
+    Examples
+    --------
+    >>> from specvit import LoggEstimator, Survey
+    >>> from specvit.assess import evaluate
+    >>> vit = {"ViT": LoggEstimator(weights="paper")}
+    >>> options = {"n": 60, "magnitudes": [20], "limits": False, "bootstrap": 0}
+    >>> _, stars = evaluate(vit, Survey("paper"), return_predictions=True, **options)
+    >>> audit = audit_calibration(stars)
+    >>> len(audit), bool(audit["ks"][0] < 0.3)
+    (1, True)
     """
     pd = import_pandas()
     rows = []

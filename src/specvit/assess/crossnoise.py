@@ -41,6 +41,17 @@ def cross_noise_matrix(trainer, data_at, levels, *, test_levels=None, label="log
     ------
     ImportError, TypeError, ValueError
         As `evaluate` does; also if there are no levels.
+
+    Examples
+    --------
+    One network for two levels of noise, where a study trains one at each:
+
+    >>> from specvit import LoggEstimator, Survey
+    >>> vit = LoggEstimator(weights="paper")
+    >>> by_level, data_at = {20: vit, 22: vit}, lambda level: Survey("paper", magnitude=level)
+    >>> table = cross_noise_matrix(by_level, data_at, [20, 22], n=20, bootstrap=0)
+    >>> table[["trained", "tested"]].to_numpy().tolist()
+    [[20, 20], [20, 22], [22, 20], [22, 22]]
     """
     pd = import_pandas()
     levels = list(levels)

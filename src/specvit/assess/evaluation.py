@@ -113,6 +113,14 @@ def evaluate(
     -----
     A spectrum for which a predictor gives no finite number is counted in its column ``unusable`` and left out
     of its figures only. Bins of fewer than 20 stars are left out. Bins are closed below and open above.
+
+    Examples
+    --------
+    >>> from specvit import LoggEstimator, Survey
+    >>> vit = {"ViT": LoggEstimator(weights="paper")}
+    >>> table = evaluate(vit, Survey("paper"), n=40, magnitudes=[20], limits=False, bootstrap=0)
+    >>> table["by"].tolist(), bool(table["r2"][0] > 0.9)
+    (['overall', 'magnitude', 'snr'], True)
     """
     pd = import_pandas()
     snr_bins = SNR_BINS if snr_bins is None else snr_bins

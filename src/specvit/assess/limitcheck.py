@@ -43,6 +43,17 @@ def check_limits(table, tolerance=2.0, *, predictions=None):
     predictor near the limit most of the scatter is common and drops out.
 
     Out of many comparisons of a predictor that is *at* the limit, one in 44 exceeds it by 2 errors by chance.
+
+    Examples
+    --------
+    A predictor that is 2.5 standard errors too good, and why that is looked into:
+
+    >>> import pandas as pd
+    >>> row = {"label": "logg", "by": "magnitude", "low": 20.0, "high": 20.0, "r2_err": 0.002, "n": 4000}
+    >>> rows = [("ViT", "predictor", 0.995), ("Bayes limit", "limit", 0.990)]
+    >>> table = pd.DataFrame([row | {"predictor": a, "kind": b, "r2": c} for a, b, c in rows])
+    >>> check_limits(table, tolerance=1.0)["excess"].round(3).tolist()
+    [0.005]
     """
     if not tolerance >= 0:
         raise ValueError(f"tolerance must not be negative, got {tolerance!r}")
@@ -67,6 +78,15 @@ def compare_with_limit(table, *, predictions=None):
     ------
     ValueError
         If the table has no Bayes limit.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row = {"label": "logg", "by": "magnitude", "low": 20.0, "high": 20.0, "r2_err": 0.002, "n": 4000}
+    >>> rows = [("ViT", "predictor", 0.995), ("Bayes limit", "limit", 0.990)]
+    >>> table = pd.DataFrame([row | {"predictor": a, "kind": b, "r2": c} for a, b, c in rows])
+    >>> compare_with_limit(table)["limit"].tolist()
+    [0.99]
     """
     pd = import_pandas()
     keys = ["label", "by", "low", "high"]

@@ -72,6 +72,12 @@ def figures_of_merit(truth, prediction, sigma=None):
     ------
     ValueError
         If the shapes differ, or a truth or prediction is not finite.
+
+    Examples
+    --------
+    >>> found = figures_of_merit([1.0, 2.0, 3.0], [1.1, 2.0, 2.9], [0.2, 0.2, 0.2])
+    >>> round(found["r2"], 3), round(found["mae"], 3), found["coverage68"]
+    (0.99, 0.067, 1.0)
     """
     truth, prediction, sigma = _checked(truth, prediction, sigma)
     figures = _weighted(truth, prediction - truth, sigma, np.ones((1, len(truth))))
@@ -142,6 +148,11 @@ def label_metrics(truth, prediction, sigma=None):
     -------
     dict of float
         ``r2``, ``mae``, ``rmse``, ``bias``; with `sigma`, ``coverage``, the fraction with |p − t| ≤ σ.
+
+    Examples
+    --------
+    >>> label_metrics([1.0, 2.0, 3.0], [1.5, 2.5, 3.5])["bias"]
+    0.5
     """
     figures = figures_of_merit(truth, prediction, sigma)
     result = {name: figures[name] for name in ("r2", "mae", "rmse", "bias")}
@@ -174,6 +185,14 @@ def score_survey(
     -------
     dict
         Magnitude (as str) → label name → `label_metrics`; and ``"snr"`` → median observed S/N.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> from specvit.weights import load_weights
+    >>> found = score_survey(load_weights("paper")[0], Survey("paper"), n=40, magnitudes=[20])
+    >>> bool(found["20"]["logg"]["r2"] > 0.9)
+    True
     """
     magnitudes = MAGNITUDES[survey.name] if magnitudes is None else magnitudes
     sizes = [min(batch_size, n - start) for start in range(0, n, batch_size)]

@@ -168,6 +168,16 @@ def write_report(
     ------
     ValueError
         If the table has no rows or `formats` is empty.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from specvit import LoggEstimator, Survey
+    >>> from specvit.assess import evaluate
+    >>> vit = {"ViT": LoggEstimator(weights="paper")}
+    >>> table = evaluate(vit, Survey("paper"), n=40, magnitudes=[20, 21], limits=False, bootstrap=0)
+    >>> write_report(tempfile.mkdtemp(), table, formats=("png",)).name
+    'report.md'
     """
     if not len(table):
         raise ValueError("table must have at least one row, got none")

@@ -24,7 +24,13 @@ _BROKEN_PIPE = 141
 
 
 def build_parser():
-    """The parser of the command line, an `argparse.ArgumentParser`."""
+    """The parser of the command line, an `argparse.ArgumentParser`.
+
+    Examples
+    --------
+    >>> build_parser().parse_args(["predict", "--example"]).example
+    True
+    """
     parser = argparse.ArgumentParser(
         prog="specvit",
         description="Surface gravities of cool stars from spectra.",
@@ -49,6 +55,11 @@ def main(argv=None):
     -------
     int
         Exit status, see `specvit.cli`.
+
+    Examples
+    --------
+    >>> main(["predict", "--example", "--quiet", "--output", "labels.csv"])  # doctest: +SKIP
+    0
     """
     _print_anything()
     argv = sys.argv[1:] if argv is None else list(argv)

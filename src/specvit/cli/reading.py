@@ -37,6 +37,16 @@ def read_spectrum(path, *, format=None, columns=None, wave_unit=None, flux_unit=
     ------
     OSError, ValueError
         If the file cannot be read as a spectrum; the message names the file, in one line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/star.csv"
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("wavelength,flux,error\\n")
+    ...     _ = file.writelines(f"{8400 + k},{1 + 0.01 * k},0.1\\n" for k in range(100))
+    >>> read_spectrum(path).shape
+    (100,)
     """
     from specutils import SpectrumList
 

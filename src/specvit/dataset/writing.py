@@ -115,6 +115,15 @@ def write_dataset(
     In the table, ``snr`` is the median over the pixels that are not masked of flux over noiseless σ;
     ``redshift`` is v/c of the radial velocity that is in the spectrum, where lines are at λ (1 + v/c);
     ``random_seed`` is the stream; what a simulation does not know is NaN, or 0 in a column of integers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from specvit import Survey
+    >>> from specvit.dataset import SpectrumDataset
+    >>> files = write_dataset(Survey("paper", seed=1), tempfile.mkdtemp() + "/paper", 20)
+    >>> files[0].name, len(SpectrumDataset(files[0].parent))
+    ('shard-00000.h5', 20)
     """
     if n < 1 or shard_size < 1:
         raise ValueError(f"n and shard_size must be at least 1, got {n!r} and {shard_size!r}")

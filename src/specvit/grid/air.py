@@ -30,6 +30,13 @@ def vacuum_to_air(wave):
     Returns
     -------
     numpy.ndarray of float64
+
+    Examples
+    --------
+    The middle line of the calcium triplet:
+
+    >>> float(vacuum_to_air(8544.44).round(2))
+    8542.09
     """
     wave = np.asarray(in_unit("wave", wave, "Angstrom"), dtype=np.float64)
     far = wave < _AIR_STARTS
@@ -49,6 +56,11 @@ def air_to_vacuum(wave):
     Returns
     -------
     numpy.ndarray of float64
+
+    Examples
+    --------
+    >>> air_to_vacuum([8498.02, 8542.09, 8662.14]).round(2)
+    array([8500.35, 8544.44, 8664.52])
     """
     wave = np.asarray(in_unit("wave", wave, "Angstrom"), dtype=np.float64)
     far = wave < _AIR_STARTS / _refractive_index(_AIR_STARTS)

@@ -61,6 +61,13 @@ def edges_from_centres(wave, *, gap_factor=_GAP_FACTOR):
     References
     ----------
     .. [1] Carnall 2017, "SpectRes: a fast spectral resampling tool in Python", arXiv:1705.05165
+
+    Examples
+    --------
+    The pixel at 7103 Å is missing, and nothing is put in its place:
+
+    >>> edges_from_centres([7100, 7101, 7102, 7104, 7105]).tolist()
+    [[7099.5, 7100.5], [7100.5, 7101.5], [7101.5, 7102.5], [7103.5, 7104.5], [7104.5, 7105.5]]
     """
     wave = np.asarray(in_unit("wave", wave, "Angstrom"), dtype=np.float64)
     if wave.ndim != 1 or wave.size < 2:

@@ -269,6 +269,11 @@ def find_instrument(name):
     ------
     ValueError
         If no preset, or more than one, is called so; the message has the nearest names.
+
+    Examples
+    --------
+    >>> find_instrument("gaia").name
+    'Gaia RVS'
     """
     if isinstance(name, Instrument):
         return name

@@ -64,6 +64,13 @@ def native_edges(low, high, width, unit="angstrom"):
     ------
     ValueError
         If the range or the width is not positive, or the unit unknown.
+
+    Examples
+    --------
+    >>> native_edges(8480, 8482, 0.5)
+    array([8480. , 8480.5, 8481. , 8481.5, 8482. ])
+    >>> len(native_edges(3600, 10400, 69, "km/s")) - 1
+    4610
     """
     check_choice("unit", unit, PIXEL_UNITS[:2])
     if not (0 < low < high and width > 0):
@@ -90,6 +97,16 @@ def relative_lsf(sigma, grid):
     Returns
     -------
     ndarray, shape (..., n_pixels)
+
+    Examples
+    --------
+    A spectrum of R = 2500, and one that is sharper than the grid:
+
+    >>> from specvit import PFS_MR
+    >>> from specvit.grid import FWHM_PER_SIGMA
+    >>> sigma = 8000 / 2500 / FWHM_PER_SIGMA
+    >>> float(relative_lsf(sigma, PFS_MR).mean().round(2)), float(relative_lsf(0.1, PFS_MR).max())
+    (1.27, 0.0)
     """
     return np.maximum(np.log2(np.asarray(sigma, np.float64) / grid.lsf_sigma), 0.0)
 
@@ -107,5 +124,11 @@ def relative_sampling(width, grid):
     Returns
     -------
     ndarray, shape (..., n_pixels)
+
+    Examples
+    --------
+    >>> from specvit import PFS_MR
+    >>> float(relative_sampling(1.6, PFS_MR).mean().round(2))
+    1.9
     """
     return np.maximum(np.log2(np.asarray(width, np.float64) / grid.width), FINEST_SAMPLING)

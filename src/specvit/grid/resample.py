@@ -36,6 +36,12 @@ def matching_sigma(grid, input_sigma):
     -------
     numpy.ndarray of float64, shape (n,)
         Standard deviation in Å; 0 where the input is not sharp enough to need smoothing.
+
+    Examples
+    --------
+    >>> from specvit import PFS_MR
+    >>> float(matching_sigma(PFS_MR, 0.3)[2000].round(2))
+    0.46
     """
     input_sigma = np.broadcast_to(np.asarray(input_sigma, dtype=np.float64), len(grid))
     return np.sqrt(np.clip(grid.lsf_sigma**2 - input_sigma**2 - grid.width**2 / 12, 0, None))

@@ -142,6 +142,16 @@ def posterior(
     the likelihood tempered where they are too few; weights are φ(z)L over the mixture of everything
     drawn from, prior included (adaptive multiple importance sampling: Cornuet et al. 2012, Scand. J.
     Stat. 39, 798), so they are bounded wherever the likelihood is.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> from specvit.limits.compressed import CompressedSpectra
+    >>> survey = Survey("paper", seed=1)
+    >>> star = survey.observe([4700, 2.2, -0.4, 0.15, -0.05], 20.0)
+    >>> found = posterior(star.flux, 1 / star.ivar, CompressedSpectra(survey, 20.0, n=300))
+    >>> found.label_names[1], bool(abs(found.mean[0, 1] - 2.2) < 4 * found.sigma[0, 1])
+    ('logg', True)
     """
     device = spectra.device
     flux, variance = (torch.atleast_2d(torch.as_tensor(x, device=device)) for x in (flux, variance))

@@ -7,9 +7,17 @@ import copy
 import numpy as np
 import torch
 
+from specvit.network.inputs import encode, masked_median, usable
 from specvit.network.positions import rotate
 
-__all__ = ["attention_rollout", "attention_weights", "gradients", "integrated_gradients"]
+__all__ = [
+    "attention_rollout",
+    "attention_weights",
+    "gradients",
+    "integrated_gradients",
+    "median_response",
+    "noise_gradients",
+]
 
 
 def gradients(regressor, flux, ivar, column, lsf=None, sampling=None):
@@ -32,17 +40,83 @@ def gradients(regressor, flux, ivar, column, lsf=None, sampling=None):
     gradient : Tensor, shape (n, n_pixels)
         Per unit of flux; 0 where a pixel is masked.
     """
+    label, (gradient,) = _derivatives(regressor, (flux, ivar, lsf, sampling), column)
+    return label, gradient
+
+
+def median_response(flux, ivar):
+    r"""How far the median of a spectrum follows the flux of each pixel, where all have noise.
+
+    .. math:: w_p = \frac{\varphi\big((m - f_p)/\sigma_p\big)/\sigma_p}
+              {\sum_q \varphi\big((m - f_q)/\sigma_q\big)/\sigma_q},
+
+    the derivative of the m at which half of the pixels are expected below it,
+    :math:`\sum_p \Phi((m - f_p)/\sigma_p) = n/2`. Without noise only the one or two pixels in the middle move
+    the median; with it, any pixel within some σ of the median may be these.
+
+    Parameters
+    ----------
+    flux, ivar : Tensor, shape (n, n_pixels)
+        Spectra of order one.
+
+    Returns
+    -------
+    Tensor, shape (n, n_pixels)
+        Adds up to one; 0 where a pixel is masked.
+
+    Examples
+    --------
+    >>> flux = torch.tensor([[0.0, 0.99, 1.0, 1.01, 9.0]])
+    >>> median_response(flux, torch.full_like(flux, 100.0)).round(decimals=2).tolist()
+    [[0.0, 0.33, 0.33, 0.33, 0.0]]
+    """
+    mask = usable(flux, ivar)
+    known = torch.where(mask, ivar, 1.0)
+    z = torch.where(mask, flux - masked_median(flux, mask), 0.0) * known.sqrt()
+    return (0.5 * (known.log() - z**2)).masked_fill(~mask, -torch.inf).softmax(dim=1)
+
+
+def noise_gradients(regressor, flux, ivar, column, lsf=None, sampling=None):
+    """The derivative of a label by the flux of each pixel, as noise of the size of σ has it.
+
+    As `gradients`, but the level to which the network scales a spectrum, its median, follows the pixels as
+    `median_response` says. By `gradients` all of it falls on the two pixels that happen to be in the middle:
+    10 to 80 % of the squared effect of noise on a label.
+
+    Parameters
+    ----------
+    regressor, flux, ivar, column, lsf, sampling
+        As for `gradients`, of a network whose encoding scales the flux.
+
+    Returns
+    -------
+    Tensor, shape (n, n_pixels)
+        Per unit of flux; 0 where a pixel is masked.
+    """
+    level = masked_median(flux, usable(flux, ivar))
+    _, (fixed, of_level) = _derivatives(regressor, (flux, ivar, lsf, sampling), column, level)
+    return fixed + of_level * median_response(flux, ivar)
+
+
+def _derivatives(regressor, spectra, column, level=None):
+    """A label in physical units, and its derivatives by the flux and, if one is given, by the level."""
+    flux, ivar, lsf, sampling = spectra
     training = regressor.training
     regressor.eval()
     try:
         with torch.enable_grad():
-            flux = flux.detach().clone().requires_grad_()
-            standard = regressor(flux, ivar, lsf, sampling)[0][:, column]
-            (gradient,) = torch.autograd.grad(standard.nansum(), flux)
+            by = [x.detach().clone().requires_grad_() for x in (flux, level) if x is not None]
+            if level is None:
+                standard = regressor(by[0], ivar, lsf, sampling)[0][:, column]
+            else:
+                x, _ = encode(by[0], ivar, regressor.encoding, lsf, sampling, by[1])
+                standard = regressor.heads(x)[0][:, column]
+            slopes = torch.autograd.grad(standard.nansum(), by)
     finally:
         regressor.train(training)
     scale = regressor.label_scale[column]
-    return (regressor.label_centre[column] + scale * standard).detach(), gradient * scale
+    label = (regressor.label_centre[column] + scale * standard).detach()
+    return label, [slope * scale for slope in slopes]
 
 
 def integrated_gradients(regressor, flux, ivar, baseline, column, lsf=None, sampling=None, *, n_steps=64):

@@ -80,20 +80,26 @@ def median_snr(flux, ivar):
     -------
     Tensor, shape (n,)
         NaN where no pixel is usable.
+
+    Examples
+    --------
+    >>> flux, ivar = torch.tensor([[2.0, 1.0, 3.0]]), torch.tensor([[100.0, 0.0, 100.0]])
+    >>> median_snr(flux, ivar).tolist()  # of 20 and 30
+    [25.0]
     """
     mask = usable(flux, ivar)
     snr = flux * ivar.clamp_min(0).sqrt()
     return masked_median(snr, mask)[:, 0]
 
 
-def _scale(flux, mask):
+def _scale(flux, mask, level=None):
     """Median flux with unusable rows set to 1, and which rows are usable: (n, 1) and (n,)."""
-    median = masked_median(flux, mask)
+    median = masked_median(flux, mask) if level is None else level
     valid = (median > 0) & torch.isfinite(median)
     return torch.where(valid, median, 1.0), valid[:, 0]
 
 
-def _weighted(flux, ivar):
+def _weighted(flux, ivar, level=None):
     """Two channels: the shrunk departure from the median, and how well each pixel is known.
 
     With s = median·sqrt(ivar), the S/N of the continuum in a pixel, and τ = 0.2 the size of spectral
@@ -101,7 +107,7 @@ def _weighted(flux, ivar):
     c1 = clip(log10 s, −2, 1.5) − 1. A masked pixel is the limit s → 0: (0, −3).
     """
     mask = usable(flux, ivar)
-    median, valid = _scale(flux, mask)
+    median, valid = _scale(flux, mask, level)
     s = median * torch.where(mask, ivar, 0.0).sqrt()
     departure = torch.where(mask, flux / median - 1, 0.0).clamp(-CLIP, CLIP)
     # 1 − 1/(1 + τ²s²) is the same weight and stays finite however large s is
@@ -111,9 +117,9 @@ def _weighted(flux, ivar):
     return torch.stack([weight * departure / FEATURE_SIZE, information], dim=1), valid
 
 
-def _instrument(flux, ivar, lsf, sampling):
+def _instrument(flux, ivar, lsf, sampling, level=None):
     """Four channels: those of ``weighted``, then `lsf` and `sampling`, 0 where a pixel is masked."""
-    x, valid = _weighted(flux, ivar)
+    x, valid = _weighted(flux, ivar, level)
     mask = usable(flux, ivar)
     told = [torch.zeros_like(flux) if one is None else per_pixel(one, flux) for one in (lsf, sampling)]
     return torch.cat([x, torch.stack([one.masked_fill(~mask, 0) for one in told], dim=1)], dim=1), valid
@@ -125,14 +131,14 @@ def per_pixel(values, like):
     return (values[:, None] if values.ndim == 1 else values).expand_as(like)
 
 
-def _median(flux, ivar):
+def _median(flux, ivar, level=None):
     """One channel: flux scaled to a median of 0.5, the reference's normalisation; masked pixels at 0.5."""
     mask = usable(flux, ivar)
-    median, valid = _scale(flux, mask)
+    median, valid = _scale(flux, mask, level)
     return torch.where(mask, flux / (2 * median), 0.5)[:, None], valid
 
 
-def _none(flux, ivar):
+def _none(flux, ivar, level=None):
     """One channel: the values as they are (features that are no spectra); masked ones are zero."""
     mask = usable(flux, ivar)
     return torch.where(mask, flux, 0.0)[:, None], mask.any(dim=1)
@@ -153,7 +159,7 @@ def n_channels(encoding):
     return ENCODINGS[encoding][1]
 
 
-def encode(flux, ivar, encoding="weighted", lsf=None, sampling=None):
+def encode(flux, ivar, encoding="weighted", lsf=None, sampling=None, level=None):
     """Network input from flux, inverse variance and, for ``instrument``, resolution and sampling.
 
     Parameters
@@ -169,6 +175,8 @@ def encode(flux, ivar, encoding="weighted", lsf=None, sampling=None):
     lsf, sampling : Tensor, shape (n,) or (n, n_pixels), optional
         log2 of the ratio of the line spread function's σ, and of the native pixels' width, to those of the
         grid. By default 0, those of the grid. Other encodings ignore them.
+    level : Tensor, shape (n, 1), optional
+        What the flux is divided by, for derivatives at a fixed level; by default its median.
 
     Returns
     -------
@@ -220,5 +228,5 @@ def encode(flux, ivar, encoding="weighted", lsf=None, sampling=None):
                     f"{name} must have shape (n,) or that of flux, {tuple(flux.shape)}, got "
                     f"{tuple(value.shape)}"
                 )
-        return _instrument(flux, ivar, lsf, sampling)
-    return ENCODINGS[encoding][0](flux, ivar)
+        return _instrument(flux, ivar, lsf, sampling, level)
+    return ENCODINGS[encoding][0](flux, ivar, level)

@@ -54,7 +54,7 @@ class TrainingConfig:
     log_every_steps : int
         Steps between records of the training loss (each makes the host wait for the device once).
     compile : bool
-        Compile the network with `torch.compile`.
+        Compile encoding, network and loss with `torch.compile`.
     seed : int
         Seed of torch's global generator, which dropout and some batches draw from.
 
@@ -248,6 +248,22 @@ def train(
     N)``, so one step sees N of them; the loss is the mean over all. Validation is shared too, the first
     process writes the checkpoints, and all return with the same weights and metrics. N processes must
     resume the checkpoint of N.
+
+    Examples
+    --------
+    A network that learns how deep a line is, in a second:
+
+    >>> from specvit.network import LabelRegressor, TrainingConfig, ViTConfig
+    >>> depth = torch.rand(256, 1)
+    >>> flux = 1 - depth * torch.exp(-((torch.arange(64) - 32.0) ** 2) / 20)
+    >>> batch = flux, torch.full_like(flux, 1e4), depth
+    >>> config = ViTConfig(n_pixels=64, patch_size=8, width=16, depth=1, heads=2, mlp=16)
+    >>> regressor = LabelRegressor.build(config, "depth")
+    >>> regressor.fit_label_scaling(depth)
+    >>> settings = TrainingConfig(max_steps=20, learning_rate=3e-3, warmup_steps=5)
+    >>> history = train(regressor, [batch], settings, progress=False)
+    >>> history["step"][-1]
+    20
     """
     parameter = next(regressor.parameters())
     device, dtype = parameter.device, parameter.dtype
@@ -311,11 +327,10 @@ def train(
         )
         module = LabelModule(regressor.train(), config, stream)
         if config.compile:
-            regressor.network.compile()
+            module.compile_step()
         try:
             trainer.fit(module, stream, validation, ckpt_path=checkpoint, weights_only=True)
         finally:
-            regressor.network._compiled_call_impl = None  # a plain module again, to copy and to save
             regressor.to(device=device, dtype=dtype).eval()
     if recorder.best_state is not None:
         regressor.load_state_dict(recorder.best_state)

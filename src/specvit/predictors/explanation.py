@@ -15,8 +15,8 @@ from specvit.limits.pixels import information_density
 from specvit.network.attribution import (
     attention_rollout,
     attention_weights,
-    gradients,
     integrated_gradients,
+    noise_gradients,
 )
 from specvit.predictors.estimator import LoggEstimator
 from specvit.predictors.networkarrays import to_device
@@ -52,7 +52,9 @@ class Explanation:
         Predicted label of the spectrum less that of the baseline.
     sensitivity : ndarray, shape (n, n_pixels)
         Change of the label if the flux of one pixel rises by its σ; 0 where masked. The root of the sum of
-        squares is the error of the label by independent noise, as the network propagates it.
+        squares is the error of the label by independent noise, as the network propagates it. The network sees
+        flux over median, and the median follows the pixels as it does where they have noise
+        (`specvit.network.attribution.median_response`).
     attention : ndarray, shape (n, n_pixels)
         Share of the attention per pixel (`specvit.network.attribution.attention_rollout`); adds up to one.
     information : ndarray, shape (n, n_pixels)
@@ -207,7 +209,7 @@ def _network_part(regressor, arrays, column, n_steps):
     like = {"dtype": regressor.label_scale.dtype, "device": regressor.label_scale.device}
     flux, ivar, start, lsf, sampling = (torch.tensor(x, **like) for x in arrays)
     told = (lsf, sampling) if regressor.encoding == "instrument" else (None, None)
-    _, slope = gradients(regressor, flux, ivar, column, *told)
+    slope = noise_gradients(regressor, flux, ivar, column, *told)
     attribution, difference = integrated_gradients(
         regressor, flux, ivar, start, column, *told, n_steps=n_steps
     )

@@ -144,6 +144,15 @@ def read_table(path: str | PathLike[str]) -> QTable:
     ------
     FileNotFoundError, ValueError
         If there is no such file, or its suffix is unknown.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from specvit import LoggEstimator, example_spectrum
+    >>> path = tempfile.mkdtemp() + "/labels.ecsv"
+    >>> write_table(LoggEstimator().predict_table(example_spectrum()), path)
+    >>> read_table(path)["teff"].unit
+    Unit("K")
     """
     import astropy.units as u
     from astropy.table import QTable

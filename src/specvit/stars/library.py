@@ -150,6 +150,13 @@ def needed_range(grid: PixelGrid):
     -------
     low, high : float
         Vacuum wavelengths in Å.
+
+    Examples
+    --------
+    >>> from specvit import PFS_MR
+    >>> low, high = needed_range(PFS_MR)
+    >>> round(low), round(high)
+    (7090, 8860)
     """
     margin = 12 * grid.lsf_sigma.max() + 3.0
     return float(grid.edges[0] - margin), float(grid.edges[-1] + margin)

@@ -46,6 +46,27 @@ def read_library(source, *, wave_range=None, **bosz):
     ValueError
         If a file is damaged, foreign, or does not go with the others; the message names it. If the
         library does not cover `wave_range`.
+
+    Examples
+    --------
+    Two spectra, written as files of a library are:
+
+    >>> import numpy as np, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> wave = 8000 * np.exp(np.arange(2000) / 60_000)
+    >>> flux = np.ones((2, 2000))
+    >>> flux[:, 900:910] = [[0.5], [0.8]]
+    >>> np.savez(
+    ...     f"{folder}/d0.npz",
+    ...     labels=[[4500, 2, 0, 0, 0], [5000, 4, 0, 0, 0]],
+    ...     norm=flux,
+    ...     cont=np.ones((2, 30)),
+    ...     wave=wave,
+    ...     continuum_wave=np.linspace(wave[0], wave[-1], 30),
+    ...     resolving_power=20_000,
+    ... )
+    >>> len(read_library(folder))
+    2
     """
 
     def belongs(path):

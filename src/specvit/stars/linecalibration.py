@@ -19,6 +19,7 @@ from torch import nn
 from specvit.constants import SPEED_OF_LIGHT
 from specvit.grid import PixelGrid
 from specvit.labels import LABELS
+from specvit.paths import user_path
 
 __all__ = ["COORDINATES", "LineCalibration", "LineCorrection", "solar_log_ratio"]
 
@@ -26,6 +27,7 @@ __all__ = ["COORDINATES", "LineCalibration", "LineCorrection", "solar_log_ratio"
 LOG_STEP = 5e-5
 #: Smallest and largest ratio of optical depths that is believed.
 RATIO_RANGE = (0.3, 3.0)
+_LOG_RATIO_RANGE = tuple(np.log(RATIO_RANGE).tolist())
 #: Normalised flux below which lines are opaque, and a ratio of optical depths means nothing.
 _DARKEST = 1e-3
 _TEFF, _LOGG = LABELS.index("teff"), LABELS.index("logg")
@@ -127,8 +129,8 @@ class LineCalibration:
             If the file is not a table of this format.
         """
         if path is None:
-            path = resources.files("specvit") / "data" / "line_calibration.npz"
-        with np.load(str(path), allow_pickle=False) as archive:
+            path = str(resources.files("specvit") / "data" / "line_calibration.npz")
+        with np.load(str(user_path(path)), allow_pickle=False) as archive:
             if "header" not in archive or "log_ratio" not in archive:
                 raise ValueError(f"{path}: not a line calibration (it holds {sorted(archive)})")
             header = json.loads(str(archive["header"]))
@@ -150,9 +152,8 @@ class LineCalibration:
             "record": self.record,
         }
         tables = {name: np.asarray(b, np.float16) for name, b in self.terms.items()}
-        np.savez_compressed(
-            path, header=json.dumps(header), log_ratio=np.asarray(self.log_ratio, np.float16), **tables
-        )
+        tables["log_ratio"] = np.asarray(self.log_ratio, np.float16)
+        np.savez_compressed(user_path(path), header=json.dumps(header), **tables)
 
     def on(self, grid: PixelGrid):
         """`LineCorrection` for spectra on the pixels of `grid`.
@@ -211,7 +212,7 @@ class LineCorrection(nn.Module):
         total = tables[0].expand(len(labels), -1)
         for name, (low, high), table in zip(self.names, self._limits, tables[1:], strict=True):
             total = total + COORDINATES[name](labels).clamp(low, high)[:, None] * table
-        return total.clamp(*np.log(RATIO_RANGE).tolist())
+        return total.clamp(*_LOG_RATIO_RANGE)
 
     def factor(self, labels, velocity=None):
         """r, tensor (n, n_pixels), for labels (n, 5) and radial velocities (n,) in km/s; None: at rest."""

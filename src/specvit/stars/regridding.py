@@ -42,6 +42,13 @@ def regrid_emulator(emulator: Emulator, grid: PixelGrid):
     At the ends of the emulator's wavelengths kernels are cut where there is no more spectrum. 3 σ of the
     grid's LSF must be there beyond the last pixel; the cut part holds less than 0.13 % of a kernel, in
     the last few pixels. To be exact to the last pixel, fit an emulator to the library (`Emulator.fit`).
+
+    Examples
+    --------
+    >>> from specvit import Emulator, PixelGrid
+    >>> grid = PixelGrid.from_resolving_power(8400, 8800, 2500)
+    >>> regrid_emulator(Emulator.load(), grid).grid == grid
+    True
     """
     wave = emulator.wave
     if emulator.correction is not None:

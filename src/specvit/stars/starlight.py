@@ -35,6 +35,13 @@ def jacobian(model, labels):
     -----
     Forward derivatives from two reverse ones: with g(v) = vᵀ ∂f/∂ℓ, linear in v, the derivative of
     g_i with respect to v is column i.
+
+    Examples
+    --------
+    >>> labels = torch.tensor([[2.0, 3.0]], dtype=torch.float64)
+    >>> value, derivative = jacobian(lambda x: x.prod(1, keepdim=True), labels)
+    >>> value.tolist(), derivative.tolist()
+    ([[6.0]], [[[3.0, 2.0]]])
     """
     if isinstance(model, torch.nn.Module):
         model = copy.deepcopy(model).double()

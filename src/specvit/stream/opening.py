@@ -64,6 +64,14 @@ def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batc
     TypeError, ValueError, OSError
         If `source` is nothing of the kind, an argument does not go with it, or a file of arrays cannot be
         opened.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> stars = Survey("paper", seed=1).draw(5, magnitude=20.0)
+    >>> source = open_source(stars.flux.numpy(), ivar=stars.ivar.numpy(), batch_size=2)
+    >>> source.total, len(list(source.pieces(0)))
+    (5, 3)
     """
     if batch_size is not None:
         check_integer("batch_size", batch_size, 1)

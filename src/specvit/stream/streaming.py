@@ -208,10 +208,10 @@ def _mark_of(predictor):
             state = value.state_dict() if hasattr(value, "state_dict") else value
             total.update(name.encode() + pickle.dumps(state))
     weights = told.get("weights")
-    named = isinstance(weights, str | Path) and Path(weights).is_file()
+    named = isinstance(weights, str | Path) and user_path(weights).is_file()
     return [
         type(predictor).__name__,
         repr(sorted(told.items())),
-        stamp(weights) if named else "",
+        stamp(user_path(weights)) if named else "",
         total.hexdigest(),
     ]

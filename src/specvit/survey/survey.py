@@ -18,6 +18,8 @@ from specvit.survey.noise import Noise
 from specvit.survey.observation import Observation, full_float32
 from specvit.survey.pfsnoise import PFSNoise
 from specvit.survey.provenance import differences, survey_record
+from specvit.survey.shown import Shown
+from specvit.survey.transfer import to_device
 from specvit.survey.velocities import Velocities
 
 __all__ = ["Survey"]
@@ -26,7 +28,7 @@ __all__ = ["Survey"]
 _SLACK = 0.01
 
 
-class Survey:
+class Survey(Shown):
     """Simulated spectra: labels from a prior, spectra from an emulator, noise of a spectrograph.
 
     ``Survey("paper")`` and ``Survey("pfs-mr")`` have all they need. For one's own, give `prior` and
@@ -321,8 +323,6 @@ class Survey:
                 )
         return emulator
 
-    # -- the observation ---------------------------------------------------------------------------
-
     def _observe(self, labels, brightness, velocity, rng, stream, device):
         """Imperfections and noise on top of the stars; everything random is drawn here."""
         device = torch.device(device)
@@ -330,11 +330,9 @@ class Survey:
         imperfections.generator = self._noise_generator(stream, device)
         if device not in self._on_device:  # moved there once
             self._on_device[device] = Observation(self, device)
-        tensors = (
-            torch.tensor(x, dtype=torch.float32, device=device) for x in (labels, brightness, velocity)
-        )
+        stars = to_device({"labels": labels, "brightness": brightness, "velocity": velocity}, device)
         with torch.no_grad(), full_float32():
-            return self._on_device[device].expose(*tensors, imperfections)
+            return self._on_device[device].expose(*stars.values(), imperfections)
 
     def _noise_generator(self, stream, device):
         """The device's own generator, for the noise of a stream."""

@@ -128,6 +128,7 @@ def plot_r2(table, by="magnitude", *, label="logg", scale="linear", legend=True,
         _logarithmic(ax, np.concatenate([rows["x"] for rows in series.values()]))
     else:
         ax.margins(x=0.03)
+        ax.locator_params(axis="x", nbins=7, steps=[1, 2, 5, 10])
     name_axes(ax, axis_name(by), f"$R^2$ of {axis_name(label).split(' [')[0]}")
     if legend and new:
         rows = -(-len(ax.get_legend_handles_labels()[0]) // 2)

@@ -123,7 +123,7 @@ def plot_fit(spectrum, estimator=None, *, figure=None, **stated):
     top.set_ylabel("flux" + (f"\n[{unit:latex_inline}]" if str(unit) else ""), fontsize=SMALL)
     below.set_ylabel("residual / σ", fontsize=SMALL)
     name = f"wavelength in {fit.medium} [{fit.spectrum.spectral_axis.unit:latex_inline}]"
-    (details[len(details) // 2] if details else below).set_xlabel(name, fontsize=TEXT)
+    figure.supxlabel(name, fontsize=TEXT)
     figure.align_ylabels([top, below])
     figure.suptitle(_words(fit), fontsize=SMALL, x=0.01, ha="left")
     return np.array([top, below, *details], dtype=object)

@@ -265,6 +265,15 @@ def simulated_source(X, validation, labels, known, config, *, grid):
     ------
     TypeError
         If `validation` is not a data set.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> from specvit.predictors.learning import FitConfig
+    >>> survey = Survey("paper", n=1000)
+    >>> source = simulated_source(survey, None, "logg", None, FitConfig(), grid=survey.grid)
+    >>> source.names, source.n_pixels
+    (('logg',), 4096)
     """
     if isinstance(X, Survey):
         return SurveySource(X, labels, known, grid=grid)

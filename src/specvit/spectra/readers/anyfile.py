@@ -65,6 +65,11 @@ def reader_names():
     -------
     list of str
         As ``format=`` takes them, sorted.
+
+    Examples
+    --------
+    >>> {"PFS", "SDSS spec", "text"} <= set(reader_names())
+    True
     """
     from astropy.io.registry import get_formats
     from specutils import Spectrum, SpectrumList
@@ -88,6 +93,17 @@ def cube_rows(path):
     -------
     tuple of int, or None
         (ny, nx); None if it is no cube, or one that is compressed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from specvit.spectra.readers.anyfile import cube_rows
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fits.PrimaryHDU(np.ones((8, 8))).writeto(f"{folder}/image.fits")
+    ...     cube_rows(f"{folder}/image.fits") is None
+    True
     """
     layout = identify(str(path), LAYOUTS)
     if layout is None or "rows" not in inspect.signature(layout.read).parameters:
@@ -137,6 +153,17 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, row
     -----
     The order: PFS, `LAYOUTS` of surveys and instruments, readers of specutils for its surveys, tables and
     images by the names of their columns and HDUs, text, the rest of specutils.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/star.csv"
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("wavelength,flux,error\\n")
+    ...     _ = file.writelines(f"{8400 + k},{1 + 0.01 * k},0.1\\n" for k in range(100))
+    >>> (spectrum,) = read(path)
+    >>> spectrum.shape, spectrum.spectral_axis[0]
+    ((100,), <SpectralAxis 8400. Angstrom>)
     """
     path = user_path(path)
     if path.is_dir():

@@ -53,8 +53,15 @@ def read_pfs(source, **options):
 
     Examples
     --------
-    >>> from specvit.spectra.readers import read_pfs
-    >>> read_pfs("pfsCoadd-000001.fits", obj_id=32949)  # doctest: +SKIP
+    >>> import tempfile
+    >>> from specvit import LoggEstimator, example_spectrum
+    >>> from specvit.spectra.writers import write_pfs_star
+    >>> star = example_spectrum().with_flux_unit("nJy")
+    >>> star.meta |= {"objId": 10015, "visit": [1], "arm": ["m"]}
+    >>> path = tempfile.mkdtemp() + "/pfsStar-10015.fits"
+    >>> write_pfs_star(path, star, LoggEstimator().predict_table(star)[0])
+    >>> len(read_pfs(path))
+    1
     """
     with open_fits(source) as file:
         layout = layout_of(file)
@@ -86,6 +93,20 @@ def read_pfs_one(source, **options):
         If the file holds several spectra and the options choose none.
     ValueError
         As for `read_pfs`.
+
+    Examples
+    --------
+    What this package writes in PFS's format it reads, too:
+
+    >>> import tempfile
+    >>> from specvit import LoggEstimator, example_spectrum
+    >>> from specvit.spectra.writers import write_pfs_star
+    >>> star = example_spectrum().with_flux_unit("nJy")
+    >>> star.meta |= {"objId": 10015, "visit": [1], "arm": ["m"]}
+    >>> path = tempfile.mkdtemp() + "/pfsStar-10015.fits"
+    >>> write_pfs_star(path, star, LoggEstimator().predict_table(star)[0])
+    >>> read_pfs_one(path).shape
+    (4096,)
     """
     spectra = read_pfs(source, **options)
     if len(spectra) != 1:

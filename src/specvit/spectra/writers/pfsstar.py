@@ -61,9 +61,12 @@ def write_pfs_star(path, spectrum, row, *, correlation=None, overwrite=False):
 
     Examples
     --------
-    >>> from specvit.spectra.writers import write_pfs_star
-    >>> table = LoggEstimator().predict_table(spectrum)  # doctest: +SKIP
-    >>> write_pfs_star("pfsStar-10015.fits", spectrum, table[0])  # doctest: +SKIP
+    >>> import tempfile
+    >>> from specvit import LoggEstimator, example_spectrum
+    >>> star = example_spectrum().with_flux_unit("nJy")
+    >>> star.meta |= {"objId": 10015, "visit": [1], "arm": ["m"]}
+    >>> path = tempfile.mkdtemp() + "/pfsStar-10015.fits"
+    >>> write_pfs_star(path, star, LoggEstimator().predict_table(star)[0])
     """
     from astropy.io import fits
 

@@ -50,6 +50,17 @@ def write_pfs_star_catalog(path, spectra, table, *, overwrite=False):
     The HDU is STARCATALOG. v_los and EBV, which are not predicted, are NaN; snr_m is the median S/N a
     pixel of the prediction, those of the other arms NaN. nVisit and expTimeEff of an arm count the
     exposures with its letter; the effective exposure time is the nominal one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from astropy.io import fits
+    >>> from specvit import LoggEstimator, example_spectrum
+    >>> stars = [example_spectrum(20.0), example_spectrum(21.0)]
+    >>> path = tempfile.mkdtemp() + "/pfsStarCatalog.fits"
+    >>> write_pfs_star_catalog(path, stars, LoggEstimator().predict_table(stars))
+    >>> len(fits.getdata(path, "STARCATALOG"))
+    2
     """
     from astropy.io import fits
 

@@ -89,6 +89,11 @@ def parse_name(path):
     ------
     ValueError
         If the name is of neither release, or of a product that is not read here.
+
+    Examples
+    --------
+    >>> parse_name("amp03cp00op03t3500g00v20modrt0b5000rs.fits").labels
+    (3500.0, 0.0, 0.25, 0.25, 0.0)
     """
     path = user_path(path)
     if match := _2017.fullmatch(path.name):
@@ -131,6 +136,11 @@ def is_bosz(path):
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> is_bosz("bosz2024_mp_t5000_g+5.0_m+0.00_a+0.00_c+0.00_v0_r5000_resam.txt.gz"), is_bosz("star.fits")
+    (True, False)
     """
     return bool(_2017.fullmatch(Path(path).name) or _2024.fullmatch(Path(path).name))
 
@@ -151,6 +161,11 @@ def may_be_bosz(path):
     Returns
     -------
     bool
+
+    Examples
+    --------
+    >>> may_be_bosz("bosz2025_something.txt.gz"), may_be_bosz("README.md")
+    (True, False)
     """
     return Path(path).name.lower().endswith(_SUFFIXES) or is_bosz(path) or is_wave_file(path)
 

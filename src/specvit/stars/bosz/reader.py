@@ -90,6 +90,13 @@ def read_bosz(
     Eddington flux, of which 4π is the surface flux, and continuum; its wavelengths, in **air** above
     2000 Å, are in a file of their own. Where these facts are known from stands in the source of
     ``specvit.stars.bosz``, what names mean in that of ``specvit.stars.bosz.names``.
+
+    Examples
+    --------
+    Of a folder to which files of BOSZ were downloaded:
+
+    >>> library = read_bosz("bosz/", limits={"teff": (3500, 6500)})  # doctest: +SKIP
+    >>> Emulator.fit(library, grid).save("mine.safetensors")  # doctest: +SKIP
     """
     files = library_files(source, may_be_bosz)
     names = _choose([parse_name(path) for path in files if not is_wave_file(path)], microturbulence, limits)
