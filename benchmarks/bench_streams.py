@@ -34,24 +34,28 @@ def parse_arguments():
 
 
 def write_arrays(folder, n):
-    """Simulated stars on the grid, in chunks of rows; a ridge regression learns from the first."""
+    """Simulated stars on the grid, in chunks of rows; a ridge regression learns from the first.
+
+    After a thousand the same stars come again, each time 1 % brighter.
+    """
     import h5py
 
     from specvit import Survey
     from specvit.predictors import RidgeEstimator
 
     survey = Survey("paper")
+    batch = survey.draw(min(1000, n), magnitude=19.0)
+    drawn, weight = np.asarray(batch.flux, np.float32), np.asarray(batch.ivar, np.float32)
     with h5py.File(folder / "stars.h5", "w") as file:
         shape = {"shape": (n, 4096), "dtype": "f4", "chunks": (64, 4096)}
         flux, ivar = (file.create_dataset(name, **shape) for name in ("flux", "ivar"))
-        for start in range(0, n, 1000):
-            batch = survey.draw(min(1000, n - start), stream=start // 1000, magnitude=19.0)
-            some = slice(start, start + len(batch.flux))
-            flux[some], ivar[some] = np.asarray(batch.flux), np.asarray(batch.ivar)
-            if start == 0:
-                logg = np.asarray(batch.labels)[:500, list(survey.label_names).index("logg")]
-                ridge = RidgeEstimator().fit(flux[:500], logg, ivar=ivar[:500])
-                (folder / "ridge.pickle").write_bytes(pickle.dumps(ridge))
+        for k, start in enumerate(range(0, n, 1000)):
+            some, rows = slice(start, min(start + 1000, n)), slice(0, min(1000, n - start))
+            scale = np.float32(1.01**k)
+            flux[some], ivar[some] = drawn[rows] * scale, weight[rows] / scale**2
+    logg = np.asarray(batch.labels)[:, list(survey.label_names).index("logg")]
+    ridge = RidgeEstimator().fit(drawn[:500], logg[:500], ivar=weight[:500])
+    (folder / "ridge.pickle").write_bytes(pickle.dumps(ridge))
 
 
 def predictor_of(folder, kind):

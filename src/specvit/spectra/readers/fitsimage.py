@@ -144,17 +144,17 @@ def _read(file, *, hdu=None, rows=None):
     }
     uncertain = next((role for role in ("sigma", "ivar", "var") if role in parts), None)
     key = {"sigma": "sigma", "ivar": "ivar", "var": "variance", None: "sigma"}[uncertain]
-    error = None if uncertain is None else data(parts[uncertain])
+    errors = None if uncertain is None else data(parts[uncertain])
     mask = data(parts["mask"]) != 0 if "mask" in parts else None
     if "good" in parts:
         mask = ~(data(parts["good"]) > 0)
     if wave.ndim == 2:
-        return _with_own_waves(wave, values, {"mask": mask, key: error}, common)
+        return _with_own_waves(wave, values, {"mask": mask, key: errors}, common)
     if is_cube:
         common["name"] = _pixels(values.shape, 0 if rows is None else rows[0])
     elif values.ndim == 2:
         common["name"] = fibre_names(file, len(values))
-    return [make_spectrum(wave, values, mask=mask, **{key: error}, **common)]
+    return [make_spectrum(wave, values, mask=mask, **{key: errors}, **common)]
 
 
 def _with_own_waves(wave, values, arrays, common):
