@@ -1,8 +1,0 @@
-"""``python -m specvit``, the command line where the script ``specvit`` is not on the path."""
-
-import sys
-
-from specvit.cli import main
-
-if __name__ == "__main__":
-    sys.exit(main())
