@@ -1,13 +1,17 @@
 """How fast labels are predicted: the public `predict`, beside plain networks and LightGBM.
 
 usage: python benchmarks/bench_predict.py [--device cuda] [--spectra 1024] [--threads 2] [--repeats 3]
+                                          [--profile] [--fast-only]
 
 First labels and σ in reduced precision must agree with those of the same weights in float32. Then each is
 timed on the same spectra, one after the other in every round, so that all see the same machine; CPU seconds
-of all threads on a processor, wall seconds on a GPU. What is not installed is left out.
+of all threads on a processor, wall seconds on a GPU. What is not installed is left out. With --profile the
+kernels and the Python functions of one prediction are listed; --fast-only leaves out what is slow.
 """
 
 import argparse
+import cProfile
+import pstats
 import time
 import warnings
 
@@ -23,6 +27,8 @@ parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else
 parser.add_argument("--spectra", type=int, help="by default 200,000 on a GPU and 512 on a processor")
 parser.add_argument("--threads", type=int, help="of torch; by default its own choice")
 parser.add_argument("--repeats", type=int, default=3)
+parser.add_argument("--profile", action="store_true")
+parser.add_argument("--fast-only", action="store_true", help="no peers, nothing in full float32")
 parser.add_argument("--magnitude", type=float, default=20.5)
 arguments = parser.parse_args()
 if arguments.threads:
@@ -38,7 +44,7 @@ for stream, start in enumerate(range(0, n, 4096)):
     )
     parts.append([x.cpu().numpy() for x in (batch.flux, batch.ivar)])
 flux, ivar = (np.concatenate(column) for column in zip(*parts, strict=True))
-fast = LoggEstimator(device=arguments.device, precision="bf16-mixed")
+fast = LoggEstimator(device=arguments.device, precision="auto" if gpu else "bf16-mixed")
 exact = LoggEstimator(device=arguments.device, precision="32-true")
 
 # -- do they agree? ------------------------------------------------------------------------------------
@@ -82,6 +88,30 @@ def through(network, channels):
     return run
 
 
+def profile():
+    """Kernels and Python functions of one prediction."""
+    some, weight = flux[: max(1, n // 16)], ivar[: max(1, n // 16)]
+    fast.predict(some, ivar=weight)
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    activities += [torch.profiler.ProfilerActivity.CUDA] if gpu else []
+    with torch.profiler.profile(activities=activities) as record:
+        fast.predict(some, ivar=weight)
+    events, of_gpu = record.key_averages(), torch.autograd.DeviceType.CUDA
+    kernels = sorted(
+        (e for e in events if e.device_type == of_gpu), key=lambda e: -e.self_device_time_total
+    ) or sorted(events, key=lambda e: -e.self_cpu_time_total)
+    for e in kernels[:40]:
+        took = e.self_device_time_total if gpu else e.self_cpu_time_total
+        print(f"   {took / len(some):8.3f} us a spectrum {e.count:6} x  {e.key[:110]}")
+    took = sum(e.self_device_time_total for e in kernels) / len(some)
+    print(f"   {took:8.3f} us a spectrum of all kernels")
+    clock = cProfile.Profile()
+    clock.runcall(fast.predict, some, ivar=weight)
+    pstats.Stats(clock).sort_stats("tottime").print_stats(25)
+
+
+if arguments.profile:
+    profile()
 plain = SpectrumViT(ViTConfig.reference()).to(arguments.device).eval()
 entries = {
     "plain reference network, float32 eager": through(plain, 1),
@@ -97,7 +127,12 @@ except ImportError:
 if gpu:
     entries["plain reference network, bfloat16"] = through(plain.bfloat16(), 1)
     del entries["plain reference network, float32 eager"]
+if arguments.fast_only:
+    entries.pop("predict, arrays, 32-true", None)
+    entries.pop("plain reference network, bfloat16", None)
 try:
+    if arguments.fast_only:
+        raise ImportError
     from transformers import ViTConfig as HuggingFaceConfig
     from transformers import ViTModel
 
@@ -115,8 +150,10 @@ try:
 
     entries["Hugging Face ViT"] = hugging_face
 except ImportError:
-    print("transformers is not installed")
+    print("transformers is not installed or not wanted")
 try:
+    if arguments.fast_only:
+        raise ImportError
     from lightgbm import LGBMRegressor
 
     rng = np.random.default_rng(0)
@@ -124,11 +161,10 @@ try:
     trees.fit(flux[:256], rng.standard_normal(len(flux[:256])))
     entries["LightGBM, 100 trees"] = lambda: trees.predict(flux)
 except ImportError:
-    print("lightgbm is not installed")
+    print("lightgbm is not installed or not wanted")
 
 best = dict.fromkeys(entries, np.inf)
-for call in entries.values():
-    call()  # once beforehand: caches, kernels
+fast.predict(flux[:size], ivar=ivar[:size])  # once beforehand: caches, kernels
 for _ in range(arguments.repeats):
     for name, call in entries.items():
         best[name] = min(best[name], seconds(call))

@@ -148,6 +148,8 @@ validation = [
     held_out.draw(size, stream=VALIDATION + i, device=device).training
     for i in range(arguments.validation_size // size)
 ]
+if any_instrument and config.compile:
+    survey.compile(device)
 stream = survey.stream(arguments.batch_size, device=device)
 n_home = round(arguments.home_share * arguments.batch_size) if any_instrument else 0
 if n_home:

@@ -32,6 +32,7 @@ def draw(study, average, path):
     path : path
         File to be written, of any format of matplotlib.
     """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     picture, rows = study.picture, _shown(study, average)
@@ -51,7 +52,8 @@ def draw(study, average, path):
             axes.set_xscale("log")
     axes.grid(alpha=0.3)
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
+    with rc_context({"svg.hashsalt": study.name}):  # else files differ where pictures do not
+        figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
 
 
 def _lines(axes, picture, rows, words):

@@ -1,11 +1,9 @@
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from specvit.network.heads import correlation_factor
-from specvit.network.losses import correlation_nll, gaussian_nll, masked_mean, pointwise_loss
+from specvit.network.losses import correlation_nll, gaussian_nll, pointwise_loss
 
 MEAN, LOG_SIGMA, TARGET = torch.randn(
     3, 50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
@@ -42,11 +40,6 @@ def test_loss_and_sigma_must_fit():
         pointwise_loss("gaussian_nll", MEAN, None, TARGET)
     with pytest.raises(ValueError, match="did you mean 'l1'"):
         pointwise_loss("l11", MEAN, None, TARGET)
-
-
-def test_masked_mean():
-    assert masked_mean(torch.tensor([1.0, math.nan, 3.0]), torch.tensor([True, False, True])) == 2
-    assert masked_mean(torch.tensor([math.nan]), torch.tensor([False])) == 0
 
 
 def _factor(n, k, seed=4):

@@ -25,6 +25,13 @@ def test_a_training_of_so_many_epochs():
     assert config.training(feed(45, validation=[]), "l1", new=True).patience == 4
 
 
+def test_long_fits_are_compiled_where_that_works():
+    def compiled(epochs, possible=True):
+        return FitConfig(epochs=epochs).training(feed(45), "l1", new=True, compile=possible).compile
+
+    assert [compiled(1), compiled(2000), compiled(2000, possible=False)] == [False, True, False]
+
+
 def test_the_learning_rate_of_fine_tuning_is_lower():
     rates = [FitConfig().training(feed(45), "mse", new=new).learning_rate for new in (True, False)]
     assert rates == [5e-4, 5e-5]

@@ -11,6 +11,7 @@ from specvit.network.positions import token_wavelengths
 from specvit.survey import Survey
 from specvit.survey.streams import EVALUATION
 from studies.configuration import NETWORKS, Configuration
+from studies.limit import fit_limit
 from studies.plainnetworks import PlainCNN, PlainMLP
 from studies.scoring import score, shifted
 from studies.training import build_regressor, first_gradient_norm, train_network, training_batches
@@ -200,3 +201,16 @@ def test_positions_of_the_reference_drown_the_tokens_of_a_sliding_window():
     # Matrices of σ = 0.02 and of a uniform distribution within 1/4: 0.018 and 0.144.
     assert share["conv1d"] / share["sliding_window"] == pytest.approx(0.144 / 0.0176, rel=0.3)
     assert share["sliding_window"] < 0.05
+
+
+@pytest.mark.slow
+def test_posterior_means_of_the_test_stars_are_a_row_like_others():
+    options = (("n_prior", 2048), ("n_draws", 200), ("n_rounds", 5), ("target_ess", 200), ("min_ess", 20))
+    configuration = Configuration(method="posterior", spectra=None, n_test=16, options=options)
+    row = fit_limit(configuration, device=CPU)
+    assert [one["label"] for one in row["results"]] == list(LABELS)
+    logg = row["results"][LABELS.index("logg")]
+    assert (logg["test"], logg["condition"], logg["n"]) == ("paper", None, 16)
+    # The right stars beside the right spectra: of sixteen, R² is 0.89 to about 0.05.
+    assert 0.7 < logg["r2"] < 1 and 0.8 < row["limit"][0] < 0.97
+    assert logg["rmse"] == pytest.approx(((1 - row["limit"][0]) * 1.66) ** 0.5, rel=0.6)

@@ -16,12 +16,13 @@ GRIDS = {
 def native_pixels(grid, width, phase, logarithmic):
     """`NativePixels` of some stars, and the finest of their widths."""
     width = torch.tensor(width, dtype=torch.float64)
+    edges = GridEdges.of(grid, torch.device("cpu"))
     return NativePixels(
-        GridEdges.of(grid, torch.device("cpu")),
+        edges,
         width,
         torch.tensor(phase, dtype=torch.float64),
         torch.tensor(logarithmic),
-        float(width.min()),
+        NativePixels.counts(edges, float(width.min())),
     )
 
 

@@ -7,7 +7,7 @@ import copy
 import lightning.pytorch as pl
 import torch
 
-from specvit.network.losses import correlation_nll, masked_mean, pointwise_loss
+from specvit.network.losses import correlation_nll, pointwise_loss
 from specvit.network.schedule import learning_rate
 
 __all__ = ["LabelModule", "parameter_groups"]
@@ -55,7 +55,7 @@ class LabelModule(pl.LightningModule):
         # Weight averaging copies the module: the data feed, which may own a simulator, stays behind.
         return type(self)(copy.deepcopy(self.regressor, memo), self.config)
 
-    def _standardised(self, batch):
+    def _outputs(self, batch):
         """`Heads`, target in units of the label scale, and which of its values count: (n, n_labels)."""
         flux, ivar, labels, *instrument = batch
         regressor = self.regressor
@@ -65,6 +65,19 @@ class LabelModule(pl.LightningModule):
         target = (labels - regressor.label_centre) / regressor.label_scale
         known = torch.isfinite(target) & valid[:, None]
         return heads, torch.where(known, target, 0.0).to(heads.mean.dtype), known
+
+    def compile_step(self):
+        """Encoding, network and loss in one piece by `torch.compile`, for training and for validation."""
+        self._summed, self._standardised = map(torch.compile, (self._summed, self._standardised))
+
+    def _standardised(self, batch):
+        return self._outputs(batch)
+
+    def _summed(self, batch):
+        """Sum of the loss over known labels, and their number."""
+        heads, target, known = self._outputs(batch)
+        loss = self._loss(heads, target, known, self.config.beta)
+        return torch.where(known, loss, 0.0).sum(), known.sum()
 
     def _loss(self, heads, target, known, beta):
         """Loss per spectrum and label, (n, n_labels)."""
@@ -80,13 +93,11 @@ class LabelModule(pl.LightningModule):
 
         The factor undoes that gradients are averaged over the processes.
         """
-        heads, target, known = self._standardised(batch)
-        loss = self._loss(heads, target, known, self.config.beta)
+        total, count = self._summed(batch)
         if self.trainer.world_size == 1:
-            return masked_mean(loss, known)
-        count = known.sum()
+            return total / count.clamp_min(1)
         torch.distributed.all_reduce(count)  # queued on the device: the host does not wait
-        return torch.where(known, loss, 0.0).sum() * (self.trainer.world_size / count.clamp_min(1))
+        return total * (self.trainer.world_size / count.clamp_min(1))
 
     def on_validation_epoch_start(self):
         """Forget the last validation."""

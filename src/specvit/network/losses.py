@@ -25,7 +25,7 @@ import torch.nn.functional as F
 
 from specvit.checks import check_choice
 
-__all__ = ["LOSSES", "correlation_nll", "gaussian_nll", "masked_mean", "pointwise_loss"]
+__all__ = ["LOSSES", "correlation_nll", "gaussian_nll", "pointwise_loss"]
 
 #: Names of the losses; only ``gaussian_nll`` uses (and needs) a predicted σ.
 LOSSES = ("gaussian_nll", "huber", "l1", "mse")
@@ -91,8 +91,3 @@ def pointwise_loss(name, mean, log_sigma, target, beta=0.0):
         return gaussian_nll(mean, log_sigma, target, beta)
     function = {"l1": F.l1_loss, "mse": F.mse_loss, "huber": F.huber_loss}[name]
     return function(mean, target, reduction="none")
-
-
-def masked_mean(values, mask):
-    """Mean of `values` where `mask` is True (zero where it nowhere is), without a device sync."""
-    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)

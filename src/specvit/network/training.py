@@ -54,7 +54,7 @@ class TrainingConfig:
     log_every_steps : int
         Steps between records of the training loss (each makes the host wait for the device once).
     compile : bool
-        Compile the network with `torch.compile`.
+        Compile encoding, network and loss with `torch.compile`.
     seed : int
         Seed of torch's global generator, which dropout and some batches draw from.
 
@@ -327,11 +327,10 @@ def train(
         )
         module = LabelModule(regressor.train(), config, stream)
         if config.compile:
-            regressor.network.compile()
+            module.compile_step()
         try:
             trainer.fit(module, stream, validation, ckpt_path=checkpoint, weights_only=True)
         finally:
-            regressor.network._compiled_call_impl = None  # a plain module again, to copy and to save
             regressor.to(device=device, dtype=dtype).eval()
     if recorder.best_state is not None:
         regressor.load_state_dict(recorder.best_state)

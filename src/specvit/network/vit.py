@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from specvit.checks import check_choice, check_integer, check_number, from_known_fields
+from specvit.network.fastlayers import fast_attention, fast_mlp, fits_attention, fits_mlp
 from specvit.network.positions import POSITIONS, rotate
 from specvit.network.tokenizers import TOKENIZERS, token_count
 
@@ -167,11 +168,14 @@ class SelfAttention(nn.Module):
 
     def forward(self, x, rotation=None):
         n, t, w = x.shape
+        dropout = self.dropout if self.training else 0.0
+        if rotation is None and fits_attention(x, self.heads, w):
+            return self.out(fast_attention(x, self.qkv, self.heads, dropout))
         qkv = self.qkv(x).view(n, t, 3, self.heads, w // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (n, heads, tokens, head width)
         if rotation is not None:
             q, k = rotate(q, rotation), rotate(k, rotation)
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
         return self.out(y.transpose(1, 2).reshape(n, t, w))  # (n, heads, tokens, d) -> (n, tokens, width)
 
 
@@ -189,7 +193,12 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x, rotation=None):
         x = x + self.dropout(self.attention(self.norm1(x), rotation))
-        return x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.norm2(x)))))
+        return x + self.dropout(self._mlp(self.norm2(x)))
+
+    def _mlp(self, x):
+        if fits_mlp(x, self.mlp_in.out_features):
+            return fast_mlp(x, self.mlp_in, self.mlp_out)
+        return self.mlp_out(F.gelu(self.mlp_in(x)))
 
 
 class SpectrumViT(nn.Module):

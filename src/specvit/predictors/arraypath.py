@@ -9,7 +9,8 @@ import torch
 
 from specvit.labels import LABELS
 from specvit.predictors.findings import Findings
-from specvit.predictors.honesty import alarm, judged, line_model
+from specvit.predictors.honesty import alarm, line_model
+from specvit.predictors.latefits import LateFits
 from specvit.predictors.networkarrays import ON_GPU, batch_size_on, scaled, tensor_of
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag
@@ -65,7 +66,7 @@ def in_pieces(predict_labels, network, grid, X, *, ivar, on_error, rules, label_
     device, names = network.label_scale.device, tuple(network.label_names)
     if plain and device.type == "cuda":
         size = ON_GPU
-    starts, parts = range(0, len(X), size), []
+    starts, parts, fits = range(0, len(X), size), [], LateFits(str(device))
     pieces = _pieces(X, ivar, starts, size, device) if plain else (None for _ in starts)
     for start, piece in zip(starts, pieces, strict=True):
         rows = slice(start, start + size)
@@ -76,7 +77,7 @@ def in_pieces(predict_labels, network, grid, X, *, ivar, on_error, rules, label_
         else:
             if not getattr(X, "is_cuda", False):
                 refuse_wavelengths(_numpy(X[rows]), grid, start)
-            part = _answers(network, grid, *piece, min_coverage)
+            part = _answers(network, grid, *piece, min_coverage, fits)
             flag_labels(part[2], names, part[0], label_range)
             faulty = np.flatnonzero(~part[2].usable)
             if len(faulty):
@@ -85,9 +86,16 @@ def in_pieces(predict_labels, network, grid, X, *, ivar, on_error, rules, label_
                 part[0][faulty], part[1][faulty] = found.mean, found.sigma
                 part[2].put(faulty, Quality.of(found.batch))
                 part[3].put(faulty, found.findings)
+            part.append(faulty)
         parts.append(part)
         if on_error == "raise" and not part[2].usable.all():
             raise_rejected(Quality.joined([one[2] for one in parts]))
+    fits.finish()
+    for _, _, quality, findings, *faulty in parts:
+        if faulty:  # of arrays; those rows have their alarms already
+            flags = quality.flags[faulty[0]]
+            alarm(quality, findings)
+            quality.flags[faulty[0]] = flags
     mean, sigma = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
     quality, findings = Quality.joined([p[2] for p in parts]), Findings.joined([p[3] for p in parts])
     return Predictions(names, mean, sigma, quality.shape, quality, None, findings)
@@ -160,8 +168,8 @@ def _received(piece, device):
     return [tensor for tensor, _ in piece]
 
 
-def _answers(network, grid, flux, ivar, min_coverage):
-    """Mean, σ, `Quality` and `Findings` of one piece; rows that are not plainly in order are unusable."""
+def _answers(network, grid, flux, ivar, min_coverage, fits):
+    """Mean, σ, `Quality` and `Findings`, to be finished, of a piece; rows that look faulty are unusable."""
     good = (ivar > 0) & torch.isfinite(ivar) & torch.isfinite(flux)
     flux, ivar = (x.float() for x in scaled(torch.where(good, flux, 0.0), torch.where(good, ivar, 0.0)))
     size, answers = batch_size_on(flux.device), []
@@ -183,12 +191,10 @@ def _answers(network, grid, flux, ivar, min_coverage):
     quality.flags[faulty] |= int(Flag.UNUSABLE)
     quality.flags[quality.coverage < PARTIAL] |= int(Flag.PARTIAL_COVERAGE)
     names, findings = tuple(network.label_names), Findings.nothing(len(columns))
-    device = str(flux.device)
-    if set(LABELS) <= set(names) and line_model(device).emulator.grid == grid:
+    if set(LABELS) <= set(names) and line_model(fits.device).emulator.grid == grid:
         order = [names.index(name) for name in LABELS]
         labels, errors = (torch.as_tensor(np.ascontiguousarray(x[:, order])) for x in (mean, sigma))
         if faulty.any():
             labels[torch.as_tensor(faulty)] = torch.nan
-        findings = judged((flux, ivar, labels, errors, None, None), quality.snr, device)
-        alarm(quality, findings)
+        findings = fits.screened((flux, ivar, labels, errors, None, None), quality.snr)
     return [mean, sigma, quality, findings]

@@ -91,6 +91,10 @@ class Findings:
         """Those of several `parts`, one after the other."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
+    def part(self, rows):
+        """Those of some `rows`, a slice or numbers."""
+        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
+
     def put(self, rows, other):
         """Take the findings of `other` for `rows`.
 

@@ -30,6 +30,7 @@ __all__ = [
     "honesty_columns",
     "judged",
     "line_model",
+    "screened",
 ]
 
 #: Tests of `Findings` that have a limit which goes with S/N.
@@ -188,15 +189,21 @@ def judged(given, snr, device):
     device : str
         Where the fits are made.
     """
-    found, jumped = screen(line_model(device, 2), *given)
-    rows = np.flatnonzero(_doubtful(found, jumped, snr))
+    found, rows, some = screened(given, snr, device)
     if len(rows):
-        some = (
-            x if x is None else x[torch.as_tensor(rows).to(x.device) if torch.is_tensor(x) else rows]
-            for x in given
-        )
         found.put(rows, examine(line_model(device), *some))
     return found
+
+
+def screened(given, snr, device):
+    """`Findings` of spectra that are screened only, numbers of those to be examined, and their `given`."""
+    found, jumped = screen(line_model(device, 2), *given)
+    rows = np.flatnonzero(_doubtful(found, jumped, snr))
+    some = [
+        x if x is None else x[torch.as_tensor(rows).to(x.device) if torch.is_tensor(x) else rows]
+        for x in given
+    ]
+    return found, rows, some
 
 
 def _doubtful(found, jumped, snr):

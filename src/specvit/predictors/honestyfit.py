@@ -22,6 +22,8 @@ __all__ = ["examine", "screen"]
 _KNOWN_WIDTH, _KNOWN_STRENGTH = 0.25, 0.03
 #: The same of what trouble may do.
 _UNKNOWN = (300.0, 6.0, 0.5)
+#: Bytes of a GPU that fits of 4096 spectra, of some MB each, fit on easily.
+_LARGE_GPU = 3e10
 #: Places of parameters.
 _SHIFT, _DEPTH = 0, 2
 _N = 3 + len(LABELS)
@@ -45,7 +47,7 @@ def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, sampling=None
         log2 of the width of native pixels over the grid's. Pixels of the grid that share a native one share
         its noise: the weight of each is divided by their number.
     batch_size : int, optional
-        Spectra at once; by default 64, on a GPU 1024.
+        Spectra at once; by default 64, on a GPU 4096 if it has the memory, else 1024.
 
     Returns
     -------
@@ -103,7 +105,7 @@ def screen(model: LineModel, flux, ivar, labels, sigma, lsf=None, sampling=None,
 def _fits(model, arrays, batch_size):
     """Numbers of the rows that can be fitted and their `_Fit`, batch by batch."""
     device = model.mean.device
-    batch_size = batch_size or (64 if device.type == "cpu" else 1024)
+    batch_size = batch_size or _at_once(device)
     for start in range(0, len(arrays[0]), batch_size):
         given = [None if x is None else tensor_of(x[start : start + batch_size]).to(device) for x in arrays]
         usable = given[2].isfinite().all(1) & ((given[1] > 0).sum(1) > 8 * CONTINUUM_TERMS)
@@ -112,6 +114,13 @@ def _fits(model, arrays, batch_size):
             given = [None if x is None else x[usable] for x in given]
         if len(rows):
             yield rows, _Fit(model, *given)
+
+
+def _at_once(device):
+    if device.type != "cuda":
+        return 64
+    large = torch.cuda.get_device_properties(device).total_memory > _LARGE_GPU
+    return 4096 if large else 1024
 
 
 class _Fit(PreparedSpectra):

@@ -27,6 +27,7 @@ __all__ = ["COORDINATES", "LineCalibration", "LineCorrection", "solar_log_ratio"
 LOG_STEP = 5e-5
 #: Smallest and largest ratio of optical depths that is believed.
 RATIO_RANGE = (0.3, 3.0)
+_LOG_RATIO_RANGE = tuple(np.log(RATIO_RANGE).tolist())
 #: Normalised flux below which lines are opaque, and a ratio of optical depths means nothing.
 _DARKEST = 1e-3
 _TEFF, _LOGG = LABELS.index("teff"), LABELS.index("logg")
@@ -211,7 +212,7 @@ class LineCorrection(nn.Module):
         total = tables[0].expand(len(labels), -1)
         for name, (low, high), table in zip(self.names, self._limits, tables[1:], strict=True):
             total = total + COORDINATES[name](labels).clamp(low, high)[:, None] * table
-        return total.clamp(*np.log(RATIO_RANGE).tolist())
+        return total.clamp(*_LOG_RATIO_RANGE)
 
     def factor(self, labels, velocity=None):
         """r, tensor (n, n_pixels), for labels (n, 5) and radial velocities (n,) in km/s; None: at rest."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from specvit.survey.imperfections import Imperfections
+from specvit.survey.transfer import to_device
 
 __all__ = ["Augmentation"]
 
@@ -116,12 +117,6 @@ class Augmentation:
             "reported": np.exp(2 * rng.standard_normal((n, 1)) * self.reported_error),
             "wing": rng.random((n, 1)) * 0.5 * (rng.random((n, 1)) < self.correlated_noise),
         }
-        numbers = {
-            name: torch.as_tensor(
-                np.asarray(value, None if value.dtype == bool else np.float32), device=device
-            )
-            for name, value in numbers.items()
-        }
         # Line errors have too many numbers to be drawn on the CPU: each star gets the key to its own.
-        numbers["line_key"] = torch.as_tensor(rng.integers(2**63, size=n), device=device)
-        return Imperfections(self, numbers)
+        numbers["line_key"] = rng.integers(2**63, size=n)
+        return Imperfections(self, to_device(numbers, torch.device(device)))

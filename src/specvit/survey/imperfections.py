@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from specvit.survey.counterrandom import counter_normal
 
-__all__ = ["KNOT_GAIN", "Imperfections", "upsample"]
+__all__ = ["KNOT_GAIN", "Imperfections", "gathered", "upsample"]
 
 #: Interpolation between the knots of the line errors loses a third of their variance.
 KNOT_GAIN = 1.22
@@ -80,7 +80,7 @@ class Imperfections:
         if not self.sizes.sky_residual:
             return None
         slope = torch.gradient(sky_counts)[0]
-        knots = upsample(self.numbers["sky"].flatten(0, 1), sky_counts.numel()).unflatten(0, (-1, 2))
+        knots = upsample(self.numbers["sky"], sky_counts.numel())
         return knots[:, 0] * sky_counts + knots[:, 1] * slope
 
     def mask(self, n_pixels):
@@ -102,5 +102,22 @@ class Imperfections:
 
 
 def upsample(knots, n_pixels):
-    """Linear interpolation of (n, n_knots) onto n_pixels equally spaced points."""
-    return F.interpolate(knots[:, None], size=n_pixels, mode="linear", align_corners=True)[:, 0]
+    """Linear interpolation of (…, n_knots) onto n_pixels equally spaced points, the first and last included.
+
+    On a GPU by gathering: there torch's own goes over the spectra one by one within each thread. On a
+    processor by torch's own, in float64, because its places of pixels have the error of their type.
+    """
+    if knots.device.type == "cpu":
+        rows = knots.reshape(1, -1, knots.shape[-1]).double()
+        values = F.interpolate(rows, size=n_pixels, mode="linear", align_corners=True)
+        return values.to(knots.dtype).reshape(*knots.shape[:-1], n_pixels)
+    return gathered(knots, n_pixels)
+
+
+def gathered(knots, n_pixels):
+    """`upsample` of two knots or more, by gathering."""
+    last = knots.shape[-1] - 1
+    place = torch.arange(n_pixels, device=knots.device) * last  # in steps of 1/(n_pixels − 1), exact
+    low = (place // (n_pixels - 1)).clamp_max(last - 1)
+    fraction = (place - low * (n_pixels - 1)).to(knots.dtype) / (n_pixels - 1)
+    return torch.lerp(knots[..., low], knots[..., low + 1], fraction)

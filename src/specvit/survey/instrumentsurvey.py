@@ -196,15 +196,30 @@ class InstrumentSurvey(Survey, survey="any"):
             raise ValueError(f"emulator must be on a grid in vacuum, got {emulator.grid.medium}")
         return super()._checked(emulator)
 
-    def _observe(self, labels, rng, stream, device):
-        device = torch.device(device)
+    def compile(self, device="cuda"):
+        """Fuse the simulation on a device with `torch.compile`: for training, several times faster on a GPU.
+
+        Random numbers, and spectra to rounding, stay what they are. The first batch of a size takes a minute.
+
+        Parameters
+        ----------
+        device : str or torch.device
+            That of the batches, as given to `draw` or `stream`.
+        """
+        self._observation(torch.device(device)).compile()
+
+    def _observation(self, device):
         if device not in self._on_device:
             self._on_device[device] = InstrumentObservation(
                 self.emulator, self.observed, self.line_correction, device
             )
+        return self._on_device[device]
+
+    def _observe(self, labels, rng, stream, device):
+        device = torch.device(device)
         numbers = self.observed.draw(len(labels), rng, self.grid)
         with torch.no_grad(), full_float32():
-            return self._on_device[device].expose(labels, numbers, self._noise_generator(stream, device))
+            return self._observation(device).expose(labels, numbers, self._noise_generator(stream, device))
 
 
 def _bytes(correction):

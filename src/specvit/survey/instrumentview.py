@@ -60,9 +60,14 @@ class InstrumentObservation:
             ratio = torch.as_tensor(np.asarray(line_correction), dtype=torch.float32, device=device)
             self.correction = lambda lines, labels: lines.clamp_min(1e-3).pow(ratio)
         self.smoother = Smoother(self.n_pixels, device)
+        sample = torch.arange(self.smoother.nodes.shape[1], device=device) // 2 - self.smoother.margin
+        self._pixel_of_sample = sample.clamp(0, self.n_pixels - 1)
         self.edges = GridEdges.of(grid, device)
         self.wave = torch.as_tensor(grid.wave.copy(), device=device)
         self.pixel = float(grid.width[self.n_pixels // 2])
+        spacings = [length for length, _ in sizes.line_err]
+        self._knots = [math.ceil(self.n_pixels * self.pixel / length) + 2 for length in spacings]
+        self._telluric_knots = math.ceil(self.n_pixels / 4) + 2
         # The index of a wavelength where pixels are not uniform: a table, to 1e-6 for slowly growing ones.
         margin = 12 * grid.width.max()
         nodes = np.linspace(grid.wave[0] - margin, grid.wave[-1] + margin, 4 * self.n_pixels)
@@ -114,41 +119,37 @@ class InstrumentObservation:
         """
         known = {name: value for name, value in numbers.items() if name != "preset"}
         t = to_device(known | {"labels": labels}, self.device, exact=_EXACT)
-        labels = t.pop("labels")
-        flux = self._starlight(labels, t)
-        fine = self._smoothed(flux, t)
+        labels, sharp = t.pop("labels"), t["sharp"]
+        t["line_knots"] = counter_normal(t["line_key"], sum(self._knots))
+        t["telluric_knots"] = counter_normal(t["telluric_key"], self._telluric_knots)
+        fine = self._smoothed(self._starlight(labels, t), t)
         # Sizes of arrays in steps, for the sake of the allocator.
         finest = math.floor(2 * math.log2(numbers["width"].min() / self.pixel) + 1e-6) / 2
-        finest = self.pixel * 2**finest * (1 - 1e-6)
-        native = NativePixels(self.edges, t["width"], t["phase"], t["logarithmic"], finest)
-        centres = native.centres  # (n, n_native)
-        signal = self._sampled(fine, centres, t)
-        valid = self._valid(centres, t, generator)
-        coarse = fine[:, 2 * self.smoother.margin :: 2][:, : self.n_pixels]
-        sigma = self._noise_level(coarse, t)  # (n, n_pixels), of native pixels
-        index = self._position(centres).round().clamp(0, self.n_pixels - 1).long()
-        native_sigma = sigma.gather(1, index)
-        white = torch.randn(native_sigma.shape, generator=generator, device=self.device)
-        noise = native_sigma * _correlated(white, t["wing"][:, None])
-        noise = noise + self._sky_error(sigma, t).gather(1, index)
-        (signal, noise), variance, _ = native.to_grid(valid, (signal, noise), native_sigma.square())
-        sharp = t["sharp"]
+        counts = NativePixels.counts(self.edges, self.pixel * 2**finest * (1 - 1e-6))
+        random = {"generator": generator, "device": self.device}
+        uniform, white = (draw(len(labels), counts[0], **random) for draw in (torch.rand, torch.randn))
+        signal, noise, variance, sigma = self._measured(fine, t, counts, uniform, white)
         if len(sharp):
             # Spectra that were smoothed to the grid: their noise is, too, and shared by many pixels.
             own = sigma[sharp] * t["noise_gain"][sharp, None]
-            white = torch.randn(own.shape, generator=generator, device=self.device)
+            white = torch.randn(own.shape, **random)
             lost = variance[sharp].isinf()
             noise[sharp] = own * self.smoother.correlated(white, t["noise_kernel"][sharp])
             variance[sharp] = own.square().masked_fill(lost, torch.inf)
-        # Sky and correlation are in the noise, not in the variance that is reported.
-        ivar = 1 / (variance * t["reported"][:, None].square())
-        lsf, sampling = self._told(t)
-        nothing = torch.full_like(t["snr"], torch.nan)
-        velocity = t["velocity"].float()
-        true_sigma = variance.sqrt()
+        flux, ivar, true_sigma, lsf, sampling = self._reported(signal, noise, variance, t)
+        nothing, velocity = torch.full_like(t["snr"], torch.nan), t["velocity"].float()
         return SurveyBatch(
-            signal + noise, ivar, labels, nothing, signal, true_sigma, velocity, lsf=lsf, sampling=sampling
+            flux, ivar, labels, nothing, signal, true_sigma, velocity, lsf=lsf, sampling=sampling
         )
+
+    def compile(self):
+        """Fuse what is done pixel by pixel, by `torch.compile`: a minute once, then several times faster.
+
+        What differs in size from batch to batch stays as it is, and random numbers are the same.
+        """
+        for name in ("_starlight", "_factor", "_calibrated", "_measured", "_reported"):
+            setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
+        self.smoother.compile()
 
     # -- starlight ---------------------------------------------------------------------------------
 
@@ -158,37 +159,40 @@ class InstrumentObservation:
         flux = self.lines.normalised(coefficients, torch.zeros_like(t["lsf_scale"]), t["lsf_scale"])
         flux = self.correction(flux, labels)
         if self.sizes.line_err:
-            flux = flux.clamp_min(1e-3).pow(torch.exp(self._line_errors(t["line_key"])))
+            flux = flux.clamp_min(1e-3).pow(torch.exp(self._line_errors(t["line_knots"])))
         log_continuum = self.emulator.log_continuum(continuum)
         log_continuum = log_continuum - log_continuum.mean(1, keepdim=True)
         log_continuum = log_continuum + t["reddening"][:, None] * self.reddening
         return torch.where(t["normalised"][:, None], flux, flux * torch.exp(log_continuum))
 
-    def _line_errors(self, keys):
+    def _line_errors(self, knots):
         """ln of the factor on optical depths, (n, n_pixels)."""
-        counts = [math.ceil(self.n_pixels * self.pixel / length) + 2 for length, _ in self.sizes.line_err]
-        knots = counter_normal(keys, sum(counts)).split(counts, 1)
         return sum(
             upsample(one, self.n_pixels) * (rms * KNOT_GAIN)
-            for one, (_, rms) in zip(knots, self.sizes.line_err, strict=True)
+            for one, (_, rms) in zip(knots.split(self._knots, 1), self.sizes.line_err, strict=True)
         )
 
     def _smoothed(self, flux, t):
         """What the telescope delivers, two samples a pixel."""
-        velocity = t["macroturbulence"][:, None] * self.velocity_pixels
-        variance = (t["excess_nodes"] * self.per_pixel).square() + velocity.square()
-        fine = self.smoother(flux, variance, t["rotation"][:, None] * self.velocity_pixels)
-        factor = torch.exp(t["calibration"] @ self.chebyshev)
-        knots = counter_normal(t["telluric_key"], math.ceil(self.n_pixels / 4) + 2)
-        factor = factor * torch.exp(t["telluric"][:, None] * self.telluric * upsample(knots, self.n_pixels))
-        pseudo = t["pseudo"]
+        variance, rotation, factor = self._factor(t)
+        fine, pseudo = self.smoother(flux, variance, rotation), t["pseudo"]
         if len(pseudo):
             begin = 2 * self.smoother.margin
             at = fine[pseudo][:, begin::2][:, : self.n_pixels]
             factor[pseudo] = factor[pseudo] / _running_mean(at, t["pseudo_width"][pseudo])
-        margin = self.smoother.margin
-        factor = F.pad(factor[:, None], (margin, margin), mode="replicate")[:, 0]
-        return fine * factor.repeat_interleave(2, 1)
+        return self._calibrated(fine, factor)
+
+    def _factor(self, t):
+        """Variance and v sin i of the smoothing, in pixels, and the factor on the flux, (n, n_pixels)."""
+        velocity = t["macroturbulence"][:, None] * self.velocity_pixels
+        variance = (t["excess_nodes"] * self.per_pixel).square() + velocity.square()
+        factor = torch.exp(t["calibration"] @ self.chebyshev)
+        residual = upsample(t["telluric_knots"], self.n_pixels)
+        factor = factor * torch.exp(t["telluric"][:, None] * self.telluric * residual)
+        return variance, t["rotation"][:, None] * self.velocity_pixels, factor
+
+    def _calibrated(self, fine, factor):
+        return fine * factor[:, self._pixel_of_sample]
 
     # -- native pixels -----------------------------------------------------------------------------
 
@@ -217,7 +221,31 @@ class InstrumentObservation:
         slope, bend = p2 - p0, 2 * p0 - 5 * p1 + 4 * p2 - p3
         return p1 + 0.5 * u * (slope + u * (bend + u * (3 * (p1 - p2) + p3 - p0)))
 
-    def _valid(self, centres, t, generator):
+    def _measured(self, fine, t, counts, uniform, white):
+        """Flux, noise and its variance on the grid, and σ of a native pixel there, (n, n_pixels) each.
+
+        `uniform` and `white` are random numbers (n, n_native), for lost pixels and for noise.
+        """
+        native = NativePixels(self.edges, t["width"], t["phase"], t["logarithmic"], counts)
+        centres = native.centres  # (n, n_native)
+        signal = self._sampled(fine, centres, t)
+        valid = self._valid(centres, t, uniform)
+        coarse = fine[:, 2 * self.smoother.margin :: 2][:, : self.n_pixels]
+        sigma = self._noise_level(coarse, t)
+        index = self._position(centres).round().clamp(0, self.n_pixels - 1).long()
+        native_sigma = sigma.gather(1, index)
+        noise = native_sigma * _correlated(white, t["wing"][:, None])
+        noise = noise + self._sky_error(sigma, t).gather(1, index)
+        (signal, noise), variance, _ = native.to_grid(valid, (signal, noise), native_sigma.square())
+        return signal, noise, variance, sigma
+
+    def _reported(self, signal, noise, variance, t):
+        """What the batch holds: flux, inverse variance, true σ, lsf and sampling, (n, n_pixels) each."""
+        # Sky and correlation are in the noise, not in the variance that is reported.
+        ivar = 1 / (variance * t["reported"][:, None].square())
+        return signal + noise, ivar, variance.sqrt(), *self._told(t)
+
+    def _valid(self, centres, t, uniform):
         """False where a native pixel is not seen, cut out or lost."""
         wave = centres.float()
         seen = torch.zeros_like(wave, dtype=torch.bool)
@@ -225,7 +253,7 @@ class InstrumentObservation:
             seen |= (wave > low) & (wave < high)
         for low, high in t["cut"][..., None].permute(1, 2, 0, 3):
             seen &= ~((wave > low) & (wave < high))
-        lost = torch.rand(wave.shape, generator=generator, device=self.device) < t["bad_fraction"][:, None]
+        lost = uniform < t["bad_fraction"][:, None]
         return seen & ~lost
 
     # -- noise -------------------------------------------------------------------------------------
@@ -289,9 +317,7 @@ def _sky_patterns(grid):
 
 def _correlated(white, wing):
     """Noise of unit variance from white noise: a three-pixel kernel with wings of `wing` (n, 1)."""
-    sides = torch.zeros_like(white)
-    sides[:, 1:] += white[:, :-1]
-    sides[:, :-1] += white[:, 1:]
+    sides = F.pad(white[:, :-1], (1, 0)) + F.pad(white[:, 1:], (0, 1))
     return (white + wing * sides) / (1 + 2 * wing.square()).sqrt()
 
 

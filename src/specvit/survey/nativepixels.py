@@ -51,8 +51,8 @@ class NativePixels:
         Where the first edge of the grid lies in the first native pixel, in native pixels, 0 to 1.
     logarithmic : tensor of bool, shape (n,)
         Whether the pixels are equal in ln λ.
-    finest : float
-        Lower limit of `width`, which sizes the arrays, so that the host need not wait for the device.
+    counts : (int, int)
+        Sizes of the arrays, from `counts` of the narrowest pixels.
 
     Attributes
     ----------
@@ -60,8 +60,8 @@ class NativePixels:
         Native pixels held for each star; those beyond the grid overlap nothing.
     """
 
-    def __init__(self, grid, width, phase, logarithmic, finest):
-        edges, low, high, widest = grid
+    def __init__(self, grid, width, phase, logarithmic, counts):
+        edges, low, high, _ = grid
         self._middle = 0.5 * (low + high)
         self._edges, self._width, self._logarithmic = edges, width[:, None], logarithmic[:, None]
         # A coordinate, in Å at the middle of the grid, in which either kind of pixel has steps of `width`.
@@ -70,10 +70,23 @@ class NativePixels:
         self._index = self._index / self._width + phase[:, None]  # (n, n_pixels + 1), in native pixels
         self._first = torch.where(logarithmic, self._middle * math.log(low / self._middle), low)[:, None]
         self._first = self._first - (phase * width)[:, None]
-        span = max(high - low, self._middle * math.log(high / low))
-        self.n_native = math.ceil(span / finest) + 2
-        narrowest = finest * low / self._middle
-        self._n_over = math.ceil(widest / narrowest) + 1
+        self.n_native, self._n_over = counts
+
+    @staticmethod
+    def counts(grid, finest):
+        """How many pixels a star has, and how many a pixel of the grid may touch, at most: two int.
+
+        Parameters
+        ----------
+        grid : GridEdges
+            Edges of the grid that the pixels cover.
+        finest : float
+            Lower limit of the widths in Å, known beforehand so that the host need not wait for the device.
+        """
+        _, low, high, widest = grid
+        middle = 0.5 * (low + high)
+        span = max(high - low, middle * math.log(high / low))
+        return math.ceil(span / finest) + 2, math.ceil(widest / (finest * low / middle)) + 1
 
     def edge(self, index):
         """Wavelength in Å of the edges of a number, tensor of float64: (k,) or (n, k) → (n, k)."""

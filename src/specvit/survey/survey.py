@@ -19,6 +19,7 @@ from specvit.survey.observation import Observation, full_float32
 from specvit.survey.pfsnoise import PFSNoise
 from specvit.survey.provenance import differences, survey_record
 from specvit.survey.shown import Shown
+from specvit.survey.transfer import to_device
 from specvit.survey.velocities import Velocities
 
 __all__ = ["Survey"]
@@ -329,11 +330,9 @@ class Survey(Shown):
         imperfections.generator = self._noise_generator(stream, device)
         if device not in self._on_device:  # moved there once
             self._on_device[device] = Observation(self, device)
-        tensors = (
-            torch.tensor(x, dtype=torch.float32, device=device) for x in (labels, brightness, velocity)
-        )
+        stars = to_device({"labels": labels, "brightness": brightness, "velocity": velocity}, device)
         with torch.no_grad(), full_float32():
-            return self._on_device[device].expose(*tensors, imperfections)
+            return self._on_device[device].expose(*stars.values(), imperfections)
 
     def _noise_generator(self, stream, device):
         """The device's own generator, for the noise of a stream."""

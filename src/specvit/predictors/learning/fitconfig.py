@@ -20,6 +20,8 @@ __all__ = ["FitConfig"]
 
 #: Peak of the learning rate from random weights and for fine-tuning.
 _LEARNING_RATES = {True: 5e-4, False: 5e-5}
+#: Steps from which on half a minute for `torch.compile` is less than what it saves on a GPU.
+_WORTH_COMPILING = 5_000
 #: What may change between the parts of a fit that is interrupted: where it is done, and what is shown.
 _INCIDENTAL = ("device", "devices", "progress", "checkpoint_dir")
 
@@ -111,7 +113,7 @@ class FitConfig:
         if self.devices > 1 and self.device in ("auto", "cuda") and torch.cuda.is_available():
             own_device("cuda")
 
-    def training(self, feed, loss, *, new):
+    def training(self, feed, loss, *, new, compile=False):
         """The `TrainingConfig` of a training of so many epochs, validated after each.
 
         Parameters
@@ -122,6 +124,8 @@ class FitConfig:
             Name of the loss.
         new : bool
             Whether the network starts from random weights.
+        compile : bool
+            Whether steps may be compiled; they are where there are so many that it pays.
         """
         per_epoch = feed.steps_per_epoch(self.batch_size, self.devices)
         steps = max(1, self.epochs * per_epoch)
@@ -138,5 +142,6 @@ class FitConfig:
             ema_decay=self.ema_decay,
             patience=None if feed.validation is None else self.patience,
             val_every_steps=min(per_epoch, steps),
+            compile=compile and steps >= _WORTH_COMPILING,
             seed=self.seed,
         )

@@ -9,6 +9,7 @@ import torch
 from specvit import __version__
 from specvit.network import LabelRegressor, train
 from specvit.network.conformal import calibrate, forget_errors
+from specvit.network.fastlayers import can_compile
 from specvit.predictors.networkarrays import to_device
 
 __all__ = ["Outcome", "fit_network"]
@@ -70,7 +71,7 @@ def fit_network(source, config, choices, *, base=None, earlier=None):
     history = train(
         regressor,
         feed.train,
-        config.training(feed, loss, new=new),
+        config.training(feed, loss, new=new, compile=can_compile(regressor.label_scale.device)),
         val_batches=feed.validation,
         checkpoint_dir=config.checkpoint_dir,
         resume="last" if config.checkpoint_dir else None,

@@ -93,6 +93,17 @@ def cube_rows(path):
     -------
     tuple of int, or None
         (ny, nx); None if it is no cube, or one that is compressed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from specvit.spectra.readers.anyfile import cube_rows
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fits.PrimaryHDU(np.ones((8, 8))).writeto(f"{folder}/image.fits")
+    ...     cube_rows(f"{folder}/image.fits") is None
+    True
     """
     layout = identify(str(path), LAYOUTS)
     if layout is None or "rows" not in inspect.signature(layout.read).parameters:

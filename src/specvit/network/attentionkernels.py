@@ -1,0 +1,257 @@
+"""Attention of short sequences on a GPU: one program reads all keys of a head, and nothing is read twice.
+
+General kernels for long sequences go over the keys in blocks. Spectra have 128 or 256 tokens, which fit on
+the chip together: softmax needs no second pass, the backward pass makes the gradients of queries, keys and
+values at once, and gradients are written where the gradient of the projection is read, without a copy.
+A class token, whose 257th key would cost another block, is a vector beside the keys of the others.
+
+Dropout draws a bit for each weight from a hash of seed, row and column, in both passes the same.
+"""
+
+from __future__ import annotations
+
+import torch
+
+try:
+    import triton
+    import triton.language as tl
+except ImportError:  # which `specvit.network.packedattention` asks before it uses this
+    triton = tl = None
+
+__all__ = ["attention_backward", "attention_forward"]
+
+_LOG2E = 1.4426950408889634
+#: Rows of queries at once, forward and backward, and warps.
+FORWARD, BACKWARD = (64, 4), (64, 8)
+
+
+def _compiled(kernel):
+    """``triton.jit`` where there is Triton."""
+    return kernel if triton is None else triton.jit(kernel)
+
+
+@_compiled
+def _bits(x):
+    """A hash of uint32 whose high bits are random (the last rounds of MurmurHash3)."""
+    x ^= x >> 16
+    x *= 0x7FEB352D
+    x ^= x >> 15
+    x *= 0x846CA68B
+    return x
+
+
+@_compiled
+def _kept(seed, line, column, rate):
+    """Whether weights are kept; `line` counts rows of all heads of all spectra."""
+    x = _bits(line.to(tl.uint32) ^ tl.load(seed).to(tl.uint32)) ^ tl.load(seed + 1).to(tl.uint32)
+    x = _bits(x + column.to(tl.uint32) * 0x9E3779B9)
+    return x >= rate.to(tl.uint32)
+
+
+@_compiled
+def _forward(
+    qkv, out, norm, seed, scale, rate, keep, T,
+    HEADS: tl.constexpr, D: tl.constexpr, N: tl.constexpr, CLS: tl.constexpr, BM: tl.constexpr,
+    DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    which = tl.program_id(0)
+    base, W = (which // HEADS).to(tl.int64) * T, HEADS * D  # offsets within a spectrum are of 32 bits
+    d, token = (which % HEADS) * D + tl.arange(0, D), tl.arange(0, N) + CLS
+    qkv, out = qkv + base * (3 * W), out + base * W
+    keys = token[:, None] * (3 * W) + W + d[None, :]
+    k, v = tl.load(qkv + keys), tl.load(qkv + keys + W)
+    row = tl.program_id(1) * BM + tl.arange(0, BM) + CLS
+    q = tl.load(qkv + row[:, None] * (3 * W) + d[None, :])
+    s = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
+    top = tl.max(s, 1)
+    line = which * T + row
+    if CLS:
+        k0, v0 = tl.load(qkv + d + W).to(tl.float32), tl.load(qkv + d + 2 * W).to(tl.float32)
+        s0 = tl.sum(q.to(tl.float32) * k0[None, :], 1) * scale
+        top = tl.maximum(top, s0)
+    p = tl.exp2(s - top[:, None])
+    total = tl.sum(p, 1)
+    if DROPOUT:
+        p = tl.where(_kept(seed, line[:, None], token[None, :], rate), p, 0.0)
+    y = tl.dot(p.to(v.dtype), v, input_precision=PRECISION)
+    if CLS:
+        p0 = tl.exp2(s0 - top)
+        total += p0
+        if DROPOUT:
+            p0 = tl.where(_kept(seed, line, tl.zeros_like(line), rate), p0, 0.0)
+        y += p0[:, None] * v0[None, :]
+    y *= (keep / total)[:, None]
+    tl.store(out + row[:, None] * W + d[None, :], y.to(out.dtype.element_ty))
+    tl.store(norm + line, top + tl.log2(total))
+    if CLS:  # noqa: SIM102  (known when compiled, the next is not)
+        if tl.program_id(1) == 0:  # the class token's own row
+            q0, line0 = tl.load(qkv + d).to(tl.float32), which * T
+            c = tl.sum(k.to(tl.float32) * q0[None, :], 1) * scale
+            c0 = tl.sum(k0 * q0, 0) * scale
+            top0 = tl.maximum(tl.max(c, 0), c0)
+            e, e0 = tl.exp2(c - top0), tl.exp2(c0 - top0)
+            total0 = tl.sum(e, 0) + e0
+            if DROPOUT:
+                e = tl.where(_kept(seed, line0, token, rate), e, 0.0)
+                e0 = tl.where(_kept(seed, line0, line0 * 0, rate), e0, 0.0)
+            y0 = (tl.sum(e[:, None] * v.to(tl.float32), 0) + e0 * v0) * (keep / total0)
+            tl.store(out + d, y0.to(out.dtype.element_ty))
+            tl.store(norm + line0, top0 + tl.log2(total0))
+
+
+@_compiled
+def _backward(
+    qkv, out, norm, grad, result, sums, seed, scale, rate, keep, T,
+    HEADS: tl.constexpr, D: tl.constexpr, N: tl.constexpr, CLS: tl.constexpr, BM: tl.constexpr,
+    DROPOUT: tl.constexpr, PRECISION: tl.constexpr, TINY: tl.constexpr,
+):  # fmt: skip
+    which = tl.program_id(0)
+    base, W = (which // HEADS).to(tl.int64) * T, HEADS * D  # offsets within a spectrum are of 32 bits
+    d, token = (which % HEADS) * D + tl.arange(0, D), tl.arange(0, N) + CLS
+    qkv, result, out, grad = qkv + base * (3 * W), result + base * (3 * W), out + base * W, grad + base * W
+    keys = token[:, None] * (3 * W) + W + d[None, :]
+    k, v = tl.load(qkv + keys), tl.load(qkv + keys + W)
+    natural = scale * TINY  # the scale without log2(e)
+    dk, dv = tl.zeros([N, D], tl.float32), tl.zeros([N, D], tl.float32)
+    total = tl.zeros([D], tl.float32)
+    if CLS:
+        k0, v0 = tl.load(qkv + d + W).to(tl.float32), tl.load(qkv + d + 2 * W).to(tl.float32)
+        dk0, dv0 = tl.zeros([D], tl.float32), tl.zeros([D], tl.float32)
+    for start in range(0, N, BM):
+        row = start + tl.arange(0, BM) + CLS
+        line = which * T + row
+        query = row[:, None] * (3 * W) + d[None, :]
+        place = row[:, None] * W + d[None, :]
+        q, g, y = tl.load(qkv + query), tl.load(grad + place), tl.load(out + place)
+        top = tl.load(norm + line)
+        delta = tl.sum(g.to(tl.float32) * y.to(tl.float32), 1)
+        # Keys by queries, (N, BM): sums over queries are products of it as it is.
+        p = tl.exp2(tl.dot(k, tl.trans(q), input_precision=PRECISION) * scale - top[None, :])
+        dp = tl.dot(v, tl.trans(g), input_precision=PRECISION)
+        kept = p
+        if DROPOUT:
+            mask = _kept(seed, line[None, :], token[:, None], rate)
+            kept = tl.where(mask, p * keep, 0.0)
+            dp = tl.where(mask, dp * keep, 0.0)
+        ds = (p * (dp - delta[None, :])).to(q.dtype)
+        dv += tl.dot(kept.to(g.dtype), g, input_precision=PRECISION)
+        dk += tl.dot(ds, q, input_precision=PRECISION)
+        dq = tl.dot(tl.trans(ds), k, input_precision=PRECISION)
+        if CLS:
+            q32, g32 = q.to(tl.float32), g.to(tl.float32)
+            p0 = tl.exp2(tl.sum(q32 * k0[None, :], 1) * scale - top)
+            dp0, kept0 = tl.sum(g32 * v0[None, :], 1), p0
+            if DROPOUT:
+                mask0 = _kept(seed, line, tl.zeros_like(line), rate)
+                kept0 = tl.where(mask0, p0 * keep, 0.0)
+                dp0 = tl.where(mask0, dp0 * keep, 0.0)
+            ds0 = p0 * (dp0 - delta)
+            dv0 += tl.sum(kept0[:, None] * g32, 0)
+            dk0 += tl.sum(ds0[:, None] * q32, 0)
+            dq += ds0[:, None] * k0[None, :]
+        dq *= natural
+        total += tl.sum(dq, 0)
+        tl.store(result + query, dq.to(result.dtype.element_ty))
+    if CLS:  # the class token's own row
+        q0, g0 = tl.load(qkv + d).to(tl.float32), tl.load(grad + d).to(tl.float32)
+        line0, delta0 = which * T, tl.sum(g0 * tl.load(out + d).to(tl.float32), 0)
+        top0, k32 = tl.load(norm + line0), k.to(tl.float32)
+        e = tl.exp2(tl.sum(k32 * q0[None, :], 1) * scale - top0)
+        e0 = tl.exp2(tl.sum(k0 * q0, 0) * scale - top0)
+        de, de0 = tl.sum(v.to(tl.float32) * g0[None, :], 1), tl.sum(v0 * g0, 0)
+        left, left0 = e, e0
+        if DROPOUT:
+            mask, mask0 = _kept(seed, line0, token, rate), _kept(seed, line0, line0 * 0, rate)
+            left, left0 = tl.where(mask, e * keep, 0.0), tl.where(mask0, e0 * keep, 0.0)
+            de, de0 = tl.where(mask, de * keep, 0.0), tl.where(mask0, de0 * keep, 0.0)
+        de, de0 = e * (de - delta0), e0 * (de0 - delta0)
+        dv += left[:, None] * g0[None, :]
+        dk += de[:, None] * q0[None, :]
+        dv0 += left0 * g0
+        dk0 += de0 * q0
+        dq0 = (tl.sum(de[:, None] * k32, 0) + de0 * k0) * natural
+        total += dq0
+        tl.store(result + d, dq0.to(result.dtype.element_ty))
+        tl.store(result + d + W, (dk0 * natural).to(result.dtype.element_ty))
+        tl.store(result + d + 2 * W, dv0.to(result.dtype.element_ty))
+    dk *= natural
+    tl.store(result + keys, dk.to(result.dtype.element_ty))
+    tl.store(result + keys + W, dv.to(result.dtype.element_ty))
+    # Sums over the tokens, of which the gradient of a bias is made.
+    key_total, value_total = tl.sum(dk, 0), tl.sum(dv, 0)
+    if CLS:
+        key_total += dk0 * natural
+        value_total += dv0
+    part = sums + (which // HEADS).to(tl.int64) * (3 * W) + d
+    tl.store(part, total)
+    tl.store(part + W, key_total)
+    tl.store(part + 2 * W, value_total)
+
+
+def _options(qkv, heads, dropout):
+    n, t, width = qkv.shape
+    d = width // 3 // heads
+    known = {"HEADS": heads, "D": d, "N": t - t % 2, "CLS": t % 2, "DROPOUT": dropout > 0}
+    known["PRECISION"] = "tf32" if qkv.dtype in (torch.float16, torch.bfloat16) else "ieee"
+    return n, t, d, known, (d**-0.5 * _LOG2E, int(dropout * 2**32), 1 / (1 - dropout), t)
+
+
+def attention_forward(qkv, seed, heads, dropout, shape=None):
+    """Attention of packed projections.
+
+    Parameters
+    ----------
+    qkv : Tensor, shape (n, tokens, 3 · width)
+        Queries, keys and values, each of all heads in turn; contiguous. The number of tokens is a power of
+        two, or one more with a class token in front.
+    seed : Tensor of int64, shape (2,)
+        Of the dropout; not read without any.
+    heads : int
+        Number of heads.
+    dropout : float
+        Probability of dropping a weight.
+    shape : (int, int), optional
+        Rows at once, and warps.
+
+    Returns
+    -------
+    out : Tensor, shape (n, tokens, width)
+    norm : Tensor of float32, shape (n, heads, tokens)
+        log2 of the sum of exponentials of each row.
+    """
+    n, t, d, known, numbers = _options(qkv, heads, dropout)
+    rows, warps = FORWARD if shape is None else shape
+    rows = min(rows, known["N"])
+    out = qkv.new_empty(n, t, heads * d)
+    norm = torch.empty(n, heads, t, dtype=torch.float32, device=qkv.device)
+    grid = (n * heads, known["N"] // rows)
+    _forward[grid](qkv, out, norm, seed, *numbers, **known, BM=rows, num_warps=warps)
+    return out, norm
+
+
+def attention_backward(qkv, out, norm, grad, seed, heads, dropout, shape=None):
+    """Gradient of the projections from that of the output, `grad`.
+
+    Parameters
+    ----------
+    qkv, seed, heads, dropout, shape
+        As for `attention_forward`.
+    out, norm : Tensor
+        What it returned.
+    grad : Tensor, shape (n, tokens, width)
+        Gradient of `out`; contiguous.
+
+    Returns
+    -------
+    result : Tensor, shape (n, tokens, 3 · width)
+    sums : Tensor of float32, shape (n, 3 · width)
+        Its sums over the tokens.
+    """
+    n, _, _, known, numbers = _options(qkv, heads, dropout)
+    rows, warps, *stages = BACKWARD if shape is None else shape
+    rows, result = min(rows, known["N"]), torch.empty_like(qkv)
+    sums = torch.empty(n, qkv.shape[2], dtype=torch.float32, device=qkv.device)
+    more = {"num_warps": warps} | ({"num_stages": stages[0]} if stages else {})
+    pointers = qkv, out, norm, grad, result, sums, seed
+    _backward[(n * heads,)](*pointers, *numbers, **known, BM=rows, TINY=1 / _LOG2E, **more)
+    return result, sums

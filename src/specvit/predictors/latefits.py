@@ -1,0 +1,54 @@
+"""Doubtful spectra of many pieces, examined together: a GPU takes for a few as long as for thousands."""
+
+from __future__ import annotations
+
+import torch
+
+from specvit.predictors.honesty import line_model, screened
+from specvit.predictors.honestyfit import examine
+
+__all__ = ["LateFits"]
+
+_TOGETHER = 4096  # spectra that are kept until they are fitted
+
+
+class LateFits:
+    """Screens pieces at once, and examines what is doubtful of them later.
+
+    Parameters
+    ----------
+    device : str
+        Where spectra are fitted.
+    """
+
+    def __init__(self, device):
+        self.device, self._waiting = device, []
+
+    def screened(self, given, snr):
+        """`Findings` of a piece, which `finish` completes.
+
+        Parameters
+        ----------
+        given : tuple of Tensor or None
+            Arguments of `~specvit.predictors.honestyfit.examine` after the model.
+        snr : ndarray, shape (n,)
+            Median signal-to-noise ratio per pixel.
+        """
+        found, rows, some = screened(given, snr, self.device)
+        if len(rows):
+            self._waiting.append((found, rows, some))
+        if sum(len(rows) for _, rows, _ in self._waiting) >= _TOGETHER:
+            self.finish()
+        return found
+
+    def finish(self):
+        """Examine what waits, and put it into the `Findings` that were returned."""
+        if not self._waiting:
+            return
+        columns = zip(*(some for _, _, some in self._waiting), strict=True)
+        together = (None if column[0] is None else torch.cat(column) for column in columns)
+        answers, first = examine(line_model(self.device), *together), 0
+        for found, rows, _ in self._waiting:
+            found.put(rows, answers.part(slice(first, first + len(rows))))
+            first += len(rows)
+        self._waiting = []

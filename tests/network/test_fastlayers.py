@@ -1,0 +1,141 @@
+"""The kernels for GPUs against the plain layers, by Triton's interpreter, which needs no GPU."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+from specvit.network import SpectrumViT, ViTConfig, fastlayers
+
+needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+PLAIN = {"dropout": 0.0, "attention_dropout": 0.0}
+#: Runs before each script: the fast way wherever it is asked for, and two small networks.
+BEGIN = f"""
+import copy
+import numpy as np
+import torch
+from specvit.network import SpectrumViT, ViTConfig, fastlayers
+fastlayers._fits = lambda x: True
+size = {{"width": 64, "depth": 2, "mlp": 128, "in_channels": 2, "n_outputs": 3}}
+configs = [
+    ViTConfig(n_pixels=512, heads=2, **size),
+    ViTConfig.reference(n_pixels=256, heads=4, **size, **{PLAIN!r}),
+]
+torch.manual_seed(0)
+"""
+
+
+def interpreted(script):
+    """Run a script under Triton's interpreter, which must be chosen before Triton is imported."""
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + script], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@needs_triton
+def test_outputs_and_gradients_are_those_of_the_plain_network_in_float64():
+    """With and without a class token; compiled, too, where the operations stay whole."""
+    interpreted("""
+for config in configs:
+    network, x = SpectrumViT(config), torch.randn(2, 2, config.n_pixels)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    exact, grad = copy.deepcopy(network).double(), torch.randn(2, 3)
+    fits, fastlayers._fits = fastlayers._fits, lambda x: False
+    expected = exact(x.double())
+    expected.backward(grad.double())
+    fastlayers._fits = fits
+    for one in (network, torch.compile(network, backend="aot_eager", fullgraph=True)):
+        network.zero_grad()
+        found = one(x)
+        assert (found - expected).abs().max() < 2e-6
+        found.backward(grad)
+        for a, b in zip(network.parameters(), exact.parameters(), strict=True):
+            assert (a.grad - b.grad).norm() < 3e-6 * b.grad.norm()
+""")
+
+
+@needs_triton
+def test_dropout_drops_the_same_weights_forward_and_backward():
+    """Against plain attention with the mask that the documented hash gives."""
+    interpreted("""
+from specvit.network.attentionkernels import attention_backward, attention_forward
+
+def mixed(x):
+    x = x ^ (x >> np.uint32(16))
+    x = x * np.uint32(0x7FEB352D)
+    x = x ^ (x >> np.uint32(15))
+    return x * np.uint32(0x846CA68B)
+
+n, heads, d, p, seed = 2, 2, 16, 0.25, torch.tensor([12345, 67890123])
+for t in (64, 65):
+    line, column = np.arange(n * heads * t, dtype=np.uint32)[:, None], np.arange(t, dtype=np.uint32)
+    bits = mixed(line ^ np.uint32(12345)) ^ np.uint32(67890123)
+    kept = mixed(bits + column * np.uint32(0x9E3779B9)) >= np.uint32(int(p * 2**32))
+    assert abs(kept.mean() - 0.75) < 0.02
+    kept = torch.as_tensor(kept).view(n, heads, t, t)
+    x = torch.randn(n, t, 3 * heads * d, dtype=torch.float64, requires_grad=True)
+    q, k, v = x.view(n, t, 3, heads, d).permute(2, 0, 3, 1, 4).unbind(0)
+    weights = torch.softmax(q @ k.mT / d**0.5, -1) * kept / (1 - p)
+    expected, grad = (weights @ v).transpose(1, 2).reshape(n, t, -1), torch.randn(n, t, heads * d)
+    (slope,) = torch.autograd.grad(expected, x, grad.double())
+    given = x.detach().float()
+    out, norm = attention_forward(given, seed, heads, p)
+    found, sums = attention_backward(given, out, norm, grad, seed, heads, p)
+    assert (out - expected).abs().max() < 2e-6 and (found - slope).abs().max() < 2e-6
+    assert (sums - slope.sum(1)).abs().max() < 1e-4
+""")
+
+
+@needs_triton
+def test_prediction_by_kernels_is_that_of_the_network():
+    interpreted("""
+from specvit.network.reduced import ReducedViT
+
+for config in configs:
+    network, x = SpectrumViT(config).eval(), torch.randn(3, 2, config.n_pixels)
+    fits, fastlayers._fits = fastlayers._fits, lambda x: False
+    with torch.no_grad():
+        expected = network(x)
+    fastlayers._fits = fits
+    for dtype, most in ((torch.float32, 1e-6), (torch.float16, 2e-3)):
+        assert (ReducedViT(network, dtype)(x) - expected).abs().max() < most * expected.abs().max()
+""")
+
+
+def test_a_processor_goes_the_plain_way():
+    x = torch.zeros(2, 128, 256, dtype=torch.bfloat16)
+    assert not fastlayers.fits_attention(x, 4, 256) and not fastlayers.fits_mlp(x, 1024)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "heads", "fits"),
+    [(128, 4, True), (257, 8, True), (257, 4, False), (100, 4, False), (130, 4, False), (512, 8, False)],
+)
+def test_which_sequences_fit(monkeypatch, tokens, heads, fits):
+    """Powers of two, or one more, that one program can hold."""
+    monkeypatch.setattr(fastlayers, "_fits", lambda x: True)
+    assert fastlayers.fits_attention(torch.zeros(1, tokens, 256), heads, 256) is fits
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_on_a_gpu_in_half_precision():
+    torch.manual_seed(0)
+    network = SpectrumViT(ViTConfig.reference(in_channels=2, depth=2, **PLAIN)).cuda()
+    x = torch.randn(16, 2, 4096, device="cuda")
+    outputs, slopes = [], []
+    for fastlayers.ENABLED in (True, False):
+        network.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            outputs.append(network(x))
+        outputs[-1].sum().backward()
+        slopes.append(network.layers[0].attention.qkv.weight.grad.clone())
+    fastlayers.ENABLED = True
+    torch.testing.assert_close(*outputs, rtol=0.05, atol=0.02)
+    assert (slopes[0] - slopes[1]).norm() < 0.05 * slopes[1].norm()
