@@ -84,6 +84,11 @@ parser.add_argument("--checkpoints")
 parser.add_argument("--max-minutes", type=float, help="of training in this call")
 parser.add_argument("--finish-now", action="store_true", help="write weights whatever step is reached")
 parser.add_argument("--no-compile", action="store_true")
+parser.add_argument(
+    "--compile-survey",
+    action="store_true",
+    help="any: fuse the simulation; benchmarks/bench_train.py --only simulation tells whether it is right",
+)
 parser.add_argument("--validation-size", type=int, default=8192)
 parser.add_argument("--score-size", type=int, default=20_000)
 parser.add_argument(
@@ -148,7 +153,7 @@ validation = [
     held_out.draw(size, stream=VALIDATION + i, device=device).training
     for i in range(arguments.validation_size // size)
 ]
-if any_instrument and config.compile:
+if arguments.compile_survey:
     survey.compile(device)
 stream = survey.stream(arguments.batch_size, device=device)
 n_home = round(arguments.home_share * arguments.batch_size) if any_instrument else 0

@@ -197,9 +197,11 @@ class InstrumentSurvey(Survey, survey="any"):
         return super()._checked(emulator)
 
     def compile(self, device="cuda"):
-        """Fuse the simulation on a device with `torch.compile`: for training, several times faster on a GPU.
+        """Fuse the simulation on a device with `torch.compile`, for training.
 
-        Random numbers, and spectra to rounding, stay what they are. The first batch of a size takes a minute.
+        Random numbers, and spectra to rounding, should stay what they are, and do on processors. On the one
+        GPU where it was tried (torch 2.11, H200) spectra came out wrong: compare them first, as
+        ``benchmarks/bench_train.py --only simulation`` does. The first batch of a size takes a minute.
 
         Parameters
         ----------
