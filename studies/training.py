@@ -12,7 +12,7 @@ from torch import nn
 from specvit.grid import PFS_MR
 from specvit.labels import LABELS
 from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
-from specvit.network.losses import masked_mean, pointwise_loss
+from specvit.network.losses import pointwise_loss
 from specvit.survey import Survey
 from specvit.survey.storedstars import StoredStars
 from specvit.survey.streams import SCALING
@@ -134,7 +134,7 @@ def first_gradient_norm(regressor, batch, loss):
     heads = regressor.heads(x)
     target = (labels - regressor.label_centre) / regressor.label_scale
     values = pointwise_loss(loss, heads.mean, heads.log_sigma, target, 0.5)
-    masked_mean(values, valid[:, None].expand_as(values)).backward()
+    values[valid].mean().backward()
     gradients = [p.grad for p in regressor.parameters() if p.grad is not None]
     norm = torch.stack([gradient.double().norm() for gradient in gradients]).norm()
     regressor.zero_grad(set_to_none=True)

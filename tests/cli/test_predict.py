@@ -133,7 +133,7 @@ def test_fits_is_read_by_specutils(tmp_path):
         (
             "a.csv",
             "wave,flux\n7000,abc\n7001,def\n",
-            "a.csv: its format is not recognised: no table of numbers",
+            "a.csv: its format is not recognised: no FITS file, and as text no table of numbers",
         ),
         ("a.fits", "SIMPLE  = no", "a.fits: its format is not recognised"),
         ("a.npz", "PK", "a.npz: no NumPy archive that can be read"),

@@ -20,7 +20,7 @@ WINDOWS = [(7590.0, 7700.0), (8120.0, 8350.0)]
 
 @pytest.fixture(scope="module")
 def survey():
-    grid = PixelGrid.linear(7100, 8850, 2048, 3.3 / FWHM_PER_SIGMA, name="low resolution")
+    grid = PixelGrid.linear(7100, 8850, 2048, 3.2 / FWHM_PER_SIGMA, name="low resolution")
     return Survey(
         "low resolution",
         n=1000,
@@ -77,7 +77,7 @@ def test_it_is_what_the_example_does():
     source = EXAMPLE.read_text(encoding="utf-8")
     ast.parse(source)
     for text in (
-        "PixelGrid.linear(7100, 8850, 2048, 3.3 / FWHM_PER_SIGMA",
+        "PixelGrid.linear(7100, 8850, 2048, 3.2 / FWHM_PER_SIGMA",
         "noise=SNRNoise((20, 200))",
         "masked=[(7590, 7700), (8120, 8350)]",
     ):

@@ -391,7 +391,9 @@ def test_plain_features(name):
 def test_two_columns_of_y_are_two_columns_of_the_answer(survey, stars):
     flux, ivar, labels = (np.tile(values, (10, 1)) for values in stars)
     flux = flux * np.random.default_rng(0).normal(1, 0.01, flux.shape)
-    ridge = RidgeEstimator(1.0, grid=survey.grid, validation_fraction=0.2).fit(flux, labels[:, :1], ivar=ivar)
+    ridge = RidgeEstimator(1.0, grid=survey.grid, validation_fraction=0.2).fit(
+        flux, labels[:, 1:2], ivar=ivar
+    )
     assert ridge.columns_ == ("logg",) and ridge.predict(flux, ivar=ivar).shape == (40, 1)
     ridge.fit(flux, labels, ivar=ivar)
     assert ridge.columns_ == ridge.output_names == LABELS
