@@ -114,6 +114,7 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     estimator = LoggEstimator(args.weights, device=args.device)
     if "troubles" in args.only:
         start = time.perf_counter()
