@@ -119,11 +119,13 @@ def predict_parts(
     Examples
     --------
     >>> import numpy as np
+    >>> from specvit.grid import PixelGrid
     >>> from specvit.predictors import RidgeEstimator
     >>> from specvit.stream import predict_parts
     >>> rng = np.random.default_rng(0)
-    >>> flux, logg = 1 + 0.1 * rng.normal(size=(150, 4096)), rng.uniform(1, 4, 150)
-    >>> ridge = RidgeEstimator().fit(flux, logg, ivar=np.full(flux.shape, 100.0))
+    >>> flux, logg = 1 + 0.1 * rng.normal(size=(150, 40)), rng.uniform(1, 4, 150)
+    >>> ridge = RidgeEstimator(grid=PixelGrid.linear(7100, 7500, 40, 4.0))
+    >>> ridge = ridge.fit(flux, logg, ivar=np.full(flux.shape, 100.0))
     >>> [len(part.table) for part in predict_parts(flux, ridge, batch_size=100)]
     [100, 50]
     """

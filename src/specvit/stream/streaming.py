@@ -143,11 +143,13 @@ def predict_stream(
     --------
     >>> import tempfile
     >>> import numpy as np
+    >>> from specvit.grid import PixelGrid
     >>> from specvit.predictors import RidgeEstimator
     >>> from specvit.stream import predict_stream
     >>> rng = np.random.default_rng(0)
-    >>> flux, logg = 1 + 0.1 * rng.normal(size=(150, 4096)), rng.uniform(1, 4, 150)
-    >>> ridge = RidgeEstimator().fit(flux, logg, ivar=np.full(flux.shape, 100.0))
+    >>> flux, logg = 1 + 0.1 * rng.normal(size=(150, 40)), rng.uniform(1, 4, 150)
+    >>> ridge = RidgeEstimator(grid=PixelGrid.linear(7100, 7500, 40, 4.0))
+    >>> ridge = ridge.fit(flux, logg, ivar=np.full(flux.shape, 100.0))
     >>> done = predict_stream(flux, tempfile.mkdtemp() + "/labels.ecsv", ridge)
     >>> done.rows, done.failed
     (150, 0)
