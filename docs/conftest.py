@@ -3,7 +3,7 @@
 collect_ignore_glob = [
     "conf.py",
     "formulas.py",
-    "tables.py", "tables.py",
+    "tables.py",
     "examples/*",
     "gallery/*",
     "generated/*",
