@@ -241,6 +241,7 @@ def closed_form(survey, emulator, curve, snr):
 
 
 @pytest.mark.parametrize("curve", [None, CURVE], ids=["flat", "curve"])
+@pytest.mark.slow
 def test_stated_snr_in_closed_form(coarse, curve):
     """The whole way, from a survey of one's own to R²: to 1 % of what the linear-Gaussian problem has."""
     noise = SNRNoise((60, 250), sigma=curve, grid=None if curve is None else GRID)

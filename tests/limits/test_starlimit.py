@@ -49,6 +49,7 @@ def test_noise_of_magnitudes():
     assert str(limit).startswith("magnitude 21, PFS MR")
 
 
+@pytest.mark.slow
 def test_the_posterior_agrees_where_the_spectrum_is_linear():
     """At a S/N at which σ is a hundredth of the prior's range, with and without outside knowledge."""
     for given in ({}, {"teff": 3.0}):

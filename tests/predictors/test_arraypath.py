@@ -29,6 +29,7 @@ def estimator():
     return LoggEstimator(device="cpu", precision="32-true")
 
 
+@pytest.mark.slow
 def test_tables_are_those_of_the_batch(estimator, arrays):
     flux, ivar = arrays
     found = estimator.predict_table(flux, ivar=ivar)
@@ -55,6 +56,7 @@ def test_tiny_fluxes_and_other_holders_of_numbers(estimator, arrays):
     np.testing.assert_allclose(tensors, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_faulty_spectrum_is_named_by_its_place(estimator, arrays):
     flux, ivar = (np.concatenate([x[20:40]] * 27) for x in arrays)
     flux[530] = 0

@@ -124,6 +124,7 @@ def test_the_template_fit_has_a_covariance(example):
     assert helped["logg_err"][0] < plain["logg_err"][0] and helped["teff_err"][0] < 5 * u.K
 
 
+@pytest.mark.slow
 def test_who_has_no_correlations_says_so(example):
     with pytest.raises(ValueError, match="this LoggEstimator does not predict them"):
         LoggEstimator("paper").predict(example, given={"teff": (4700, 20)})
