@@ -25,14 +25,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from specvit.assess.instrumentcells import CELLS, TEST_SIZES
+from specvit.assess.instrumentcells import CELLS, TEST_SIZES, predict_survey
 from specvit.assess.metrics import bootstrap_errors, bootstrap_weights, figures_of_merit
 from specvit.grid import Instrument, find_instrument
 from specvit.limits import bayes_limit
-from specvit.network.conformal import predict_batches
 from specvit.stars import Emulator
 from specvit.survey import Survey, preset_survey
-from specvit.survey.streams import LIMITS, SCORING
+from specvit.survey.streams import LIMITS
 from specvit.weights import load_weights
 
 PRESETS = ("SDSS/BOSS", "LAMOST LRS", "DEIMOS 1200G", "Gaia RVS")
@@ -70,12 +69,9 @@ def network_figures(regressor, instrument, snr, arguments):
         observed=observed,
         emulator=Emulator.load(calibrated=True),
     )
-    sizes = [min(1000, arguments.network_stars - first) for first in range(0, arguments.network_stars, 1000)]
-    drawn = (
-        survey.draw(size, stream=SCORING + i, device=arguments.device).training
-        for i, size in enumerate(sizes)
+    mean, sigma, labels, _ = predict_survey(
+        regressor, survey, arguments.network_stars, device=arguments.device
     )
-    mean, sigma, labels, _ = predict_batches(regressor, drawn)
     k = regressor.label_names.index("logg")
     used = np.isfinite(mean[:, k])
     chosen = labels[used, k], mean[used, k], sigma[used, k]

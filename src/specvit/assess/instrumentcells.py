@@ -12,7 +12,7 @@ from specvit.network.conformal import predict_batches
 from specvit.survey import AnyInstrument, Survey
 from specvit.survey.streams import SCORING
 
-__all__ = ["CELLS", "TEST_SIZES", "score_cells", "survey_of_cell"]
+__all__ = ["CELLS", "TEST_SIZES", "predict_survey", "score_cells", "survey_of_cell"]
 
 #: Resolving power, window in Å, S/N per native pixel.
 CELLS = tuple(
@@ -68,6 +68,40 @@ def survey_of_cell(cell, **arguments):
     return Survey("any", seed=_SEED, observed=observed, **arguments)
 
 
+def predict_survey(regressor, survey, n, *, device="cpu", batch_size=1000):
+    """Predictions of `n` stars of a survey of any instrument, of streams that are kept for scoring.
+
+    Parameters
+    ----------
+    regressor : LabelRegressor
+        A network with the encoding ``instrument``.
+    survey : InstrumentSurvey
+        Where the stars come from.
+    n : int
+        Number of stars.
+    device : str or torch.device
+        Where spectra are made: the regressor's.
+    batch_size : int
+        Spectra simulated and predicted at once.
+
+    Returns
+    -------
+    mean, sigma, labels, snr : ndarray
+        As of `specvit.network.conformal.predict_batches`.
+
+    Examples
+    --------
+    >>> from specvit.assess.instrumentcells import predict_survey
+    >>> from specvit.survey import Survey
+    >>> from specvit.weights import load_weights
+    >>> predict_survey(load_weights("any")[0], Survey("any"), 3)[0].shape
+    (3, 5)
+    """
+    sizes = [min(batch_size, n - start) for start in range(0, n, batch_size)]
+    drawn = (survey.draw(size, stream=SCORING + i, device=device).training for i, size in enumerate(sizes))
+    return predict_batches(regressor, drawn)
+
+
 def score_cells(regressor, *, n=4000, cells=CELLS, device="cpu", batch_size=1000, **arguments):
     """Metrics of every label in each cell of the frozen test.
 
@@ -95,11 +129,7 @@ def score_cells(regressor, *, n=4000, cells=CELLS, device="cpu", batch_size=1000
     rows = []
     for cell in cells:
         survey = survey_of_cell(cell, **arguments)
-        sizes = [min(batch_size, n - start) for start in range(0, n, batch_size)]
-        drawn = (
-            survey.draw(size, stream=SCORING + i, device=device).training for i, size in enumerate(sizes)
-        )
-        mean, sigma, labels, snr = predict_batches(regressor, drawn)
+        mean, sigma, labels, snr = predict_survey(regressor, survey, n, device=device, batch_size=batch_size)
         used = np.isfinite(mean).all(1)
         row = {"resolving_power": cell[0], "low": cell[1][0], "high": cell[1][1], "snr": cell[2]}
         row |= {"snr_pixel": float(np.median(snr[used])), "unusable": int((~used).sum())}
