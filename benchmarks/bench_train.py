@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import copy
 import math
+import sys
 import time
 import warnings
 
@@ -133,8 +134,6 @@ def stream_of(survey, size=n):
         return Survey(survey, seed=1).stream(size, device=device)
     few = size // 5
     parts = (Survey("any", seed=1), size - few), (Survey("pfs-mr", seed=1), few)
-    if gpu and arguments.modes != ["eager"]:
-        parts[0][0].compile(device)
     return MixedStream(*(one.stream(count, device=device) for one, count in parts))
 
 
@@ -166,10 +165,20 @@ class Timed:
             yield batch
 
 
+wrong = []
+
+
+def judge(what, off, most):
+    """Say by how much a result is off; what is off by too much is remembered, and the rest still runs."""
+    good = off < most  # False for NaN
+    say(f"{what} is off by {off:.1e}" + ("" if good else f": WRONG, more than {most:g}"))
+    if not good:
+        wrong.append(what)
+
+
 def differ(what, found, expected):
     off = ((found.float() - expected.float()).norm() / expected.float().norm()).item()
-    say(f"{what} differs from float32 by {off:.1e}")
-    assert off < 2e-2
+    judge(f"{what}, beside float32,", off, 2e-2)
 
 
 # -- is it right? ------------------------------------------------------------------------------------------
@@ -188,8 +197,8 @@ if "check" in arguments.only and not rank:
                 network(x).square().sum().backward()
             pairs = zip(network.parameters(), exact.parameters(), strict=True)
             off = max(((a.grad - b.grad).norm() / b.grad.norm()).item() for a, b in pairs)
-            say(f"{name}: gradients in {precision} differ from those in float64 by {off:.1e} of their norm")
-            assert off < (2e-3 if precision == torch.float32 else 0.1)
+            most = 2e-3 if precision == torch.float32 else 0.1
+            judge(f"{name}: gradient in {precision}, beside float64,", off, most)
 
 # -- simulation ----------------------------------------------------------------------------------------
 if "simulation" in arguments.only:
@@ -202,7 +211,7 @@ if "simulation" in arguments.only:
                 fused = stars.draw(n, stream=5, device=device)
                 differ("compiled simulation", fused.flux, eager.flux)
                 known = eager.ivar > 0
-                assert torch.equal(known, fused.ivar > 0)
+                judge("its mask", (known != (fused.ivar > 0)).float().mean().item(), 1e-9)
                 differ("its inverse variance", fused.ivar[known], eager.ivar[known])
             batches = iter(stars.stream(n, device=device))
             report(f"simulation, {survey}{how}", seconds(lambda batches=batches: next(batches)))
@@ -392,3 +401,5 @@ if gpu:
     say(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, at most {free:.1f} GiB")
 else:
     say(f"{torch.get_num_threads()} threads, torch {torch.__version__}, NumPy {np.__version__}")
+if wrong:
+    sys.exit("WRONG: " + "; ".join(wrong))

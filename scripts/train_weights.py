@@ -38,7 +38,7 @@ from specvit.network.conformal import calibrate
 from specvit.network.extension import extend_regressor
 from specvit.network.processes import leave, own_device, process_rank
 from specvit.stars import Emulator
-from specvit.survey import Survey
+from specvit.survey import PRIORS, GalacticAbundances, Survey
 from specvit.survey.mixture import MixedStream
 from specvit.survey.streams import CALIBRATION, SCALING, VALIDATION
 from specvit.weights import load_weights, save_weights
@@ -96,6 +96,7 @@ parser.add_argument(
 )
 parser.add_argument("--line-correction", help="any: .npy of ratios by which optical depths are multiplied")
 parser.add_argument("--home-share", type=float, default=0.2, help="any: share of a batch that is of pfs-mr")
+parser.add_argument("--abundances", type=float, default=0.0, help="any: share of stars with Galactic ones")
 parser.add_argument("--calibrated", action="store_true", help="the library calibrated on real stars")
 parser.add_argument("--revision", default="unknown", help="git revision, for the record")
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -108,6 +109,7 @@ rank, device = process_rank(arguments.devices), own_device(arguments.device)
 any_instrument = arguments.survey == "any"
 library = {"emulator": Emulator.load(calibrated=True)} if arguments.calibrated else {}
 home = dict(library)
+prior = GalacticAbundances(PRIORS["pfs-mr"], arguments.abundances) if arguments.abundances else None
 if arguments.line_correction:
     library["line_correction"] = np.load(arguments.line_correction)
 
@@ -115,7 +117,7 @@ if arguments.line_correction:
 def survey_of(seed):
     """The survey to train on; another seed, other stars."""
     if any_instrument:
-        return Survey("any", seed=seed, **library)
+        return Survey("any", seed=seed, prior=prior, **library)
     return Survey(arguments.survey, seed=seed, magnitude=arguments.magnitude, **library)
 
 

@@ -4,6 +4,7 @@ from specvit.survey.anyinstrument import AnyInstrument
 from specvit.survey.augmentation import Augmentation
 from specvit.survey.batches import SurveyBatch, SurveyStream
 from specvit.survey.forward import ForwardModel
+from specvit.survey.galacticabundances import GalacticAbundances
 from specvit.survey.instrumentsurvey import InstrumentSurvey
 from specvit.survey.noise import Noise
 from specvit.survey.pfsnoise import PFSNoise
@@ -20,6 +21,7 @@ __all__ = [
     "AnyInstrument",
     "Augmentation",
     "ForwardModel",
+    "GalacticAbundances",
     "InstrumentSurvey",
     "LabelPrior",
     "NoNoise",
