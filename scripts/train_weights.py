@@ -37,9 +37,9 @@ from specvit.network.cellcalibration import calibrate_cells
 from specvit.network.conformal import calibrate
 from specvit.network.extension import extend_regressor
 from specvit.network.processes import leave, own_device, process_rank
-from specvit.stars import Emulator
+from specvit.stars import Emulator, LineCalibration
 from specvit.survey import PRIORS, GalacticAbundances, Survey
-from specvit.survey.mixture import MixedStream
+from specvit.survey.mixture import BlockStream, MixedStream
 from specvit.survey.streams import CALIBRATION, SCALING, VALIDATION
 from specvit.weights import load_weights, save_weights
 
@@ -73,6 +73,7 @@ parser.add_argument("--out", required=True)
 parser.add_argument("--steps", type=int, required=True)
 parser.add_argument("--devices", type=int, default=1, help="GPUs, or processes on the CPU")
 parser.add_argument("--batch-size", type=int, default=1024, help="of each device")
+parser.add_argument("--at-once", type=int, default=1, help="batches that are simulated together")
 parser.add_argument("--magnitude", type=float, nargs=2, metavar=("LOW", "HIGH"), help="not the survey's own")
 parser.add_argument("--learning-rate", type=float, default=6e-4)
 parser.add_argument("--beta", type=float, default=0.5)
@@ -84,11 +85,6 @@ parser.add_argument("--checkpoints")
 parser.add_argument("--max-minutes", type=float, help="of training in this call")
 parser.add_argument("--finish-now", action="store_true", help="write weights whatever step is reached")
 parser.add_argument("--no-compile", action="store_true")
-parser.add_argument(
-    "--compile-survey",
-    action="store_true",
-    help="any: fuse the simulation; benchmarks/bench_train.py --only simulation tells whether it is right",
-)
 parser.add_argument("--validation-size", type=int, default=8192)
 parser.add_argument("--score-size", type=int, default=20_000)
 parser.add_argument(
@@ -97,7 +93,13 @@ parser.add_argument(
 parser.add_argument("--line-correction", help="any: .npy of ratios by which optical depths are multiplied")
 parser.add_argument("--home-share", type=float, default=0.2, help="any: share of a batch that is of pfs-mr")
 parser.add_argument("--abundances", type=float, default=0.0, help="any: share of stars with Galactic ones")
-parser.add_argument("--calibrated", action="store_true", help="the library calibrated on real stars")
+parser.add_argument(
+    "--calibrated",
+    nargs="?",
+    const=True,
+    metavar="FILE",
+    help="the library calibrated on real stars, by another table than the one that ships if FILE is given",
+)
 parser.add_argument("--revision", default="unknown", help="git revision, for the record")
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 arguments = parser.parse_args()
@@ -107,7 +109,10 @@ if arguments.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
 begun = time.time()
 rank, device = process_rank(arguments.devices), own_device(arguments.device)
 any_instrument = arguments.survey == "any"
-library = {"emulator": Emulator.load(calibrated=True)} if arguments.calibrated else {}
+library = {}
+if arguments.calibrated:
+    table = None if arguments.calibrated is True else LineCalibration.load(arguments.calibrated)
+    library["emulator"] = Emulator.load().calibrated(table)
 home = dict(library)
 prior = GalacticAbundances(PRIORS["pfs-mr"], arguments.abundances) if arguments.abundances else None
 if arguments.line_correction:
@@ -155,15 +160,16 @@ validation = [
     held_out.draw(size, stream=VALIDATION + i, device=device).training
     for i in range(arguments.validation_size // size)
 ]
-if arguments.compile_survey:
-    survey.compile(device)
-stream = survey.stream(arguments.batch_size, device=device)
-n_home = round(arguments.home_share * arguments.batch_size) if any_instrument else 0
+block = arguments.batch_size * arguments.at_once
+stream = survey.stream(block, device=device)
+n_home = round(arguments.home_share * block) if any_instrument else 0
 if n_home:
     pfs = Survey("pfs-mr", seed=arguments.seed, **home)
     stream = MixedStream(
-        survey.stream(arguments.batch_size - n_home, device=device), pfs.stream(n_home, device=device)
+        survey.stream(block - n_home, device=device), pfs.stream(n_home, device=device)
     )
+if arguments.at_once > 1:
+    stream = BlockStream(stream, arguments.at_once)
 history = train(
     regressor,
     stream,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from specvit.survey import Survey
-from specvit.survey.mixture import MixedStream
+from specvit.survey.mixture import BlockStream, MixedStream
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +38,25 @@ def test_parts_and_steps_are_those_of_the_streams(surveys):
 def test_a_stream_with_an_end_is_refused(surveys):
     with pytest.raises(ValueError, match="endless"):
         MixedStream(surveys[0].stream(2), Survey("paper", n=10).stream(2))
+
+
+def test_a_block_is_given_out_in_parts_that_mix_its_surveys(surveys):
+    streams = [survey.stream(size) for survey, size in zip(surveys, (4, 2), strict=True)]
+    block = next(iter(MixedStream(*streams).part(1, 2)))
+    parts = list(itertools.islice(BlockStream(MixedStream(*streams), 2).part(1, 2), 2))
+    for whole, first, second in zip(block, *parts, strict=True):
+        assert torch.equal(whole[0::2], first) and torch.equal(whole[1::2], second)
+    assert [int((part[3] == 0).all(1).sum()) >= 1 for part in parts] == [True, True]  # of pfs-mr
+
+
+def test_blocks_go_on_in_their_middle(surveys):
+    whole = list(itertools.islice(BlockStream(surveys[1].stream(4), 2), 4))
+    resumed = BlockStream(surveys[1].stream(4), 2)
+    resumed.set_step(3)
+    assert all(torch.equal(a, b) for a, b in zip(next(iter(resumed)), whole[3], strict=True))
+
+
+@pytest.mark.parametrize(("stream", "parts"), [(Survey("paper", n=8).stream(4), 2), (Survey("any").stream(4), 0)])
+def test_blocks_without_sense_are_refused(stream, parts):
+    with pytest.raises(ValueError, match="endless|parts must be at least 1"):
+        BlockStream(stream, parts)

@@ -56,7 +56,7 @@ class BatchStream:
         self.source, self.start, self.stop = source, 0, stop
 
     def __iter__(self):
-        return itertools.islice(self._rounds(), self.stop - self.start)
+        return itertools.islice(self._rounds(), max(0, self.stop - self.start))
 
     def _rounds(self):
         skip = 0

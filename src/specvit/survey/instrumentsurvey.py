@@ -196,20 +196,6 @@ class InstrumentSurvey(Survey, survey="any"):
             raise ValueError(f"emulator must be on a grid in vacuum, got {emulator.grid.medium}")
         return super()._checked(emulator)
 
-    def compile(self, device="cuda"):
-        """Fuse the simulation on a device with `torch.compile`, for training.
-
-        Random numbers, and spectra to rounding, should stay what they are, and do on processors. On the one
-        GPU where it was tried (torch 2.11, H200) spectra came out wrong: compare them first, as
-        ``benchmarks/bench_train.py --only simulation`` does. The first batch of a size takes a minute.
-
-        Parameters
-        ----------
-        device : str or torch.device
-            That of the batches, as given to `draw` or `stream`.
-        """
-        self._observation(torch.device(device)).compile()
-
     def _observation(self, device):
         if device not in self._on_device:
             self._on_device[device] = InstrumentObservation(

@@ -142,15 +142,6 @@ class InstrumentObservation:
             flux, ivar, labels, nothing, signal, true_sigma, velocity, lsf=lsf, sampling=sampling
         )
 
-    def compile(self):
-        """Fuse what is done pixel by pixel, by `torch.compile`: a minute once, then several times faster.
-
-        What differs in size from batch to batch stays as it is, and random numbers are the same.
-        """
-        for name in ("_starlight", "_factor", "_calibrated", "_measured", "_reported"):
-            setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
-        self.smoother.compile()
-
     # -- starlight ---------------------------------------------------------------------------------
 
     def _starlight(self, labels, t):

@@ -92,12 +92,6 @@ class Smoother:
         ]
         return self.blended(*smoothed)
 
-    def compile(self):
-        """Fuse what is done frequency by frequency and pixel by pixel, by `torch.compile`."""
-        self.filtered, self.blended = (
-            torch.compile(one, dynamic=False) for one in (self.filtered, self.blended)
-        )
-
     def filtered(self, transform, variance, rotation):
         """Transforms, (n, frequencies, 2) of real and imaginary parts, times those of the three profiles."""
         angle, filtered = self._angle, []
