@@ -38,7 +38,7 @@ from specvit.network.conformal import calibrate
 from specvit.network.extension import extend_regressor
 from specvit.network.processes import leave, own_device, process_rank
 from specvit.stars import Emulator, LineCalibration
-from specvit.survey import PRIORS, GalacticAbundances, Survey
+from specvit.survey import Survey
 from specvit.survey.mixture import BlockStream, MixedStream
 from specvit.survey.streams import CALIBRATION, SCALING, VALIDATION
 from specvit.weights import load_weights, save_weights
@@ -92,7 +92,6 @@ parser.add_argument(
 )
 parser.add_argument("--line-correction", help="any: .npy of ratios by which optical depths are multiplied")
 parser.add_argument("--home-share", type=float, default=0.2, help="any: share of a batch that is of pfs-mr")
-parser.add_argument("--abundances", type=float, default=0.0, help="any: share of stars with Galactic ones")
 parser.add_argument(
     "--calibrated",
     nargs="?",
@@ -114,7 +113,6 @@ if arguments.calibrated:
     table = None if arguments.calibrated is True else LineCalibration.load(arguments.calibrated)
     library["emulator"] = Emulator.load().calibrated(table)
 home = dict(library)
-prior = GalacticAbundances(PRIORS["pfs-mr"], arguments.abundances) if arguments.abundances else None
 if arguments.line_correction:
     library["line_correction"] = np.load(arguments.line_correction)
 
@@ -122,7 +120,7 @@ if arguments.line_correction:
 def survey_of(seed):
     """The survey to train on; another seed, other stars."""
     if any_instrument:
-        return Survey("any", seed=seed, prior=prior, **library)
+        return Survey("any", seed=seed, **library)
     return Survey(arguments.survey, seed=seed, magnitude=arguments.magnitude, **library)
 
 

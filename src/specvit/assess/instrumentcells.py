@@ -9,7 +9,7 @@ import numpy as np
 
 from specvit.assess.metrics import label_metrics
 from specvit.network.conformal import predict_batches
-from specvit.survey import AnyInstrument, Survey
+from specvit.survey import PRIORS, AnyInstrument, Survey
 from specvit.survey.streams import SCORING
 
 __all__ = ["CELLS", "TEST_SIZES", "predict_survey", "score_cells", "survey_of_cell"]
@@ -50,7 +50,7 @@ _SEED = 77
 
 
 def survey_of_cell(cell, **arguments):
-    """The test survey of one of `CELLS`.
+    """The test survey of one of `CELLS`: stars of the prior ``pfs-mr``.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def survey_of_cell(cell, **arguments):
     observed = dataclasses.replace(
         observed, resolving_power=(power, power), windows=(window,), snr=(snr, snr)
     )
-    return Survey("any", seed=_SEED, observed=observed, **arguments)
+    return Survey("any", seed=_SEED, observed=observed, prior=PRIORS["pfs-mr"], **arguments)
 
 
 def predict_survey(regressor, survey, n, *, device="cpu", batch_size=1000):

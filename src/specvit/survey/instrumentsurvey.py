@@ -14,6 +14,7 @@ from specvit.labels import label_rows
 from specvit.stars.emulator import Emulator
 from specvit.survey.anyinstrument import AnyInstrument
 from specvit.survey.augmentation import Augmentation
+from specvit.survey.galacticabundances import GalacticAbundances
 from specvit.survey.instrumentview import InstrumentObservation
 from specvit.survey.noise import Noise
 from specvit.survey.observation import full_float32
@@ -23,6 +24,8 @@ from specvit.survey.survey import Survey
 from specvit.survey.velocities import Velocities
 
 __all__ = ["InstrumentSurvey", "NativeNoise"]
+
+_PRIOR = GalacticAbundances(PRIORS["pfs-mr"])
 
 
 class NativeNoise(Noise):
@@ -55,7 +58,8 @@ class InstrumentSurvey(Survey, survey="any"):
     observed : AnyInstrument, optional
         The distribution of instruments and the sizes of imperfections.
     prior : LabelPrior or similar, optional
-        Distribution of the labels; by default that of ``pfs-mr``.
+        Distribution of the labels; by default that of ``pfs-mr``, with the abundances of the Galaxy for a
+        third of the stars.
     emulator : Emulator, optional
         Emulator on a grid in vacuum; by default the one that ships.
     line_correction : array-like of float, shape (n_pixels,), or callable, optional
@@ -108,7 +112,7 @@ class InstrumentSurvey(Survey, survey="any"):
                 observed, presets=chosen, preset_share=1.0, own_share=0.0, sharper_share=0.0
             )
         self.name, self.n, self.seed, self.observed = name, n, seed, observed
-        self.prior = PRIORS["pfs-mr"] if prior is None else prior
+        self.prior = _PRIOR if prior is None else prior
         self.line_correction = line_correction
         # Attributes that other surveys have; here they are empty.
         self.magnitude, self.masked = None, ()
@@ -182,7 +186,7 @@ class InstrumentSurvey(Survey, survey="any"):
         arguments = [repr(self.name), f"n={self.n}", f"seed={self.seed}"]
         if self.observed != AnyInstrument():
             arguments.append(f"observed={self.observed!r}")
-        if self.prior != PRIORS["pfs-mr"]:
+        if self.prior != _PRIOR:
             arguments.append(f"prior={self.prior!r}")
         if self.line_correction is not None:
             arguments.append(f"line_correction={self.to_dict()['line_correction']!r}")
