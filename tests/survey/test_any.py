@@ -108,25 +108,6 @@ def test_same_seed_and_stream_same_spectra(survey, many):
     assert not torch.equal(same_stars.flux, many.flux)
 
 
-def test_a_compiled_simulation_is_the_same(monkeypatch):
-    """Here traced only; `benchmarks/bench_train.py` compares the kernels of a GPU."""
-    compiled, names = torch.compile, []
-
-    def traced(function, **options):
-        names.append(function.__name__)
-        return compiled(function, backend="eager", fullgraph=True, **options)
-
-    survey = Survey("any", seed=2)
-    plain = [survey.draw(8, stream=k) for k in range(2)]
-    monkeypatch.setattr(torch, "compile", traced)
-    survey.compile("cpu")
-    for k, expected in enumerate(plain):
-        found = survey.draw(8, stream=k)
-        for name in ("flux", "ivar", "noiseless", "lsf", "sampling"):
-            torch.testing.assert_close(getattr(found, name), getattr(expected, name))
-    assert {"_starlight", "_measured", "filtered"} <= set(names)
-
-
 def test_a_stream_resumes_at_any_step(survey):
     batches = list(itertools.islice(survey.stream(4), 3))
     stream = survey.stream(4)

@@ -56,7 +56,8 @@ def test_blocks_go_on_in_their_middle(surveys):
     assert all(torch.equal(a, b) for a, b in zip(next(iter(resumed)), whole[3], strict=True))
 
 
-@pytest.mark.parametrize(("stream", "parts"), [(Survey("paper", n=8).stream(4), 2), (Survey("any").stream(4), 0)])
-def test_blocks_without_sense_are_refused(stream, parts):
-    with pytest.raises(ValueError, match="endless|parts must be at least 1"):
-        BlockStream(stream, parts)
+def test_blocks_without_sense_are_refused(surveys):
+    with pytest.raises(ValueError, match="parts must be at least 1"):
+        BlockStream(surveys[0].stream(4), 0)
+    with pytest.raises(ValueError, match="endless"):
+        BlockStream(Survey("paper", n=8).stream(4), 2)
