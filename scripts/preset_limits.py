@@ -30,7 +30,7 @@ from specvit.assess.metrics import bootstrap_errors, bootstrap_weights, figures_
 from specvit.grid import Instrument, find_instrument
 from specvit.limits import bayes_limit
 from specvit.stars import Emulator
-from specvit.survey import Survey, preset_survey
+from specvit.survey import PRIORS, Survey, preset_survey
 from specvit.survey.streams import LIMITS
 from specvit.weights import load_weights
 
@@ -67,6 +67,7 @@ def network_figures(regressor, instrument, snr, arguments):
         seed=_SEED,
         instruments=instrument,
         observed=observed,
+        prior=PRIORS["pfs-mr"],
         emulator=Emulator.load(calibrated=True),
     )
     mean, sigma, labels, _ = predict_survey(

@@ -163,9 +163,7 @@ stream = survey.stream(block, device=device)
 n_home = round(arguments.home_share * block) if any_instrument else 0
 if n_home:
     pfs = Survey("pfs-mr", seed=arguments.seed, **home)
-    stream = MixedStream(
-        survey.stream(block - n_home, device=device), pfs.stream(n_home, device=device)
-    )
+    stream = MixedStream(survey.stream(block - n_home, device=device), pfs.stream(n_home, device=device))
 if arguments.at_once > 1:
     stream = BlockStream(stream, arguments.at_once)
 history = train(
