@@ -61,6 +61,16 @@ def library():
     return read_library(DATA / "library")
 
 
+@pytest.fixture(scope="session")
+def fresh():
+    """Function: the words that code prints in a new interpreter."""
+    from tests.freshinterpreter import FreshInterpreter
+
+    interpreter = FreshInterpreter()
+    yield interpreter
+    interpreter.close()
+
+
 @pytest.fixture
 def small_samples(monkeypatch):
     """Networks that learn from a survey scale labels, validate and measure σ on few of its stars."""
