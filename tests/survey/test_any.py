@@ -12,7 +12,7 @@ from scipy.optimize import curve_fit
 from specvit.assess.instrumentcells import TEST_SIZES
 from specvit.grid import INSTRUMENTS, PFS_MR, TELLURIC, Instrument, PixelGrid
 from specvit.labels import LABELS
-from specvit.stars import Emulator, regrid_emulator
+from specvit.stars import Emulator, LineCalibration, regrid_emulator
 from specvit.survey import AnyInstrument, InstrumentSurvey, LabelPrior, Survey
 from specvit.survey.instrumentview import reddening_curve
 from specvit.survey.transfer import to_device
@@ -127,7 +127,7 @@ def test_everything_is_finite_and_in_place(many):
 
 def test_the_record_tells_what_differs(survey):
     assert survey.to_dict() == Survey("any").to_dict()
-    other = Survey("any", line_correction=np.ones(4096))
+    other = Survey("any", emulator=Emulator.load().calibrated())
     assert other.to_dict() != survey.to_dict()
     assert repr(other) != repr(survey)
     assert Survey("any", observed=CLEAN).to_dict() != survey.to_dict()
@@ -303,25 +303,17 @@ def test_equivalent_widths_survive():
     np.testing.assert_allclose(width, expected, rtol=6e-3)
 
 
-def test_optical_depths_are_corrected():
-    ratio = np.full(4096, 1.3)
+def test_optical_depths_are_corrected(emulator):
+    same = LineCalibration.identity()
+    stronger = dataclasses.replace(same, log_ratio=np.full(same.wave.size, np.log(1.3)))
     sizes = dataclasses.replace(CLEAN, own_share=1.0)
     plain = Survey("any", observed=sizes).draw(4).noiseless
-    by_array = Survey("any", observed=sizes, line_correction=ratio).draw(4).noiseless
-    calls = []
-
-    def correction(lines, labels):
-        calls.append(labels.shape)
-        return lines.clamp_min(1e-3) ** 1.3
-
-    by_call = Survey("any", observed=sizes, line_correction=correction).draw(4).noiseless
-    torch.testing.assert_close(by_array, by_call)
-    assert calls == [(4, 5)]
+    corrected = Survey("any", observed=sizes, emulator=emulator.calibrated(stronger)).draw(4).noiseless
     identity = sizes.draw(4, _rng_after_labels(4), PFS_MR)["phase"] == 0
     assert identity.any()
     # Own resolution and pixels: what comes out is the corrected line spectrum itself.
     torch.testing.assert_close(
-        by_array[identity], plain[identity].clamp_min(1e-3) ** 1.3, atol=2e-3, rtol=2e-3
+        corrected[identity], plain[identity].clamp_min(1e-3) ** 1.3, atol=2e-3, rtol=2e-3
     )
 
 

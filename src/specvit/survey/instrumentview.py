@@ -41,24 +41,15 @@ class InstrumentObservation:
         Emulator of the stars.
     sizes : AnyInstrument
         Distribution of instruments, and sizes of imperfections.
-    line_correction : callable or array-like of float, shape (n_pixels,), optional
-        See `InstrumentSurvey`.
     device : torch.device
         Where spectra are made.
     """
 
-    def __init__(self, emulator, sizes, line_correction, device):
+    def __init__(self, emulator, sizes, device):
         self.sizes, self.device, grid = sizes, device, emulator.grid
         self.n_pixels = len(grid)
         self.lines = moving_lines(emulator, 0, 0, (0.9, 1.0)).to(device)
         self.emulator = copy.deepcopy(emulator).to(device)
-        # An emulator that is calibrated on real stars corrects its lines itself.
-        self.correction = self.emulator.correct if line_correction is None else line_correction
-        if isinstance(line_correction, torch.nn.Module):
-            self.correction = copy.deepcopy(line_correction).to(device)
-        elif line_correction is not None and not callable(line_correction):
-            ratio = torch.as_tensor(np.asarray(line_correction), dtype=torch.float32, device=device)
-            self.correction = lambda lines, labels: lines.clamp_min(1e-3).pow(ratio)
         self.smoother = Smoother(self.n_pixels, device)
         sample = torch.arange(self.smoother.nodes.shape[1], device=device) // 2 - self.smoother.margin
         self._pixel_of_sample = sample.clamp(0, self.n_pixels - 1)
@@ -151,7 +142,7 @@ class InstrumentObservation:
         """Flux at the grid's line spread function, of mean level one, (n, n_pixels)."""
         coefficients, continuum = self.emulator.coefficients(labels)
         flux = self.lines.normalised(coefficients, torch.zeros_like(t["lsf_scale"]), t["lsf_scale"])
-        flux = self.correction(flux, labels)
+        flux = self.emulator.correct(flux, labels)
         if self.sizes.line_err:
             errors = self._on_scales(t["line_knots"], self._knots, self.sizes.line_err)
             flux = flux.clamp_min(1e-3).pow(torch.exp(errors))
