@@ -32,7 +32,8 @@ def cube(tmp_path, request):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Cubes of any size are read by two image rows."""
-    monkeypatch.setattr(filesource, "_LARGEST_PIECE", 3e5)
+    monkeypatch.setattr(filesource, "_LARGEST_PIECE", 1e5)
+    monkeypatch.setattr(filesource, "_PACKED", 1000)  # levels without noise pack well
     monkeypatch.setattr(filesource, "_OF_CUBE", 2 * NX)
 
 
