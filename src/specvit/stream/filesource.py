@@ -165,4 +165,4 @@ class FileSource:
 def _starts_as_cube(path):
     """Whether one of the first headers of a file is that of a cube; to ask all readers takes longer."""
     with open(path, "rb") as file:
-        return re.search(rb"NAXIS   = +3 ", file.read(_HEADERS)) is not None
+        return re.search(rb"Z?NAXIS +=  +3 ", file.read(_HEADERS)) is not None
