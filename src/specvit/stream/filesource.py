@@ -143,7 +143,7 @@ class FileSource:
         except (KeyboardInterrupt, MemoryError):
             raise
         except Exception as error:  # readers of every kind, on files of every kind
-            reason = reason_of(error).removeprefix(f"{path}: ")
+            reason = reason_of(error).removeprefix(f"{path}: ").removeprefix(f"{Path(path).name}: ")
             return [Block(None, 1, reason=reason, places=[path], names=[called])]
         blocks = []
         for k, spectrum in enumerate(found):
