@@ -82,7 +82,7 @@ def reader_names():
 
 
 def cube_rows(path):
-    """Spatial shape of a FITS cube that `read` reads in parts.
+    """Shape of a FITS cube that `read` reads in parts.
 
     Parameters
     ----------
@@ -91,8 +91,9 @@ def cube_rows(path):
 
     Returns
     -------
-    tuple of int, or None
-        (ny, nx); None if it is no cube, or one that is compressed.
+    CubeShape or None
+        Image rows ``ny``, spaxels in each ``nx``, wavelengths ``npix``, image rows that are unpacked
+        ``together``. None if it is no cube, the file is packed as a whole, or tiles are as high as the image.
 
     Examples
     --------
