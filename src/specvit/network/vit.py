@@ -22,13 +22,14 @@ __all__ = ["SpectrumViT", "ViTConfig"]
 
 @dataclass(frozen=True)
 class ViTConfig:
-    """Shape of a `SpectrumViT`; by default that of the bundled weights.
+    """Shape of a `SpectrumViT`; by default that of the bundled weights ``any``.
 
     The bundled weights take flux and information and give five labels with σ. They have no dropout, because
     simulated spectra and noise never repeat, and the mean of the tokens and wide heads, because these are
     faster and no less accurate. Their tokenizer is local: after 800 steps of 1024 `paper` spectra it had R²
     0.852 in log g, against 0.721 for a shared matrix at patch 16 (local at patch 16: 0.845). A shared matrix
-    has fewer parameters, which is better where training spectra are few.
+    has fewer parameters, which is better where training spectra are few. Windows of 64 pixels are as accurate
+    as those of 32, which ``paper`` has, at half the work (docs, *Studies*, tokens).
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ class ViTConfig:
     Examples
     --------
     >>> ViTConfig(depth=2).n_tokens
-    128
+    64
     >>> ViTConfig.reference().sequence_length
     257
     """
@@ -75,7 +76,7 @@ class ViTConfig:
     n_pixels: int = 4096
     in_channels: int = 2
     n_outputs: int = 10
-    patch_size: int = 32
+    patch_size: int = 64
     stride: int | None = None
     tokenizer: str = "local"
     chunk_norm: bool = False
