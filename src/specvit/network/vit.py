@@ -6,6 +6,8 @@ encoder layers mix them, and one vector (the class token, or the mean) is mapped
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -17,7 +19,7 @@ from specvit.network.fastlayers import fast_attention, fast_mlp, fits_attention,
 from specvit.network.positions import POSITIONS, rotate
 from specvit.network.tokenizers import TOKENIZERS, token_count
 
-__all__ = ["SpectrumViT", "ViTConfig"]
+__all__ = ["SpectrumViT", "ViTConfig", "without_drawing"]
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,23 @@ class EncoderLayer(nn.Module):
         return self.mlp_out(F.gelu(self.mlp_in(x)))
 
 
+_DRAWN = ContextVar("drawn", default=True)
+
+
+@contextmanager
+def without_drawing():
+    """Networks made within have no random weights, which take longer than reading those they get next.
+
+    Torch's generator is afterwards what it was.
+    """
+    token, state = _DRAWN.set(False), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        _DRAWN.reset(token)
+        torch.set_rng_state(state)
+
+
 class SpectrumViT(nn.Module):
     """Vision Transformer for spectra: (n, channels, n_pixels) -> (n, n_outputs).
 
@@ -239,7 +258,8 @@ class SpectrumViT(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.n_outputs)
-        self._initialise()
+        if _DRAWN.get():
+            self._initialise()
 
     @torch.no_grad()
     def _initialise(self):
