@@ -18,7 +18,7 @@ _NAMES = {
     "flux": """flux fluxdensity flambda flam fluxlambda fluxcal fluxreduced spectralflux fluxes spec spectrum
         intensity int flux1 coaddflux fluxnorm normflux normalizedflux normalisedflux fluxnormalized
         fluxnormalised normalized normalised norm sob f fl fluss signal counts count optflam optcounts fnu
-        fluxnu sci data fluxstack
+        fluxnu sci data fluxstack spectra
         primary""",
     "sigma": """error err sigma uncertainty unc fluxerr fluxerror errflux errorflux eflux sigmaflux fluxsigma
         fluxunc fluxuncertainty uncflux errfluxreduced errreduced staterror std stddev fluxstd noise dflux
