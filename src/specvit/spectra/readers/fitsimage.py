@@ -80,7 +80,7 @@ def _is_image(file):
         return False
     header, axis = parts[0].header, 3 if len(parts[0].shape) == 3 else 1
     return bool({"wave", "loglam"} & set(parts[1])) or any(
-        f"CRVAL{axis}" in one for one in (header, file.hdus[0].header)
+        f"CRVAL{axis}" in one or (axis == 1 and "COEFF0" in one) for one in (header, file.hdus[0].header)
     )
 
 
