@@ -47,7 +47,7 @@ def write_arrays(folder, n):
     batch = survey.draw(min(1000, n), magnitude=19.0)
     drawn, weight = np.asarray(batch.flux, np.float32), np.asarray(batch.ivar, np.float32)
     with h5py.File(folder / "stars.h5", "w") as file:
-        shape = {"shape": (n, 4096), "dtype": "f4", "chunks": (64, 4096)}
+        shape = {"shape": (n, 4096), "dtype": "f4", "chunks": (min(64, n), 4096)}
         flux, ivar = (file.create_dataset(name, **shape) for name in ("flux", "ivar"))
         for k, start in enumerate(range(0, n, 1000)):
             some, rows = slice(start, min(start + 1000, n)), slice(0, min(1000, n - start))

@@ -137,7 +137,7 @@ BAD = {
     "empty.fits": (b"", "the file is empty"),
     "letter.txt": (b"Dear reader,\nthis is no spectrum.\n", "its format is not recognised"),
     "catalogue.csv": (b"name,teff\n1,5777\n2,4500\n", "no column of wavelength and flux"),
-    "hdf5.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file"),
+    "hdf5.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "no HDF5 file that can be read"),
     "picture.png": (b"\x89PNG\r\n\x1a\n" + bytes(100), "its format is not recognised"),
     "cut.csv.gz": (gzip.compress(rows().encode())[:-500], "the packed file is cut"),
     "pixels.txt": (rows(columns=(np.arange(1.0, 3801), FLUX)).encode(), "the numbers of its 3800 pixels"),

@@ -451,6 +451,25 @@ def test_an_extreme_pixel_does_not_spread_by_resampling():
     np.testing.assert_allclose(batch.flux[0, good], before.flux[0, good], rtol=0.02)
 
 
+@pytest.mark.parametrize("fill", [-999.0, -99.0, 0.0])
+def test_fill_values_of_the_size_of_the_flux_are_left_out(fill):
+    flux, ivar = star_of_scale(1.0)
+    ivar *= 4  # S/N 40
+    before = adapt(flux, ivar=ivar)
+    flux[[7, 2000]] = fill
+    batch = adapt(flux, ivar=ivar)
+    assert batch.flags[0] == before.flags[0] | Flag.EXTREME_PIXELS
+    assert np.flatnonzero(batch.ivar[0] == 0).tolist() == [7, 2000]
+
+
+def test_clipped_noise_is_no_extreme():
+    """Fluxes of exactly zero at S/N 4, and negative ones of sky lines, whose σ is as large."""
+    flux, ivar = star_of_scale(1.0)
+    flux[::9], flux[4::9] = 0, -30
+    ivar[:], ivar[4::9] = 16, 1 / 15**2
+    assert not adapt(flux, ivar=ivar).flags[0] & Flag.EXTREME_PIXELS
+
+
 @pytest.mark.parametrize("snr", [0.001, 0.1])
 def test_noise_is_no_extreme(snr):
     """Even where the star is a thousandth of its noise."""

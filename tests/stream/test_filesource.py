@@ -1,5 +1,7 @@
 """Files that hold many spectra: cubes in pieces, and what their rows are called."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -10,14 +12,19 @@ NY, NX = 7, 5
 LEVELS = np.arange(1.0, 1 + NY * NX)
 
 
-@pytest.fixture
-def cube(tmp_path):
+@pytest.fixture(params=["plain", "tiles"])
+def cube(tmp_path, request):
     """A cube whose spaxels have the levels 1, 2, 3 …, x first."""
     wave = 7000 + 0.5 * np.arange(3800)
     data = np.tile(LEVELS.reshape(1, NY, NX), (wave.size, 1, 1)).astype(">f4")
     axis = {"CTYPE3": "AWAV", "CUNIT3": "Angstrom", "CRVAL3": wave[0], "CRPIX3": 1.0, "CDELT3": 0.5}
-    hdus = [fits.PrimaryHDU(), fits.ImageHDU(data, fits.Header(axis), name="DATA")]
-    hdus.append(fits.ImageHDU(np.full_like(data, 0.01), name="STAT"))
+    image = fits.ImageHDU
+    if request.param == "tiles":
+        image = partial(
+            fits.CompImageHDU, compression_type="GZIP_2", quantize_level=0, tile_shape=(100, 1, NX)
+        )
+    hdus = [fits.PrimaryHDU(), image(data, fits.Header(axis), name="DATA")]
+    hdus.append(image(np.full_like(data, 0.01), name="STAT"))
     fits.HDUList(hdus).writeto(tmp_path / "cube.fits")
     return str(tmp_path / "cube.fits")
 
@@ -26,6 +33,7 @@ def cube(tmp_path):
 def small_pieces(monkeypatch):
     """Cubes of any size are read by two image rows."""
     monkeypatch.setattr(filesource, "_LARGEST_PIECE", 1e5)
+    monkeypatch.setattr(filesource, "_PACKED", 1000)  # levels without noise pack well
     monkeypatch.setattr(filesource, "_OF_CUBE", 2 * NX)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.optimize import curve_fit
 
+from specvit.assess.instrumentcells import TEST_SIZES
 from specvit.grid import INSTRUMENTS, PFS_MR, TELLURIC, Instrument, PixelGrid
 from specvit.labels import LABELS
 from specvit.stars import Emulator, LineCalibration, regrid_emulator
@@ -456,3 +457,18 @@ def test_numbers_reach_the_device_as_they_are():
     np.testing.assert_array_equal(tensors["b"], numbers["b"])
     np.testing.assert_array_equal(tensors["c"], numbers["c"])
     np.testing.assert_array_equal(tensors["d"], numbers["d"])
+
+
+def test_a_pattern_has_the_size_and_the_scales_that_it_is_given():
+    """The ratio of noiseless spectra with and without it, against the closed forms of its rms and range."""
+    still = dataclasses.replace(TEST_SIZES, pattern=((20.0, 0.8), (60.0, 0.6)), snr=(1e6, 1e6))
+    batches = [
+        Survey("any", observed=dataclasses.replace(still, pattern_size=size)).draw(300).noiseless
+        for size in ((0.0, 0.02), (1.0, 0.02))
+    ]
+    ratio = torch.log(batches[1] / batches[0])[:, 100:-100]
+    ratio = ratio[torch.isfinite(ratio).all(1)]
+    rms = ratio.square().mean().sqrt()
+    assert rms == pytest.approx(0.02, rel=0.08)  # half-normal: its mean square is that of the normal
+    far = round(130 / PFS_MR.width[2048])  # Å beyond which nothing is common
+    assert abs((ratio[:, far:] * ratio[:, :-far]).mean() / rms**2) < 0.05

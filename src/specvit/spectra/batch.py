@@ -86,7 +86,8 @@ class Flag(enum.IntFlag):
     #: Nothing said whether wavelengths are in air or in vacuum: the velocity of the lines shows that they are
     #: in air, and they were taken so (set by a predictor).
     AIR_FOUND = 8192
-    #: Pixels were not used that neither a star nor noise explains: beyond 1,000 times the median flux.
+    #: Pixels were not used that neither a star nor noise explains: beyond 1,000 times the median flux, far
+    #: below zero, or exactly zero where the signal is strong.
     EXTREME_PIXELS = 16384
     #: The flags that say that an answer is not to be trusted; the others inform.
     ALARMS = OUT_OF_DOMAIN | UNUSABLE | VELOCITY | BROADENED | DILUTED | NO_LINES | BAD_FIT

@@ -29,6 +29,7 @@ def resample_all(sources, batch, stated, lower_resolution):
         start += n
         batch.names[rows] = object_names(parts.meta, n)
         try:
+            _refuse_unreadable(parts.meta)
             seen = observe(parts, batch.grid, stated)
             sigma, covered = _line_spread(seen, batch.grid)
             batch.resolution[rows] = np.median((batch.grid.wave / sigma / FWHM_PER_SIGMA)[covered])
@@ -59,6 +60,12 @@ def resample_all(sources, batch, stated, lower_resolution):
             part = slice(first, first + _CHUNK)
             _resample(resampler, flux[part], variance[part], valid[part], where[part], batch)
     return reasons
+
+
+def _refuse_unreadable(meta):
+    """Raise what a reader says of a spectrum, of several in a file, that it could not read."""
+    if hasattr(meta, "get") and meta.get("unreadable"):
+        raise SpectrumError(str(meta["unreadable"]))
 
 
 def _resample(resampler, flux, variance, valid, rows, batch):

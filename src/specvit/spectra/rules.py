@@ -29,6 +29,8 @@ PARTIAL = 0.9
 #: Flux of a pixel over the grid's median of flux, or of σ if more, beyond which it is neither a star's
 #: nor noise: fill values (−999 among 1e-17), hot pixels, overflows. Stars vary by less than ten over it.
 _MOST = 1e3
+#: A negative flux as many times that median, and its own σ, is a fill value too (−999 among 1).
+_LEAST, _SIGNIFICANT = -10.0, 20.0
 
 
 def extreme_pixels(flux, sigma, good):
@@ -48,13 +50,20 @@ def extreme_pixels(flux, sigma, good):
     Returns
     -------
     ndarray of bool, shape (n, n_pixels)
-        True for good pixels of |flux| above 1,000 times the median of |flux|, and of σ, of all good ones.
+        True for good pixels of |flux| above 1,000 times the median of |flux|, and of σ, of all good ones; for
+        those below −10 times that and −20 σ; and for fluxes of exactly 0 where the median is above 20 σ: what
+        is measured is never 0, and a pipeline fills gaps with it.
     """
     size = np.abs(flux)
-    limit = row_medians(size, good)
+    typical = limit = row_medians(size, good)
     if sigma is not None:
         limit = np.fmax(limit, row_medians(sigma, good))
-    return good & (size > _MOST * limit[:, None])
+    extreme = size > _MOST * limit[:, None]
+    below = flux < _LEAST * limit[:, None]
+    if sigma is not None:
+        below &= size > _SIGNIFICANT * sigma
+        extreme |= (flux == 0) & (typical[:, None] > _SIGNIFICANT * sigma)
+    return good & (extreme | below)
 
 
 def no_information(flux, valid, masked, uncertain):

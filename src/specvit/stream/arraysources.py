@@ -51,11 +51,15 @@ class ArraySource(Sliced):
         Of the objects.
     batch_size : int
         Spectra in a piece.
+    meta : dict, optional
+        What is known of all, as ``medium``, if they have wavelengths.
+    notes : list of (str, str)
+        What was assumed, each with the place.
     """
 
     column, unit = "row", "spectra"
 
-    def __init__(self, flux, ivar=None, *, wave=None, names=None, batch_size=256):
+    def __init__(self, flux, ivar=None, *, wave=None, names=None, batch_size=256, meta=None, notes=()):
         shape = np.shape(flux) if hasattr(flux, "shape") else np.asarray(flux).shape
         if len(shape) != 2:
             raise ValueError(f"source must have shape (n, n_pixels), got {tuple(shape)}")
@@ -67,6 +71,7 @@ class ArraySource(Sliced):
         if names is not None and len(names) != shape[0]:
             raise ValueError(f"names must be {shape[0]}, one a spectrum, got {len(names)}")
         self.flux, self.ivar, self.wave, self.names = flux, ivar, wave, names
+        self.meta, self.notes = meta or {}, list(notes)
         self.batch_size, self.total, self.own_axis = batch_size, shape[0], wave is not None
         self.named = names is not None
 
@@ -82,9 +87,12 @@ class ArraySource(Sliced):
         flux = self.flux[start:stop]
         ivar = None if self.ivar is None else self.ivar[start:stop]
         names = None if self.names is None else [str(one) for one in self.names[start:stop]]
+        notes = self.notes if start == 0 else []
         if self.wave is not None:
-            return adapt(block_of(spectra_on_axis(self.wave, flux, ivar), names=names))
-        return adapt(block_of(flux, ivar, names=names))
+            spectra = spectra_on_axis(self.wave, flux, ivar)
+            spectra.meta.update(self.meta)
+            return adapt(block_of(spectra, names=names, notes=notes))
+        return adapt(block_of(flux, ivar, names=names, notes=notes))
 
 
 class SpectraSource(Sliced):

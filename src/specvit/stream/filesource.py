@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,10 @@ __all__ = ["FileSource"]
 
 #: Size in bytes of the files of a piece, above which no more are added: files may hold many spectra.
 _LARGEST_PIECE = 64e6
+#: How many times larger than its file a cube may be.
+_PACKED = 16
+#: Bytes in which the header of a cube begins.
+_HEADERS = 2**19
 #: Spectra of a cube that are read together.
 _OF_CUBE = 512
 
@@ -36,8 +41,9 @@ class FileSource:
 
     Notes
     -----
-    A file that cannot be read, or a spectrum of it that has no answer, costs its own row. A cube larger than
-    64 MB is read by some image rows at a time, unless it is compressed or a reader is named.
+    A file that cannot be read, or a spectrum of it that has no answer, costs its own row. A cube whose fluxes
+    take more than 64 MB is read by some image rows at a time, compressed tiles too, unless the file is packed
+    as a whole (``.fits.gz``) or a reader is named.
     """
 
     column, unit, own_axis, named = "file", "files", True, True
@@ -65,31 +71,39 @@ class FileSource:
         start, bytes_ = 0, 0
         for i, (_, *rest) in enumerate(self._stamps):
             size = rest[0] if rest else 0
-            if i > start and (i - start == self.batch_size or bytes_ + size > _LARGEST_PIECE):
+            shape = self._cube(i, size)
+            full = i - start == self.batch_size or bytes_ + size > _LARGEST_PIECE
+            if i > start and (full or shape is not None):
                 yield start, i, None, i - start
                 start, bytes_ = i, 0
             bytes_ += size
-            if size > _LARGEST_PIECE and (shape := self._cube(i)) is not None:
+            if shape is not None:
                 yield from self._cut_cube(i, shape)
                 start, bytes_ = i + 1, 0
         if start < self.total:
             yield start, self.total, None, self.total - start
 
-    def _cube(self, i):
-        """Spatial shape of a cube that is read in parts, or None."""
+    def _cube(self, i, size):
+        """Shape of a cube that is read in parts, or None."""
         if self.reading.get("format") is not None or self.reading.get("columns") is not None:
             return None
+        if size <= _LARGEST_PIECE / _PACKED or (
+            size <= _LARGEST_PIECE and not _starts_as_cube(self.paths[i])
+        ):
+            return None
         try:
-            return cube_rows(self.paths[i])
+            shape = cube_rows(self.paths[i])
         except (OSError, ValueError):  # said when it is read
             return None
+        return None if shape is None or shape.nbytes <= _LARGEST_PIECE else shape
 
     def _cut_cube(self, i, shape):
         """Pieces of one cube; among other files it counts as one, when its last piece is done."""
-        step = max(1, _OF_CUBE // shape[1])
-        for low in range(0, shape[0], step):
-            high = min(low + step, shape[0])
-            size = (high - low) * shape[1] if len(self.paths) == 1 else int(high == shape[0])
+        tiles = max(1, _OF_CUBE // (shape.nx * shape.together))
+        step = tiles * shape.together
+        for low in range(0, shape.ny, step):
+            high = min(low + step, shape.ny)
+            size = (high - low) * shape.nx if len(self.paths) == 1 else int(high == shape.ny)
             yield i, i + 1, (low, high), size
 
     def pieces(self, first=0):
@@ -129,7 +143,7 @@ class FileSource:
         except (KeyboardInterrupt, MemoryError):
             raise
         except Exception as error:  # readers of every kind, on files of every kind
-            reason = reason_of(error).removeprefix(f"{path}: ")
+            reason = reason_of(error).removeprefix(f"{path}: ").removeprefix(f"{Path(path).name}: ")
             return [Block(None, 1, reason=reason, places=[path], names=[called])]
         blocks = []
         for k, spectrum in enumerate(found):
@@ -146,3 +160,9 @@ class FileSource:
             names = [name and f"{name}[{j}]" for j in range(first, first + n)]
             blocks.append(block_of(spectrum, places=places, names=names, notes=notes))
         return blocks
+
+
+def _starts_as_cube(path):
+    """Whether one of the first headers of a file is that of a cube; to ask all readers takes longer."""
+    with open(path, "rb") as file:
+        return re.search(rb"Z?NAXIS +=  +3 ", file.read(_HEADERS)) is not None

@@ -83,8 +83,10 @@ def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batc
     if found is not None:
         paths, names, velocities = found
         if len(paths) == 1 and is_stored(paths[0]):
-            _refuse(velocity=velocity, ivar=ivar)
-            return open_stored(paths[0], wave=wave, **size)
+            stored = open_stored(paths[0], wave=wave, **size)
+            if stored is not None:
+                _refuse(velocity=velocity, ivar=ivar)
+                return stored
         _refuse(**arrays)
         size["names"] = names
         size["batch_size"] = batch_size or _FILES

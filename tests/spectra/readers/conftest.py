@@ -124,10 +124,14 @@ def ragged(code, arrays):
     return f"P{code}()", column
 
 
-def write_bundle(path, stars, *, without=()):
-    """A pfsCoadd or pfsCalibrated file: images where lengths agree, tables where they do not."""
+def write_bundle(path, stars, *, without=(), ids=None, obj_ids=None):
+    """A pfsCoadd or pfsCalibrated file: images where lengths agree, tables where they do not.
+
+    `ids` and `obj_ids` are targetId and objId in text.
+    """
     n = len(stars)
-    keys = np.arange(n, dtype="i2")
+    keys, of_key = (np.arange(n, dtype="i2"), "I") if ids is None else (np.array(ids), "12A")
+    objects, of_object = ([star.obj_id for star in stars], "K") if obj_ids is None else (obj_ids, "12A")
     equal = len({star.wave.size for star in stars}) == 1
     shared = equal and all(np.array_equal(star.wave, stars[0].wave) for star in stars)
     text = "CATALOG: x\n" + "".join(f"MP_{name}: {bit}\n" for name, bit in sorted(BITS.items()))
@@ -139,7 +143,7 @@ def write_bundle(path, stars, *, without=()):
         return table(name, [("value", *ragged(code, arrays))])
 
     covar = [(f"row_{k}", *ragged("E", [star.covar[k] for star in stars])) for k in range(3)]
-    flux_table = [("targetId", "I", keys)]
+    flux_table = [("targetId", of_key, keys)]
     for name, code, arrays in (
         ("wavelength", "D", [star.wave for star in stars]),
         ("flux", "E", [star.flux for star in stars]),
@@ -155,12 +159,12 @@ def write_bundle(path, stars, *, without=()):
         table(
             "TARGET",
             [
-                ("targetId", "I", keys),
+                ("targetId", of_key, keys),
                 ("catId", "J", [10015] * n),
                 ("tract", "J", [1] * n),
                 ("patch", "PA()", [f"{i},0" for i in range(n)]),
-                ("objId", "K", [star.obj_id for star in stars]),
-                ("ra", "D", 150.0 + keys),
+                ("objId", of_object, objects),
+                ("ra", "D", 150.0 + np.arange(n)),
                 ("dec", "D", [2.0] * n),
                 ("targetType", "I", [1] * n),
             ],
@@ -168,7 +172,7 @@ def write_bundle(path, stars, *, without=()):
         table(
             "TARGETFLUX",
             [
-                ("targetId", "I", twice),
+                ("targetId", of_key, twice),
                 ("filterName", "PA()", ["g_hsc", "i2_hsc"] * n),
                 ("fiberFlux", "E", np.arange(2.0 * n)),
             ],
@@ -176,7 +180,7 @@ def write_bundle(path, stars, *, without=()):
         table(
             "OBSERVATIONS",
             [
-                ("targetId", "I", twice[::-1]),
+                ("targetId", of_key, twice[::-1]),
                 ("visit", "J", 100 + np.arange(2 * n)),
                 ("arm", "PA()", ["brn", "bmn"] * n),
                 ("fiberId", "J", np.arange(2 * n)),
@@ -190,7 +194,7 @@ def write_bundle(path, stars, *, without=()):
         component("MASK", "mask", "J", fits.CompImageHDU),
         table("COVAR", covar),
         fits.ImageHDU(np.zeros((n, 5, 5), "f4"), name="COVAR2"),
-        table("METADATA", [("targetId", "I", keys), ("metadata", "PA()", [text] * n)]),
+        table("METADATA", [("targetId", of_key, keys), ("metadata", "PA()", [text] * n)]),
         table("FLUXTABLE", flux_table),
         table("NOTES", []),
     ]

@@ -167,7 +167,7 @@ def test_image_rows_of_a_cube_are_read_by_themselves(tmp_path):
     cube = [fits.PrimaryHDU(), fits.ImageHDU(data, fits.Header(axis), name="DATA")]
     fits.HDUList(cube).writeto(tmp_path / "cube.fits")
     fits.HDUList(cube).writeto(tmp_path / "cube.fits.gz")
-    assert cube_rows(tmp_path / "cube.fits") == (5, 3)
+    assert cube_rows(tmp_path / "cube.fits") == (5, 3, 4, 1)
     assert cube_rows(tmp_path / "cube.fits.gz") is None
     (some,) = read(tmp_path / "cube.fits", rows=(3, 5))
     np.testing.assert_array_equal(some.flux.value, data[:, 3:5].transpose(1, 2, 0))
@@ -175,6 +175,50 @@ def test_image_rows_of_a_cube_are_read_by_themselves(tmp_path):
     (whole,) = read(tmp_path / "cube.fits")
     assert whole.meta["name"][9:] == some.meta["name"]
     assert SpectrumList.read(tmp_path / "cube.fits")[4].meta["name"] == "2,2"
+
+
+@pytest.mark.parametrize("kind", ["scaled", "tiles", "scaled tiles", "tiles of two rows"])
+def test_image_rows_of_packed_cubes(tmp_path, kind):
+    """A spaxel has the level 1 + x + 10 y, to half a step of 16-bit numbers; DQ marks one pixel."""
+    y, x = np.mgrid[:7, :9]
+    data = np.tile(1.0 + x + 10 * y, (50, 1, 1))
+    lost = np.zeros(data.shape, "i4")
+    lost[7, 4, 2] = 1
+    axis = fits.Header({"CTYPE3": "AWAV", "CUNIT3": "nm", "CRVAL3": 800.0, "CRPIX3": 1.0, "CDELT3": 0.1})
+    step = 0.01 if "scaled" in kind else 0.0
+    rows = 2 if "two" in kind else 1
+    if kind == "scaled":
+        flux = fits.ImageHDU(data.copy(), axis, name="DATA")
+        flux.scale("int16", bscale=step, bzero=40.0)
+        hdus = [flux, fits.ImageHDU(lost, name="DQ")]
+    else:
+        values = data.astype("f4")
+        if step:
+            values = np.round((data - 40) / step).astype("i2")
+        options = {"tile_shape": (1, rows, 9)}
+        if values.dtype.kind == "f":
+            options |= {"compression_type": "GZIP_2", "quantize_level": 0}
+        flux = fits.CompImageHDU(values, axis, name="DATA", **options)
+        hdus = [flux, fits.CompImageHDU(lost, name="DQ", tile_shape=(1, rows, 9))]
+    path = tmp_path / "cube.fits"
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+    if kind == "scaled tiles":
+        with fits.open(path, mode="update", disable_image_compression=True) as file:
+            file["DATA"].header.update({"BSCALE": step, "BZERO": 40.0})
+    assert cube_rows(path) == (7, 9, 50, rows)
+    (some,) = read(path, rows=(4, 6))
+    np.testing.assert_allclose(some.flux.value, data[:, 4:6].transpose(1, 2, 0), rtol=0, atol=step / 2 + 1e-6)
+    assert np.argwhere(some.mask).tolist() == [[0, 2, 7]]
+    (whole,) = read(path)
+    np.testing.assert_array_equal(whole.flux[4:6], some.flux)
+
+
+def test_tiles_as_high_as_the_image_are_read_at_once(tmp_path):
+    axis = fits.Header({"CTYPE3": "AWAV", "CUNIT3": "nm", "CRVAL3": 800.0, "CRPIX3": 1.0, "CDELT3": 0.1})
+    cube = fits.CompImageHDU(np.ones((20, 6, 5), "i4"), axis, name="DATA", tile_shape=(1, 6, 5))
+    fits.HDUList([fits.PrimaryHDU(), cube]).writeto(tmp_path / "cube.fits")
+    assert cube_rows(tmp_path / "cube.fits") is None
+    assert read(tmp_path / "cube.fits")[0].shape == (6, 5, 20)
 
 
 @pytest.mark.parametrize("names", [("SPEC", "SIG", "WAVE"), ("FLUX_STACK", "SIGMA_STACK", "WAVE_STACK")])

@@ -219,7 +219,7 @@ def test_damage_can_be_chosen(pfs, star):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("COVAR", np.ones((2, 4668)), r"HDU COVAR must have the shape \(3, 4668\)"),
+        ("COVAR", np.ones((4, 4668)), r"HDU COVAR must have the shape \(3, 4668\)"),
         ("MASK", np.zeros(7, "i4"), r"HDU MASK must have the shape \(4668,\)"),
         ("WAVELENGTH", np.linspace(700, 900, 9), r"HDU WAVELENGTH must have the shape \(4668,\)"),
         ("WAVELENGTH", np.full(4668, np.nan), "HDU WAVELENGTH must hold at least 2 finite"),

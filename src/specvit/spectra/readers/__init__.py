@@ -28,6 +28,7 @@ Format              Files                                                       
 ``FITS image``      any with wavelengths in its header or an HDU                        fitsimage
 ``FITS rows``       an image of rows of wavelength, flux, error                         fitsimage
 ``NumPy archive``   arrays of known names, numbered for several spectra                 npzfile
+``HDF5``            groups of arrays of known names, tables of astropy                  hdf5file
 ``text``            text, CSV, ECSV, VOTable                                            textfile
 ==================  ==================================================================  ===========
 """

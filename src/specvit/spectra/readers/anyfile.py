@@ -23,6 +23,7 @@ from specvit.spectra.readers import (
 from specvit.spectra.readers.assembling import in_density
 from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, identify, register, register_reader
 from specvit.spectra.readers.fitsfile import open_fits
+from specvit.spectra.readers.hdf5file import MAGIC, is_hdf5, read_hdf5
 from specvit.spectra.readers.npzfile import is_archive, read_archive
 from specvit.spectra.readers.pfs import is_pfs, read_pfs
 from specvit.spectra.readers.textbytes import decode, is_fits, is_packed, unpack
@@ -48,14 +49,19 @@ LAYOUTS = (
     fitsimage.ANY_IMAGE,
     fitsimage.ROWS,
 )
-_MAGIC = {b"\x89HDF": "an HDF5 file", b"\x93NUM": "a NumPy array"}
+#: Files of arrays: format -> how they are known, and read.
+_OF_ARRAYS = {
+    "text": (is_text, read_text),
+    "NumPy archive": (is_archive, read_archive),
+    "HDF5": (is_hdf5, read_hdf5),
+}
 
 
 def register_all():
-    """Register all layouts, text tables and NumPy archives with specutils."""
+    """Register all layouts, text tables, NumPy and HDF5 files with specutils."""
     register(LAYOUTS)
-    register_reader("text", is_text, read_text)
-    register_reader("NumPy archive", is_archive, read_archive)
+    for name, (is_one, reader) in _OF_ARRAYS.items():
+        register_reader(name, is_one, reader)
 
 
 def reader_names():
@@ -82,7 +88,7 @@ def reader_names():
 
 
 def cube_rows(path):
-    """Spatial shape of a FITS cube that `read` reads in parts.
+    """Shape of a FITS cube that `read` reads in parts.
 
     Parameters
     ----------
@@ -91,8 +97,9 @@ def cube_rows(path):
 
     Returns
     -------
-    tuple of int, or None
-        (ny, nx); None if it is no cube, or one that is compressed.
+    CubeShape or None
+        Image rows ``ny``, spaxels in each ``nx``, wavelengths ``npix``, image rows that are unpacked
+        ``together``. None if it is no cube, the file is packed as a whole, or tiles are as high as the image.
 
     Examples
     --------
@@ -183,8 +190,10 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, row
         return read_text(path, columns=columns, **units)
     if head.startswith(b"SIMPLE") and not is_fits(head):
         raise ValueError(_not_recognised(head, path, None))
-    if head.startswith(b"PK"):
+    if head.startswith((b"PK", b"\x93NUM")):
         return read_archive(path, columns=columns, **units)
+    if head.startswith(MAGIC):
+        return read_hdf5(path, columns=columns, **units)
     if columns is not None:
         with open_fits(str(path)) as file:
             return fitstable.read_any_table(file, columns=columns, **units)
@@ -221,15 +230,14 @@ def _with_layout(layout, path, units=None):
 def _by_format(path, format, columns, units):
     """Read with the reader of a name."""
     layout = next((one for one in LAYOUTS if one.name == format), None)
-    for name, reader in (("text", read_text), ("NumPy archive", read_archive)):
-        if format == name:
-            return reader(path, columns=columns, **units)
+    if format in _OF_ARRAYS:
+        return _OF_ARRAYS[format][1](path, columns=columns, **units)
     if columns is not None and format == fitstable.ANY_TABLE.name:
         with open_fits(str(path)) as file:
             return fitstable.read_any_table(file, columns=columns, **units)
     if columns is not None:
         raise ValueError(
-            f"columns are for the formats 'text' and {fitstable.ANY_TABLE.name!r}, got {format!r}"
+            f"columns are for the formats {', '.join((*_OF_ARRAYS, fitstable.ANY_TABLE.name))}, got {format}"
         )
     if layout is not None:
         if identify(path, (layout,)) is None:
@@ -243,7 +251,7 @@ def _by_format(path, format, columns, units):
 
 #: Readers of specutils that go by units or take anything: ours are tried before.
 _ANY_FILE = {"tabular-fits", "wcs1d-fits", "iraf", "ASCII", "IPAC", "ECSV", "JWST x1d MIRI MRS"}
-_OURS = {"text", "NumPy archive", *(layout.name for layout in LAYOUTS)}
+_OURS = {*_OF_ARRAYS, *(layout.name for layout in LAYOUTS)}
 
 
 def _known_to_specutils(path):
@@ -302,12 +310,6 @@ def _with_specutils(path, head, format=None):
 def _not_recognised(head, path, format, reason=None):
     if format is not None:
         return f"no reader is called {format!r}; there are {', '.join(reader_names())}"
-    kind = next((what for magic, what in _MAGIC.items() if head.startswith(magic)), None)
-    if kind is not None:
-        return (
-            f"its format is not recognised: {kind}. Its arrays go into specutils.Spectrum and "
-            "LoggEstimator.predict; or write them as a table with the columns wave, flux, err"
-        )
     if is_fits(head) or head.startswith(b"\x1f\x8b"):
         what = f"its HDUs are {_hdus(path)}"
         what += "" if reason is None else f" ({' '.join(str(reason).split())[:200]})"

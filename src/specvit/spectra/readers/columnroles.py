@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["ROLES", "Columns", "find_columns", "plain_name", "split_unit"]
+__all__ = ["NEED_UNITS", "ROLES", "Columns", "find_columns", "plain_name", "split_unit"]
 
 # Role -> names of columns, without signs and capitals, the preferred one first.
 _NAMES = {
@@ -13,16 +13,17 @@ _NAMES = {
         spectralaxis waveair wavelengthair lambdaair airwave wavevac wavelengthvac lambdavac vacwave
         vacuumwave wavevacuum wavelengthvacuum restwave angstrom angstroms ang aa nm wellenlaenge wellenlange
         wavel waves wavestack
-        dispersion""",
+        dispersion lnlambda lnlam lnwave lnwavelength wavenumber wavenumbers frequency freq""",
     "loglam": "loglam loglambda logwave logwavelength log10lam log10lambda log10wave logwl",
     "flux": """flux fluxdensity flambda flam fluxlambda fluxcal fluxreduced spectralflux fluxes spec spectrum
-        intensity int flux1 coaddflux fluxnorm normflux normalizedflux normalisedflux fluxnormalized
+        intensity int coaddflux fluxnorm normflux normalizedflux normalisedflux fluxnormalized
         fluxnormalised normalized normalised norm sob f fl fluss signal counts count optflam optcounts fnu
-        fluxnu sci data fluxstack
+        fluxnu sci data fluxstack spectra
         primary""",
     "sigma": """error err sigma uncertainty unc fluxerr fluxerror errflux errorflux eflux sigmaflux fluxsigma
         fluxunc fluxuncertainty uncflux errfluxreduced errreduced staterror std stddev fluxstd noise dflux
-        errs errors sig uob normerr fluxnormerr errnorm efluxnorm normsigma fehler fluxe fluxsig uncert
+        errs errors sig uob normerr fluxnormerr errnorm efluxnorm normsigma
+        normalizederror normalisederror fehler fluxe fluxsig uncert
         sigmastack""",
     "ivar": "ivar fluxivar ivarflux inversevariance invvar inversevar fluxinversevariance ivarnorm ivarstack",
     "var": "variance var fluxvariance fluxvar varflux variances stat",
@@ -31,6 +32,8 @@ _NAMES = {
 }
 #: Role -> names of columns that are known, a tuple.
 ROLES = {role: tuple(names.split()) for role, names in _NAMES.items()}
+#: Columns of the role "wave" that are no wavelength: they must state their unit.
+NEED_UNITS = ("wavenumber", "wavenumbers", "frequency", "freq")
 _ROLE_OF = {name: (role, rank) for role, names in ROLES.items() for rank, name in enumerate(names)}
 _SUFFIX = re.compile(r"^(?P<name>.*[^_\W])_(?P<unit>AA?|ang|angstroms?|nm|um|micron)$", re.IGNORECASE)
 _UNIT = re.compile(r"^(?P<name>[^\[\](]*?)[\s_]*[\[(](?P<unit>.*)[\])]\s*$")
@@ -114,7 +117,8 @@ def find_columns(names, chosen=None):
     -------
     Columns
         Role -> name. Of several of one role the first in `ROLES` is taken; of several errors the standard
-        deviation, else the inverse variance, else the variance.
+        deviation, else the inverse variance, else the variance. A flux and its error must be of one kind, if
+        there is such a pair: flux_norm goes with err_norm, flux2 with err2, and not flux with err_norm.
 
     Raises
     ------
@@ -123,8 +127,8 @@ def find_columns(names, chosen=None):
     """
     names = list(names)
     found, ranks = {}, {}
-    for name in names:
-        role, rank = _ROLE_OF.get(plain_name(split_unit(name)[0]), (None, None))
+    for name in _of_one_kind(names):
+        role, rank = _ROLE_OF.get(_bare(name)[0], (None, None))
         if role is not None and rank < ranks.get(role, len(ROLES[role])):
             found[role], ranks[role] = name, rank
     for role, name in (chosen or {}).items():
@@ -142,6 +146,40 @@ def find_columns(names, chosen=None):
     columns = Columns(found)
     columns.ignored = tuple(name for name in names if name not in columns.values())
     return columns
+
+
+_ERRORS = ("sigma", "ivar", "var")
+_KIND = re.compile(r"norm(?:ali[sz]ed)?|stack|reduced|nu(?=$)")
+
+
+def _bare(name):
+    """A column's name without a number at its end, unless it is known with it, and its kind."""
+    plain = plain_name(split_unit(name)[0])
+    short = plain.rstrip("0123456789")
+    bare = plain if plain in _ROLE_OF or short not in _ROLE_OF else short
+    word = _KIND.search(bare)
+    return bare, (word[0][:4] if word else "") + plain[len(bare) :]
+
+
+def _of_one_kind(names):
+    """Names without the fluxes and errors that are of another kind than the chosen pair."""
+    kinds = {"flux": {}, "error": {}}  # kind -> best rank, and place
+    for place, name in enumerate(names):
+        bare, kind = _bare(name)
+        role, rank = _ROLE_OF.get(bare, (None, None))
+        group = "flux" if role == "flux" else "error" if role in _ERRORS else None
+        if group is not None:
+            kinds[group][kind] = min((rank, place), kinds[group].get(kind, (rank, place)))
+    pairs = set(kinds["flux"]) & set(kinds["error"])
+    if len(kinds["flux"]) < 2 or not pairs:
+        return names
+    best = min(pairs, key=kinds["flux"].get)
+
+    def belongs(name):
+        bare, kind = _bare(name)
+        return kind == best or _ROLE_OF.get(bare, ("",))[0] not in ("flux", *_ERRORS)
+
+    return [name for name in names if belongs(name)]
 
 
 def _rivals(role):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["FitsFile", "columns", "fibre_names", "open_fits", "plain_text", "source_name"]
+__all__ = ["FitsFile", "columns", "fibre_names", "open_fits", "plain_text", "source_name", "stated_unit"]
 
 
 class FitsFile:
@@ -104,6 +104,8 @@ class FitsFile:
             data = None if hdu.data is None else np.array(hdu.data, dtype=dtype)
         except Exception as error:  # cut and damaged files fail in many ways
             raise self.error(name, f"cannot be read: {error}") from error
+        if data is not None and ndim is not None and data.ndim > ndim:
+            data = data.reshape([n for k, n in enumerate(data.shape) if n != 1 or k >= data.ndim - ndim])
         if data is not None and ndim not in (None, data.ndim):
             raise self.error(name, f"must have {ndim} dimension(s), got the shape {data.shape}")
         return data
@@ -258,6 +260,27 @@ def columns(hdu):
     if hdu is None or hdu.is_image or not hasattr(hdu, "columns"):
         return ()
     return tuple(hdu.columns.names)
+
+
+def stated_unit(hdu, column="value"):
+    """Unit that an HDU states of its data.
+
+    Parameters
+    ----------
+    hdu : astropy HDU or None
+        An image, or a table.
+    column : str
+        Column of a table.
+
+    Returns
+    -------
+    str or None
+        BUNIT, or the unit of the column; None if nothing is stated.
+    """
+    if hdu is None:
+        return None
+    names = columns(hdu)
+    return (hdu.columns[column].unit if column in names else None) if names else hdu.header.get("BUNIT")
 
 
 #: Columns that name the target of a fibre, the most particular first.

@@ -24,6 +24,8 @@ References
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from specvit.spectra.readers.assembling import (
@@ -39,7 +41,7 @@ from specvit.spectra.readers.headeraxes import header_axis
 from specvit.spectra.readers.tablerows import join_orders
 from specvit.spectra.readers.unitwords import flux_unit_of, to_wavelengths
 
-__all__ = ["ANY_IMAGE", "LAYOUTS", "ROWS", "cube_shape"]
+__all__ = ["ANY_IMAGE", "LAYOUTS", "ROWS", "CubeShape", "cube_shape"]
 
 _RAVE = (8380.0, 8830.0)  # Å
 
@@ -78,12 +80,34 @@ def _is_image(file):
         return False
     header, axis = parts[0].header, 3 if len(parts[0].shape) == 3 else 1
     return bool({"wave", "loglam"} & set(parts[1])) or any(
-        f"CRVAL{axis}" in one for one in (header, file.hdus[0].header)
+        f"CRVAL{axis}" in one or (axis == 1 and "COEFF0" in one) for one in (header, file.hdus[0].header)
     )
 
 
+class CubeShape(NamedTuple):
+    """Shape of a cube whose image rows can be read by themselves.
+
+    Attributes
+    ----------
+    ny, nx, npix : int
+        Image rows, spaxels in each, wavelengths.
+    together : int
+        Image rows that are unpacked together; 1 if the cube is not compressed.
+    """
+
+    ny: int
+    nx: int
+    npix: int
+    together: int
+
+    @property
+    def nbytes(self):
+        """Bytes of the fluxes once they are read, in double precision."""
+        return 8 * self.ny * self.nx * self.npix
+
+
 def cube_shape(file):
-    """Spatial shape (ny, nx) of a cube whose image rows can be read by themselves, or None.
+    """Shape of a cube whose image rows can be read by themselves.
 
     Parameters
     ----------
@@ -92,16 +116,16 @@ def cube_shape(file):
 
     Returns
     -------
-    tuple of int, or None
-        None for images of fewer dimensions, and for compressed cubes.
+    CubeShape or None
+        None for images of fewer dimensions, and for cubes whose compressed tiles are as high as the image.
     """
-    from astropy.io import fits
-
     parts = _parts(file)
     if parts is None or len(parts[0].shape) != 3:
         return None
-    images = [parts[0], *parts[1].values()]
-    return None if any(isinstance(one, fits.CompImageHDU) for one in images) else tuple(parts[0].shape[1:])
+    npix, ny, nx = parts[0].shape
+    cubes = [one for one in (parts[0], *parts[1].values()) if len(one.shape) == 3]
+    together = max(getattr(one, "tile_shape", (1, 1, 1))[1] for one in cubes)
+    return None if together >= ny > 1 else CubeShape(ny, nx, npix, together)
 
 
 def _read(file, *, hdu=None, rows=None):

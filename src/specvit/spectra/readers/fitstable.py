@@ -183,6 +183,8 @@ def read_any_table(file, *, columns=None, hdu=None, wave_unit=None, flux_unit=No
         If no table has a wavelength and a flux; the message has the columns that there are.
     """
     tables = [one for one in file.hdus[1:] if names_of(one)]
+    if hdu is None and not columns and (parts := _axis_elsewhere(file)) is not None:
+        return _of_table(file, parts[0], {"wave_unit": wave_unit, "flux_unit": flux_unit}, parts[1])
     usable = [one for one in tables if columns or find_columns(names_of(one)).complete]
     if hdu is not None:
         chosen = file.hdus[hdu] if isinstance(hdu, int) else file.find(hdu)
@@ -211,13 +213,30 @@ def read_any_table(file, *, columns=None, hdu=None, wave_unit=None, flux_unit=No
     return spectra
 
 
-def _of_table(file, table, options):
-    """Spectra of one table."""
+def _axis_elsewhere(file):
+    """A table of fluxes, and another with nothing but their wavelengths; None if there are none such."""
+    if _tables(file):
+        return None
+    tables = [one for one in file.hdus[1:] if names_of(one)]
+    flux = [one for one in tables if "flux" in find_columns(names_of(one))]
+    axes = [one for one in tables if {"wave", "loglam"} & set(find_columns(names_of(one)))]
+    if len(flux) != 1 or len(axes) != 1 or len(names_of(axes[0])) > 1:
+        return None
+    return flux[0], axes[0]
+
+
+def _of_table(file, table, options, axis=None):
+    """Spectra of one table, with the wavelengths of another if it has none."""
     rows = file.table(table)
     names, units = _named_units(table)
+    columns = dict.fromkeys(names, rows)
+    if axis is not None:
+        added, of_added = _named_units(axis)
+        names, units = names + added, of_added | units
+        columns = dict.fromkeys(added, file.table(axis)) | columns
     return spectra_of_columns(
         names,
-        lambda name: rows[name],
+        lambda name: columns[name][name],
         units,
         header=file.header,
         medium=None if stated_medium(file.header) else camera_medium(file.header),
@@ -231,4 +250,9 @@ LAYOUTS = (
     Layout("ESO phase 3", lambda file: _phase3(file) is not None, _read_phase3),
     Layout("CALSPEC", _is_calspec, _read_calspec),
 )
-ANY_TABLE = Layout("FITS table", lambda file: bool(_tables(file)), read_any_table, GENERIC_PRIORITY)
+ANY_TABLE = Layout(
+    "FITS table",
+    lambda file: bool(_tables(file)) or _axis_elsewhere(file) is not None,
+    read_any_table,
+    GENERIC_PRIORITY,
+)

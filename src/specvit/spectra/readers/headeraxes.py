@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from specvit.spectra.readers.unitwords import unit_by_size, wave_unit_of
+from specvit.spectra.readers.unitwords import NATURAL_NOTE, unit_by_size, wave_unit_of
 
 __all__ = ["header_axis", "log_linear"]
 
@@ -32,7 +32,7 @@ def log_linear(header, npix):
 
 
 def header_axis(header, npix, axis=1):
-    """Wavelengths of an axis from CRVALn, CRPIXn, CDELTn or CDn_n, CTYPEn, CUNITn, DC-FLAG, WAT.
+    """Wavelengths of an axis from CRVALn, CRPIXn, CDELTn or CDn_n, CTYPEn, CUNITn, DC-FLAG, WAT, else COEFF0.
 
     Parameters
     ----------
@@ -71,6 +71,8 @@ def header_axis(header, npix, axis=1):
         step = header[f"CD{axis}_{axis}"]
     elif step is not None:
         step = step * header.get(f"PC{axis}_{axis}", 1.0)
+    if axis == 1 and step in (None, 0) and (wave := log_linear(header, npix)) is not None:
+        return wave * u.AA, None, None
     if f"CRVAL{axis}" not in header or step in (None, 0):
         raise ValueError(
             f"states no wavelengths: CRVAL{axis} and CDELT{axis} or CD{axis}_{axis} are not there"
@@ -93,7 +95,7 @@ def header_axis(header, npix, axis=1):
         logarithm, guess, note = unit_by_size(values.min(), values.max())
         unit = unit or guess
     if logarithm and values.min() > 7.5 and values.max() < 10.5:
-        return np.exp(values) * u.AA, medium, "logarithms of 7.5 to 10.5 are taken for ln of Å"
+        return np.exp(values) * u.AA, medium, NATURAL_NOTE
     if logarithm and values.max() > 10:
         raise ValueError(f"must have log10 wavelengths, as its header says, got {start:g} to {values[-1]:g}")
     return (10.0**values if logarithm else values) * (unit or u.AA), medium, note

@@ -1,6 +1,7 @@
-"""NumPy archives (.npz): arrays by their names, as columns of tables.
+"""NumPy archives (.npz): arrays by their names, as columns of tables; and single spectra in .npy files.
 
-``wave_0``, ``flux_0``, ``wave_1`` … are several spectra.
+``wave_0``, ``flux_0``, ``wave_1`` … are several spectra. An array with names of its fields, or of two to four
+rows or columns of which the first rises or falls, is wavelength, flux, error, mask.
 
 Medium and resolution: not stated, but for a name as ``wave_air``. Unit: in the name (``wave_nm``), else by
 the size of the numbers; relative flux. Lost: NaN, and an array ``mask`` (true is bad) or ``good`` (true is
@@ -17,8 +18,9 @@ import numpy as np
 from specvit.spectra.readers.columnroles import find_columns
 from specvit.spectra.readers.tablerows import spectra_of_columns
 
-__all__ = ["is_archive", "read_archive"]
+__all__ = ["is_archive", "read_archive", "single_spectrum"]
 
+_BARE = ("wave", "flux", "err", "mask")
 _NUMBER = re.compile(r"^(.*?)_?(\d+)$")
 
 
@@ -88,11 +90,53 @@ def _open(source):
         archive = np.load(source, allow_pickle=False)
     except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
         raise ValueError(f"no NumPy archive that can be read: {error}") from None
-    if not hasattr(archive, "files"):
+    if hasattr(archive, "files"):
+        if not archive.files or not all(name in archive for name in archive.files):
+            raise ValueError("an empty archive")
+        inside = [name for name in archive.zip.namelist() if not name.endswith(".npy")]
+        if inside:
+            raise ValueError(f"a zip archive of {', '.join(inside[:3])}: unpack it, and give the files in it")
+        return archive
+    columns = single_spectrum(archive)
+    if columns is None:
         raise ValueError(
-            "a NumPy array without wavelengths: put it into a Spectrum, or predict arrays on the grid"
+            f"a NumPy array of shape {archive.shape} without wavelengths: put it into a Spectrum, or predict "
+            "arrays on the grid, (n, n_pixels), one file at a time"
         )
-    return archive
+    return _Arrays(columns)
+
+
+class _Arrays(dict):
+    """Arrays by name, as an archive has them."""
+
+    @property
+    def files(self):
+        return list(self)
+
+
+def single_spectrum(array):
+    """Columns of an array that is one spectrum.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        With named fields; or of shape (2 to 4, npix) or (npix, 2 to 4), of which the first row or column
+        rises or falls strictly.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, or None
+        wave, flux, err, mask; None if it is something else, as fluxes of several spectra.
+    """
+    if array.dtype.names:
+        return {name: array[name] for name in array.dtype.names}
+    if array.ndim != 2 or not 2 <= min(array.shape) <= len(_BARE) or max(array.shape) <= 2 * len(_BARE):
+        return None
+    rows = array if array.shape[0] <= len(_BARE) else array.T
+    steps = np.diff(np.asarray(rows[0], float))
+    if not ((steps > 0).all() or (steps < 0).all()):
+        return None
+    return dict(zip(_BARE, rows, strict=False))
 
 
 def _groups(names):

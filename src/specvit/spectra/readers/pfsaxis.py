@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from specvit.grid import FWHM_PER_SIGMA, PFS_MR
+from specvit.spectra.readers.unitwords import wave_unit_of
 
-__all__ = ["linear_wavelengths", "resolving_power_of"]
+__all__ = ["in_nanometres", "linear_wavelengths", "resolving_power_of"]
 
 _RED = (640.0, 955.0)  # nm: the middles of the dichroic overlaps 630–650 and 940–970
 _BLUE_R, _RED_R, _INFRARED_R = 2300.0, 3000.0, 4300.0
@@ -46,17 +47,55 @@ def linear_wavelengths(header, npix):
         return None
     kind = str(header.get("CTYPE1", "WAVE")).strip().upper()
     if kind not in ("WAVE", "WAVELENGTH", "LAMBDA", "LINEAR", ""):
-        raise ValueError(f"must have a linear vacuum wavelength, CTYPE1 = 'WAVE', got {kind!r}")
+        raise ValueError(
+            f"must have a linear vacuum wavelength, CTYPE1 = 'WAVE', got {kind!r}: put the wavelengths "
+            "into an HDU WAVELENGTH, in nm"
+        )
     if "CDELT1" in header:
         step = step * header.get("PC1_1", 1.0)
     reference = float(header.get("CRPIX1", 0.0))
     if abs(reference - (npix / 2 + 1.5)) < 1e-6:
         reference -= 1.0
+    wave = float(header["CRVAL1"]) + (np.arange(1, npix + 1) - reference) * float(step)
+    if not header.get("CUNIT1"):
+        return in_nanometres(wave, None)[0]
     try:
-        scale = u.Unit(header.get("CUNIT1") or "nm").to(u.nm)
+        return wave * u.Unit(header["CUNIT1"]).to(u.nm)
     except (ValueError, u.UnitConversionError) as error:
         raise ValueError(f"must have a unit of wavelength, CUNIT1, got {header['CUNIT1']!r}") from error
-    return (float(header["CRVAL1"]) + (np.arange(1, npix + 1) - reference) * float(step)) * scale
+
+
+def in_nanometres(wave, stated):
+    """Wavelengths in nm, whatever unit a file states.
+
+    Parameters
+    ----------
+    wave : numpy.ndarray of float64, shape (npix,)
+        Wavelengths as the file has them.
+    stated : str or None
+        The unit that the file states; nm is the convention.
+
+    Returns
+    -------
+    wave : numpy.ndarray of float64, shape (npix,)
+        In nm.
+    note : str or None
+        What was assumed where no unit is stated and the numbers cannot be nm: PFS sees 380 to 1260 nm.
+    """
+    from astropy import units as u
+
+    unit = wave_unit_of(stated)
+    if unit is not None:
+        return (wave * unit).to_value(u.nm, u.spectral()), None
+    with np.errstate(invalid="ignore"):
+        usable = wave[np.isfinite(wave) & (wave > 0)]
+    middle = np.median(usable) if usable.size else np.nan
+    numbers = any(np.array_equal(wave, np.arange(wave.size) + first) for first in (0, 1))  # of the pixels
+    for low, high, unit in ((3000, 15000, u.AA), (0.3, 1.5, u.um), (3e-7, 1.5e-6, u.m)):
+        if low < middle < high and not numbers:
+            note = f"wavelengths without a unit are taken for {unit.to_string('unicode')}, not nm"
+            return wave * unit.to(u.nm), note
+    return wave, None
 
 
 def resolving_power_of(wave, arms=""):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from specvit.spectra.readers.fitsfile import columns, plain_text
+from specvit.spectra.readers.fitsfile import columns, plain_text, stated_unit
 from specvit.spectra.readers.pfsmask import bits_of_file, bits_of_text
-from specvit.spectra.readers.pfsspectrum import PfsArrays, build, flux_unit
+from specvit.spectra.readers.pfsspectrum import PfsArrays, build_all, flux_unit
 from specvit.spectra.readers.pfstarget import find_flux_table, read_observations
 
 __all__ = ["read_bundle"]
@@ -42,34 +44,51 @@ def read_bundle(file, *, damage=None, own_sampling=False, obj_id=None):
     targets = file.table("TARGET", ("targetId", "objId"))
     if targets is None:
         raise ValueError(f"{file.name}: no HDU TARGET, which says what the spectra are of")
+    if not len(targets):
+        raise ValueError(f"{file.name}: HDU TARGET has no rows: there is no spectrum in this file")
     chosen = range(len(targets))
     if obj_id is not None:
-        wanted = np.atleast_1d(np.asarray(obj_id, dtype=np.int64))
-        missing = np.setdiff1d(wanted, targets["objId"])
-        if missing.size:
+        wanted = [_identifier(one) for one in np.atleast_1d(obj_id)]
+        found = [_identifier(one) for one in targets["objId"]]
+        missing = [one for one in wanted if one not in found]
+        if missing:
             raise ValueError(f"{file.name}: no target with the objId {missing[0]}")
-        chosen = np.flatnonzero(np.isin(targets["objId"], wanted)).tolist()
+        chosen = [i for i, one in enumerate(found) if one in wanted]
     arrays_of = _table_reader(file) if own_sampling else _array_reader(file, len(targets))
     bits, common_bits = _bits_by_target(file), bits_of_file(file, file.find("MASK"))
     unit = flux_unit(file)
     exposures, of_exposures = _rows_by_target(file, "OBSERVATIONS")
     fluxes, of_fluxes = _rows_by_target(file, "TARGETFLUX")
-    spectra = []
-    for i in chosen:
+
+    def read(i, key):
         arrays = arrays_of(i)
-        key = int(targets["targetId"][i])
         arrays.bits = bits.get(key) or common_bits
-        arrays.meta = {name: targets[name][i].item() for name in _NUMBERS if name in targets.names}
+        return arrays
+
+    readers = []
+    for i in chosen:
+        key = _identifier(targets["targetId"][i])
+        meta = {name: _identifier(targets[name][i]) for name in _NUMBERS if name in targets.names}
         if "patch" in targets.names:
-            arrays.meta["patch"] = plain_text(targets["patch"][i])
+            meta["patch"] = plain_text(targets["patch"][i])
         if key in of_fluxes:
             names, values = fluxes["filterName"], fluxes["fiberFlux"]
-            arrays.meta["fiberFlux"] = {plain_text(names[k]): float(values[k]) for k in of_fluxes[key]}
+            meta["fiberFlux"] = {plain_text(names[k]): float(values[k]) for k in of_fluxes[key]}
         if key in of_exposures:
-            arrays.meta |= read_observations(exposures, of_exposures[key])
-        arrays.meta["header"] = file.header
-        spectra.append(build(arrays, file, unit, damage))
-    return spectra
+            meta |= read_observations(exposures, of_exposures[key])
+        meta["header"] = file.header
+        readers.append((partial(read, i, key), meta))
+    return build_all(readers, file, unit, damage)
+
+
+def _identifier(value):
+    """A number of a table, or the text of an identifier that is none."""
+    if hasattr(value, "item") and not isinstance(value, np.ndarray | np.str_ | np.bytes_):
+        return value.item()
+    if isinstance(value, int | float):
+        return value
+    text = plain_text(value)
+    return int(text) if text.isdecimal() else text
 
 
 def _array_reader(file, n):
@@ -79,6 +98,7 @@ def _array_reader(file, n):
         if found[name] is None:
             raise file.error(name, "is missing or empty")
     shared = getattr(found["WAVELENGTH"], "ndim", 2) == 1  # one axis for all
+    wave_unit = stated_unit(file.find("WAVELENGTH"))
     for name, rows in found.items():
         if rows is not None and len(rows) != n and not (name == "WAVELENGTH" and shared):
             raise file.error(name, f"must have a row for each of {n} targets, got {len(rows)}")
@@ -88,7 +108,11 @@ def _array_reader(file, n):
         flux, mask, covariance = (
             None if found[name] is None else found[name][i] for name in ("FLUX", "MASK", "COVAR")
         )
-        return PfsArrays(wave, flux, mask, covariance)
+        if isinstance(covariance, list):
+            if len({row.size for row in covariance}) > 1:
+                raise file.error("COVAR", f"must have rows of one length, got {[x.size for x in covariance]}")
+            covariance = np.array(covariance)
+        return PfsArrays(wave, flux, mask, covariance, wave_unit=wave_unit)
 
     return arrays_of
 
@@ -99,11 +123,13 @@ def _rows(file, name, dtype):
 
 
 def _covariance(file):
-    """Covariances, (3, npix) a spectrum, from image or table; None if absent."""
-    if not columns(file.find("COVAR")):
+    """Covariances of each spectrum, (3, npix) from an image, a list of rows from a table; None if absent."""
+    names = columns(file.find("COVAR"))
+    if not names:
         return file.image("COVAR", np.float64)
-    parts = [file.cells("COVAR", name, np.float64) for name in ("row_0", "row_1", "row_2")]
-    return [np.stack(three) for three in zip(*parts, strict=True)]
+    rows = [name for name in ("row_0", "row_1", "row_2") if name in names] or ["row_0"]
+    parts = [file.cells("COVAR", name, np.float64) for name in rows]
+    return [list(some) for some in zip(*parts, strict=True)]
 
 
 def _table_reader(file):
@@ -112,8 +138,14 @@ def _table_reader(file):
     if hdu is None:
         raise ValueError(f"{file.name}: no HDU FLUXTABLE, which own_sampling=True reads")
     wave, flux, error = (file.cells(hdu, name, np.float64) for name in ("wavelength", "flux", "error"))
-    mask = file.cells(hdu, "mask", np.int64)
-    return lambda i: PfsArrays.from_detector(wave[i], flux[i], mask[i], error[i] ** 2)
+    mask, wave_unit = file.cells(hdu, "mask", np.int64), stated_unit(hdu, "wavelength")
+
+    def arrays_of(i):
+        arrays = PfsArrays.from_detector(wave[i], flux[i], mask[i], error[i] ** 2)
+        arrays.wave_unit = wave_unit
+        return arrays
+
+    return arrays_of
 
 
 def _bits_by_target(file):
@@ -122,7 +154,7 @@ def _bits_by_target(file):
     if rows is None:
         return {}
     keys, texts = rows["targetId"], rows["metadata"]
-    return {int(keys[i]): bits_of_text(plain_text(texts[i])) for i in range(len(rows))}
+    return {_identifier(keys[i]): bits_of_text(plain_text(texts[i])) for i in range(len(rows))}
 
 
 def _rows_by_target(file, name):
@@ -130,5 +162,7 @@ def _rows_by_target(file, name):
     rows = file.table(name)
     if rows is None or "targetId" not in rows.names:
         return None, {}
-    keys = np.asarray(rows["targetId"])
-    return rows, {int(key): np.flatnonzero(keys == key).tolist() for key in np.unique(keys)}
+    found = {}
+    for i, key in enumerate(rows["targetId"]):
+        found.setdefault(_identifier(key), []).append(i)
+    return rows, found

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
+from specvit.spectra.readers.fitsfile import stated_unit
 from specvit.spectra.readers.pfsmask import bits_of_file
-from specvit.spectra.readers.pfsspectrum import PfsArrays, build
+from specvit.spectra.readers.pfsspectrum import PfsArrays, build_all
 from specvit.spectra.readers.pfstarget import read_observations
 
 __all__ = ["read_fibres"]
@@ -39,6 +42,8 @@ def read_fibres(file, *, damage=None, fiber_id=None):
     counts from the flat-field lamp, where there is one: the instrument's response cancels, the lamp's
     spectrum, a smooth function, remains. Either way they are no flux density but, without a unit, relative.
     """
+    from astropy import units as u
+
     flux = file.image("FLUX", np.float64, ndim=2)
     wave = file.image("WAVELENGTH", np.float64)
     for name, array in (("FLUX", flux), ("WAVELENGTH", wave)):
@@ -74,11 +79,17 @@ def read_fibres(file, *, damage=None, fiber_id=None):
         chosen = np.flatnonzero(np.isin(fibres, wanted)).tolist()
     bits = bits_of_file(file, file.find("MASK"))
     exposure = read_observations(file.table("CONFIG"))
-    spectra = []
-    for i in chosen:
+    wave_unit = stated_unit(file.find("WAVELENGTH"))
+
+    def arrays_of(i):
         rows = (None if array is None else array[i] for array in (mask, covariance))
+        return PfsArrays(wave[i], flux[i], *rows, bits, wave_unit=wave_unit)
+
+    def meta_of(i):
         meta = {**exposure, "flux_calibrated": False, "header": file.header}
         if fibres is not None:
-            meta["fiberId"] = int(fibres[i])
-        spectra.append(build(PfsArrays(wave[i], flux[i], *rows, bits, meta), file, "", damage))
-    return spectra
+            meta |= {"fiberId": int(fibres[i]), "name": f"fibre {fibres[i]}"}
+        return meta
+
+    readers = ((partial(arrays_of, i), meta_of(i)) for i in chosen)
+    return build_all(readers, file, (u.dimensionless_unscaled, None), damage)

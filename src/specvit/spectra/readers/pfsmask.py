@@ -10,7 +10,15 @@ import re
 
 import numpy as np
 
-__all__ = ["DAMAGE", "INFORMATION", "bits_of_file", "bits_of_header", "bits_of_text", "damaged"]
+__all__ = [
+    "DAMAGE",
+    "INFORMATION",
+    "bits_of_file",
+    "bits_of_header",
+    "bits_of_text",
+    "damaged",
+    "mask_note",
+]
 
 #: Names of bits that mean a lost pixel, by default; so does every other name that begins with ``BAD``.
 DAMAGE = (
@@ -35,6 +43,20 @@ INFORMATION = (
     "DETECTED",
     "DETECTED_NEGATIVE",
     "EDGE",
+)
+
+# What other pipelines call the same damage.
+_OTHER_WORDS = (
+    "SATURATED",
+    "INTERPOLATED",
+    "COSMIC_RAY",
+    "COSMICRAY",
+    "COSMIC",
+    "NODATA",
+    "NAN",
+    "VIGNETTED",
+    "CROSSTALK",
+    "STREAK",
 )
 
 _LINE = re.compile(r"MP_(\w+?)['\"]?\s*:\s*['\"]?(\d+)")
@@ -107,7 +129,8 @@ def damaged(values, bits, damage=None):
     values : numpy.ndarray of int
         Mask values of a file.
     bits : dict of str to int
-        Name to bit number, as the file states them. If it states none, every bit counts as damage.
+        Name to bit number, as the file states them. If it states none, every bit counts as damage, unless
+        `damage` is empty.
     damage : sequence of str, optional
         Names that mean a lost pixel. None: `DAMAGE`, and every name that begins with ``BAD``.
 
@@ -127,12 +150,49 @@ def damaged(values, bits, damage=None):
         for name in damage:
             if name not in {*bits, *DAMAGE, *INFORMATION}:
                 raise ValueError(f"damage must be names of mask bits, {', '.join(bits)}, got {name!r}")
+    if damage is not None and not len(damage):
+        return np.zeros(values.shape, bool)
     if not bits:
         return values != 0
     chosen = [
-        bit
-        for name, bit in bits.items()
-        if (name in damage if damage is not None else name in DAMAGE or name.startswith("BAD"))
+        bit for name, bit in bits.items() if (name in damage if damage is not None else _is_damage(name))
     ]
     pattern = sum(1 << bit for bit in set(chosen))
     return (values.astype(np.int64).view(np.uint64) & np.uint64(pattern)) != 0
+
+
+def _is_damage(name):
+    """Whether a bit of this name means a lost pixel, by default."""
+    return name in (*DAMAGE, *_OTHER_WORDS) or name.startswith("BAD")
+
+
+def mask_note(values, bits, damage=None):
+    """What has to be said of the bits of a mask.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of int
+        Mask values of a file.
+    bits : dict of str to int
+        Name to bit number.
+    damage : sequence of str, optional
+        As for `damaged`.
+
+    Returns
+    -------
+    str or None
+        That bits have no names, and therefore all count; or that bits which are set count for nothing, since
+        nothing is known of their names.
+    """
+    if not bits:
+        return (
+            "the file names no mask bits (cards MP_…): each is taken for damage; "
+            "Spectrum.read(…, damage=()) looks at none"
+            if values.any()
+            else None
+        )
+    unknown = [name for name in bits if not _is_damage(name) and name not in INFORMATION]
+    unknown = [name for name in unknown if ((values.astype(np.int64) >> bits[name]) & 1).any()]
+    if damage is not None or not unknown:
+        return None
+    return f"mask bits of unknown meaning count for nothing: {', '.join(unknown)}"

@@ -6,7 +6,7 @@ import ast
 
 import numpy as np
 
-from specvit.spectra.readers.fitsfile import columns, plain_text
+from specvit.spectra.readers.fitsfile import columns, plain_text, stated_unit
 from specvit.spectra.readers.pfsaxis import linear_wavelengths
 from specvit.spectra.readers.pfsmask import bits_of_file
 from specvit.spectra.readers.pfsspectrum import PfsArrays, build, flux_unit
@@ -44,7 +44,7 @@ def read_target(file, *, damage=None, own_sampling=False):
     """
     rows = find_flux_table(file)
     # Files of 2019 state their linear axis in two ways that differ by a pixel; their table is clear.
-    of_2019 = rows is not None and "lambda" in columns(rows)
+    of_2019 = rows is not None and "lambda" in map(str.lower, columns(rows))
     if rows is None and own_sampling:
         raise ValueError(f"{file.name}: no HDU FLUX_TABLE or FLUXTABLE, which own_sampling=True reads")
     by_table = own_sampling or of_2019 or (rows is not None and file.find("FLUX") is None)
@@ -67,7 +67,8 @@ def find_flux_table(file):
         None if none has the columns flux and wavelength (or lambda).
     """
     for hdu in (*map(file.find, _FLUX_TABLE), *file.hdus):
-        if "flux" in columns(hdu) and {"wavelength", "lambda"} & set(columns(hdu)):
+        names = {name.lower() for name in columns(hdu)}
+        if "flux" in names and {"wavelength", "lambda"} & names:
             return hdu
     return None
 
@@ -110,7 +111,9 @@ def _from_images(file):
     if flux is None:
         raise file.error("FLUX", "is missing or empty, and there is no flux table")
     wave = file.image("WAVELENGTH", np.float64, ndim=1)
+    wave_unit = stated_unit(file.find("WAVELENGTH"))
     if wave is None:
+        wave_unit = "nm"
         try:
             wave = linear_wavelengths(file.find("FLUX").header, flux.size)
         except ValueError as error:
@@ -121,6 +124,7 @@ def _from_images(file):
         )
     return PfsArrays(
         wave=wave,
+        wave_unit=wave_unit,
         flux=flux,
         mask=file.image("MASK", np.int64),
         covariance=file.image("COVAR", np.float64),
@@ -130,16 +134,19 @@ def _from_images(file):
 
 def _from_table(file, hdu):
     rows = file.table(hdu)
+    names = {name.lower(): name for name in rows.names}
 
     def column(name, dtype=np.float64):
-        return np.array(rows[name], dtype=dtype) if name in rows.names else None
+        return np.array(rows[names[name.lower()]], dtype=dtype) if name.lower() in names else None
 
-    wave = column("lambda" if "lambda" in rows.names else "wavelength")
+    axis = "lambda" if "lambda" in names else "wavelength"
+    wave = column(axis)
     error, variance = column("error"), column("fluxVariance")
     if error is not None:
         variance = error**2
     arrays = PfsArrays.from_detector(wave, column("flux"), column("mask", np.int64), variance)
     arrays.bits = bits_of_file(file, hdu)
+    arrays.wave_unit = stated_unit(hdu, names[axis])
     return arrays
 
 

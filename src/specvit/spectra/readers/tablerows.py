@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from specvit.spectra.readers.assembling import make_spectrum
-from specvit.spectra.readers.columnroles import find_columns, plain_name, split_unit
+from specvit.spectra.readers.columnroles import NEED_UNITS, find_columns, plain_name, split_unit
 from specvit.spectra.readers.joining import Piece, are_orders, join
 from specvit.spectra.readers.unitwords import flux_unit_of, to_wavelengths, wave_unit_of
 
@@ -80,6 +80,9 @@ def spectra_of_columns(
         return units.get(name) or split_unit(name)[1] or default
 
     axis = "wave" if "wave" in columns else "loglam"
+    needs_unit = plain_name(split_unit(columns[axis])[0]) in NEED_UNITS
+    if needs_unit and wave_unit_of(stated(axis, wave_unit)) is None:
+        raise ValueError(f"column {columns[axis]!r} must state its unit: --wave-unit UNIT, or wave_unit=UNIT")
     unit, unit_note = flux_unit_of(stated("flux", flux_unit))
     flux, raw = np.atleast_2d(column("flux")), np.atleast_2d(column(axis))
     if len(raw) == 1 and flux.shape[1] != raw.size == len(flux):
@@ -210,6 +213,8 @@ def _numbers(values, name):
             values = np.full((len(rows), max(row.size for row in rows)), np.nan)
             for full, row in zip(values, rows, strict=True):
                 full[: row.size] = row
+        if values.dtype.kind in "SU":
+            values = np.ma.asarray(np.char.strip(np.asarray(values, str)).astype(np.float64))
         if values.dtype.kind == "b":
             return np.ma.filled(values, False).astype(np.float64)
         return np.ma.filled(values.astype(np.float64), np.nan)

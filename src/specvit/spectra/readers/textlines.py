@@ -30,7 +30,12 @@ _MISSING = {
     "...",
     "indef",
     "masked",
+    "missing",
+    "undef",
+    "#n/a",
+    "#na",
 }
+_TRUTHS = dict.fromkeys(("true", "yes", "t", "y"), 1.0) | dict.fromkeys(("false", "no", "f", "n"), 0.0)
 _COMMENT = re.compile(r"^\s*(#|%|!|//|\\|\*|;|\"#)+\s*")
 _POINT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?")
 _COMMA = re.compile(r"[-+]?\d[\d.]*,\d+([eEdD][-+]?\d+)?")
@@ -169,7 +174,10 @@ def _split(line, separator):
     if separator is None:
         return line.split()
     quoted = '"' in line
-    fields = next(csv.reader([line], delimiter=separator)) if quoted else line.split(separator)
+    try:
+        fields = next(csv.reader([line], delimiter=separator)) if quoted else line.split(separator)
+    except csv.Error:  # a line too long to be one of a table
+        fields = line.split(separator)
     fields = [field.strip() for field in fields]
     if separator == "|":
         fields = fields[1:] if fields and not fields[0] else fields
@@ -205,8 +213,8 @@ def _number(text, comma, name, row):
         return np.nan
     if comma and "," in text:
         text = text.replace(".", "").replace(",", ".")
-    if text.lower() in ("true", "false"):
-        return float(text.lower() == "true")
+    if text.lower() in _TRUTHS:
+        return _TRUTHS[text.lower()]
     try:
         return float(text.replace("D", "e").replace("d", "e"))
     except ValueError:

@@ -7,7 +7,11 @@ import warnings
 
 import numpy as np
 
-__all__ = ["flux_unit_of", "to_wavelengths", "unit_by_size", "wave_unit_of"]
+__all__ = ["NATURAL_NOTE", "flux_unit_of", "to_wavelengths", "unit_by_size", "wave_unit_of"]
+
+_NATURAL = (7.5, 10.5)  # ln λ/Å of 1800 Å to 3.6 µm
+#: Said of wavelengths that are taken for such logarithms.
+NATURAL_NOTE = "logarithms of 7.5 to 10.5 are taken for ln of Å"
 
 # Words for a flux whose scale means nothing: the network needs its shape only.
 _RELATIVE = re.compile(
@@ -146,7 +150,7 @@ def to_wavelengths(values, stated=None, *, logarithm=False):
     stated : str, astropy.units.UnitBase or None
         The unit, as `wave_unit_of` takes it.
     logarithm : bool
-        Whether they are log10 of the wavelength.
+        Whether they are log10 of the wavelength, or ln if they lie in 7.5–10.5.
 
     Returns
     -------
@@ -167,8 +171,10 @@ def to_wavelengths(values, stated=None, *, logarithm=False):
     if not logarithm and unit is None and finite.size:
         logarithm, unit, note = unit_by_size(finite.min(), finite.max())
     if logarithm:
+        natural = finite.size and finite.min() > _NATURAL[0] and finite.max() < _NATURAL[1]
         with np.errstate(over="ignore"):
-            values = np.where(values == 0, np.nan, 10.0**values)
+            values = np.where(values == 0, np.nan, np.exp(values) if natural else 10.0**values)
+        note = NATURAL_NOTE if natural else note
     return values * (unit or u.AA), note
 
 
@@ -183,7 +189,7 @@ def unit_by_size(low, high):
     Returns
     -------
     logarithm : bool
-        Whether they are log10 λ/Å.
+        Whether they are log10 or ln of λ/Å, which their size tells.
     unit : astropy.units.UnitBase or None
         None for Å and for logarithms.
     note : str or None
@@ -191,9 +197,9 @@ def unit_by_size(low, high):
 
     Notes
     -----
-    Numbers that all lie in 3.3–4.6 are log10 λ/Å (2000 Å to 4 µm), in 0.3–3.3 µm, in 300–2500 nm, in
-    3e-7–3.3e-6 m; else Å. No spectrum of the range of the networks is mistaken so: in Å it has numbers above
-    2500, in nm none.
+    Numbers that all lie in 3.3–4.6 are log10 λ/Å (2000 Å to 4 µm), in 7.5–10.5 ln λ/Å, in 0.3–3.3 µm, in
+    300–2500 nm, in 3e-7–3.3e-6 m; else Å. No spectrum of the range of the networks is mistaken so: in Å it
+    has numbers above 2500, in nm none.
     """
     from astropy import units as u
 
@@ -202,4 +208,6 @@ def unit_by_size(low, high):
             return False, unit, f"wavelengths without a unit are taken for {unit.to_string('unicode')}"
     if low > 3.3 and high < 4.6:
         return True, None, "wavelengths without a unit are taken for log10 of Å"
+    if low > _NATURAL[0] and high < _NATURAL[1]:
+        return True, None, NATURAL_NOTE
     return False, None, None
