@@ -12,7 +12,7 @@ from specvit.weights import load_weights, save_weights
 BUNDLED = {
     "encoding": ("instrument", "weighted"),
     "tokenizer": ("local", "conv1d"),
-    "patch_size": (32, 16),
+    "patch_size": (64, 16),
     "position": ("learned", "rope"),
     "width": (256, 128),
     "depth": (6, 1),
@@ -56,7 +56,7 @@ def test_a_contradiction_raises_and_agreement_does_not(choose, star, name):
 def test_all_that_agrees(choose, star):
     expected = choose().predict(star)
     assert choose(**{name: same for name, (same, _) in BUNDLED.items()}).predict(star) == expected
-    shape = {name: same for name, (same, _) in BUNDLED.items()} | {"encoding": "weighted"}
+    shape = {name: same for name, (same, _) in BUNDLED.items()} | {"encoding": "weighted", "patch_size": 32}
     paper = LoggEstimator("paper", **shape)
     assert paper.output_names == ("logg",)
 
