@@ -69,6 +69,7 @@ FORBIDDEN = {
 #: Module -> outside packages that it may import all the same, inside the function that needs them.
 LAZY = {
     "specvit.stars.bosz.files": {"astropy"},  # FITS is not to be parsed twice
+    "specvit.spectra.readers.hdf5file": {"h5py"},  # spectra of users, which are no data set of ours
     "specvit.stream.partitions": {"pandas"},  # which Dask and LSDB have
 }
 

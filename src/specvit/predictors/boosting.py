@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
 from specvit.predictors.featureregressor import FeatureRegressor
+from specvit.predictors.parameterrules import BOOSTING
 
 __all__ = ["LightGBMEstimator"]
 
@@ -114,6 +115,8 @@ class LightGBMEstimator(FeatureRegressor):
     >>> bool(trees.validation_r2_[0] > 0.8)
     True
     """
+
+    _rules = BOOSTING
 
     def __init__(
         self,

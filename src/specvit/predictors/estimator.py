@@ -13,6 +13,7 @@ from specvit.predictors.base import Predictor
 from specvit.predictors.learning import ArraySource, FitConfig, fit_network, simulated_source
 from specvit.predictors.networkarrays import batch_covariance, predict_arrays, to_device
 from specvit.predictors.networkchoices import NetworkChoices
+from specvit.predictors.parameterrules import NETWORK, check_parameters
 from specvit.predictors.plainfeatures import feature_names, take_features
 from specvit.predictors.trainingarrays import training_arrays
 from specvit.predictors.trainingdata import grid_to_learn, is_source, simulated_grid
@@ -183,8 +184,6 @@ class LoggEstimator(Predictor):
         self.progress = progress
         self.checkpoint_dir = checkpoint_dir
 
-    # -- learning ----------------------------------------------------------------------------------
-
     def fit(
         self,
         X,
@@ -263,9 +262,8 @@ class LoggEstimator(Predictor):
 
     def _values(self, cls, **more):
         """A configuration from the parameters of its fields' names, and `more`."""
+        check_parameters(self, NETWORK)
         return cls(**{f.name: getattr(self, f.name) for f in fields(cls) if f.name not in more}, **more)
-
-    # -- predicting --------------------------------------------------------------------------------
 
     @property
     def label_names(self):
@@ -307,6 +305,7 @@ class LoggEstimator(Predictor):
 
     def _ready(self):
         """Network, grid and record: the fitted ones, or those of the weights."""
+        choices = self._values(NetworkChoices)
         if hasattr(self, "regressor_"):
             return self.regressor_, self.grid_, self.record_
         if self.weights is None:
@@ -317,7 +316,7 @@ class LoggEstimator(Predictor):
         if getattr(self, "_loaded", (None,))[0] != self.weights:  # once, and again if `weights` is set anew
             self._loaded = (self.weights, *load_weights(self.weights))
             take_features(self, *self._loaded[1:])
-        self._values(NetworkChoices).check_against(*self._loaded[:3], self.grid)
+        choices.check_against(*self._loaded[:3], self.grid)
         return self._loaded[1:]
 
     def save(self, path):

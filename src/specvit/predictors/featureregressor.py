@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
@@ -9,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from specvit.network import encode, median_snr
 from specvit.predictors.base import Predictor
 from specvit.predictors.features import FeatureBatches, ResidualScatter, array_batches, source_batches
+from specvit.predictors.parameterrules import check_parameters
 from specvit.predictors.trainingarrays import training_arrays
 from specvit.predictors.trainingdata import (
     grid_to_learn,
@@ -35,6 +38,8 @@ class FeatureRegressor(Predictor):
 
     #: Where surveys are simulated and features made for learning.
     _device = "cpu"
+    #: Types of the parameters, for `check_parameters`.
+    _rules: ClassVar[dict] = {}
 
     @property
     def label_names(self):
@@ -81,6 +86,7 @@ class FeatureRegressor(Predictor):
         ValueError
             If shapes, grids or labels do not match, a label is not finite, or a parameter is out of range.
         """
+        check_parameters(self, self._rules)
         source, seed, plain = is_source(X), self.random_state, self.encoding == "none"
         if source:
             given = {"y": y, "ivar": ivar, "medium": medium, "resolution": resolution}

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from specvit.predictors.featureregressor import FeatureRegressor
+from specvit.predictors.parameterrules import RIDGE
 
 __all__ = ["RidgeEstimator"]
 
@@ -100,6 +101,8 @@ class RidgeEstimator(FeatureRegressor):
     >>> ridge.coef_.round(2).tolist()
     [[2.0, -1.0, 0.0]]
     """
+
+    _rules = RIDGE
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 
 from specvit.labels import LABELS
 from specvit.predictors.base import Predictor
+from specvit.predictors.parameterrules import TEMPLATE, check_parameters
 from specvit.predictors.templatefits import TemplateResult, fit_spectra
 from specvit.predictors.templatemodel import LabelCube, TemplateModel
 from specvit.predictors.trainingdata import is_source
@@ -263,6 +264,7 @@ class TemplateFit(Predictor):
         return more | {"at_bound": at_bound}
 
     def _prepare(self, X):
+        check_parameters(self, TEMPLATE)
         for name in ("n_templates", "n_starts", "max_iter", "batch_size"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
