@@ -72,7 +72,7 @@ def test_agrees_with_the_posterior_under_that_prior():
 
 @pytest.fixture(scope="module")
 def stars():
-    return Survey("any", seed=5).draw(400, stream=44)
+    return Survey("any", seed=5).draw(600, stream=44)
 
 
 def test_the_bundled_network_gains_and_stays_calibrated(stars):
