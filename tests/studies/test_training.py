@@ -133,7 +133,7 @@ def test_scores_are_those_of_the_definition_on_the_stars_of_the_test():
 
 
 def test_a_network_of_wavelengths_is_told_of_a_shift_while_it_is_tested():
-    regressor = build_regressor(tiny(("position", "pipe"), ("tokenizer", "conv1d")))
+    regressor = build_regressor(tiny(("position", "pipe"), ("tokenizer", "conv1d"), ("patch_size", 32)))
     position, seen = regressor.network.position, []
     home = position.features.clone()
 
@@ -160,7 +160,8 @@ def test_a_loss_that_is_not_finite_is_a_result():
 def test_the_first_gradient_of_l1_is_the_imbalance_of_the_batch(tokenizer):
     # A new network answers the same to all spectra: the gradient is one vector times the mean of the signs
     # of the residuals, so that its norm tells the batch and not the tokenizer.
-    configuration = tiny(("tokenizer", tokenizer), encoding="median", labels=("logg",), loss="l1")
+    changes = ("tokenizer", tokenizer), ("patch_size", 32)
+    configuration = tiny(*changes, encoding="median", labels=("logg",), loss="l1")
     regressor = build_regressor(configuration).eval()
     regressor.set_label_scaling([3.0], [1.3])
     ratios, norms = [], []
