@@ -163,13 +163,12 @@ try:
 except ImportError:
     print("lightgbm is not installed or not wanted")
 
-best = dict.fromkeys(entries, np.inf)
 fast.predict(flux[:size], ivar=ivar[:size])  # once beforehand: caches, kernels
-for _ in range(arguments.repeats):
-    for name, call in entries.items():
-        best[name] = min(best[name], seconds(call))
-reference = next(iter(best.values()))
 device = torch.cuda.get_device_name() if gpu else f"{torch.get_num_threads()} threads"
-print(f"{n} spectra, {device}, best of {arguments.repeats}")
-for name, value in best.items():
-    print(f"{name:42} {n / value:10,.0f} /s {value / n * 1e3:9.3f} ms {reference / value:7.2f} x")
+best = dict.fromkeys(entries, np.inf)
+for k in range(arguments.repeats):
+    print(f"{n} spectra, {device}, best of {k + 1}")
+    for name, call in entries.items():
+        value = best[name] = min(best[name], seconds(call))
+        ratio = best[next(iter(best))] / value
+        print(f"{name:42} {n / value:10,.0f} /s {value / n * 1e3:9.3f} ms {ratio:7.2f} x", flush=True)

@@ -6,7 +6,6 @@ usage: python scripts/score_any.py WEIGHTS [--n N] [--device cuda] [--calibrated
 import argparse
 import json
 
-import numpy as np
 import torch
 
 from specvit.assess.instrumentcells import score_cells
@@ -18,15 +17,12 @@ parser.add_argument("weights")
 parser.add_argument("--n", type=int, default=4000, help="stars in a cell")
 parser.add_argument("--label", default="logg")
 parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-parser.add_argument("--line-correction", help="array of ratios of optical depths: the library of the weights")
 parser.add_argument("--calibrated", action="store_true", help="the library calibrated on real stars")
 parser.add_argument("--json", help="write all figures here")
 arguments = parser.parse_args()
 
 regressor, _, _ = load_weights(arguments.weights)
 library = {"emulator": Emulator.load(calibrated=True)} if arguments.calibrated else {}
-if arguments.line_correction:
-    library["line_correction"] = np.load(arguments.line_correction)
 rows = score_cells(regressor.to(arguments.device), n=arguments.n, device=arguments.device, **library)
 print(f"{arguments.label}: R, window, S/N per native pixel: R2, MAE, bias, within 1 sigma")
 for row in rows:

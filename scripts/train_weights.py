@@ -25,7 +25,6 @@ import time
 import uuid
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from specvit import __version__
@@ -90,7 +89,6 @@ parser.add_argument("--score-size", type=int, default=20_000)
 parser.add_argument(
     "--calibration-size", type=int, help="spectra; default: 4 times the score size, any: 200 000"
 )
-parser.add_argument("--line-correction", help="any: .npy of ratios by which optical depths are multiplied")
 parser.add_argument("--home-share", type=float, default=0.2, help="any: share of a batch that is of pfs-mr")
 parser.add_argument(
     "--calibrated",
@@ -113,8 +111,6 @@ if arguments.calibrated:
     table = None if arguments.calibrated is True else LineCalibration.load(arguments.calibrated)
     library["emulator"] = Emulator.load().calibrated(table)
 home = dict(library)
-if arguments.line_correction:
-    library["line_correction"] = np.load(arguments.line_correction)
 
 
 def survey_of(seed):

@@ -44,7 +44,7 @@ TARGETS = ("lines", "instrument", "stelib")
 #: trains three times faster than the bundled shape.
 NETWORKS = {
     "reference": ViTConfig.reference(),
-    "bundled": ViTConfig(),
+    "bundled": ViTConfig(patch_size=32),  # that of the bundled weights `paper`
     "compact": ViTConfig(width=128, depth=4, heads=4, mlp=512),
 }
 

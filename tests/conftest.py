@@ -61,6 +61,24 @@ def library():
     return read_library(DATA / "library")
 
 
+@pytest.fixture(scope="session")
+def fresh():
+    """Function: the words that code prints in a new interpreter."""
+    from tests.freshinterpreter import FreshInterpreter
+
+    interpreter = FreshInterpreter()
+    yield interpreter
+    interpreter.close()
+
+
+@pytest.fixture
+def small_samples(monkeypatch):
+    """Networks that learn from a survey scale labels, validate and measure σ on few of its stars."""
+    samples = {"SCALING": (100, 2), "VALIDATION_STARS": (64, 64), "CALIBRATION_STARS": (200, 200)}
+    for name, sizes in samples.items():
+        monkeypatch.setattr(f"specvit.predictors.learning.trainingsources._{name}", sizes)
+
+
 class LinearGaussian:
     """Spectra linear in two labels of Gaussian prior, with noise of known variance."""
 

@@ -230,3 +230,14 @@ def test_flipped_bits_of_the_bundled_weights(tmp_path):
 def test_unknown_name():
     with pytest.raises(FileNotFoundError, match=r"bundled weights \('any'.*got 'pfs-lr'"):
         load_weights("pfs-lr")
+
+
+def test_reading_weights_draws_no_random_numbers():
+    state = torch.get_rng_state()
+    load_weights()
+    torch.manual_seed(0)
+    drawn = LabelRegressor.build(ViTConfig(n_pixels=64, width=16, depth=1, mlp=16), ("logg",)).network
+    assert drawn.head.weight.detach().std() == pytest.approx(0.0176, rel=0.3)  # 0.02, cut at 2 sigma
+    torch.set_rng_state(state)
+    load_weights()
+    assert torch.equal(torch.get_rng_state(), state)

@@ -11,6 +11,7 @@ import torch
 from specvit.archive import read_archive, write_archive
 from specvit.network import LabelRegressor
 from specvit.network.inputs import SNR_DEFINITION
+from specvit.network.vit import without_drawing
 from specvit.paths import user_path
 
 _LOG = logging.getLogger(__name__)
@@ -96,7 +97,8 @@ def load_weights(source=BUNDLED[0]):
     _LOG.debug("weights %s are read from %s", source, path)
     archive = read_archive(path, FORMAT, what="weights")
     try:
-        regressor = LabelRegressor.from_dict(archive.fields["regressor"])
+        with without_drawing():
+            regressor = LabelRegressor.from_dict(archive.fields["regressor"])
         regressor.load_state_dict(archive.tensors)
         record = archive.fields["record"]
         _check_state(regressor, archive.grid)

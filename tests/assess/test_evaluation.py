@@ -31,6 +31,11 @@ LIMITS = ("Bayes limit", "van Trees bound")
 EXACT = {"amplitude": 1.0, "n_draws": 2000, "target_ess": 4000}
 
 
+@pytest.fixture(scope="module")
+def paper_spectra():
+    return CompressedSpectra(Survey("paper", seed=4), 22.5, n=300)
+
+
 class Best:
     """The posterior mean and its σ in closed form."""
 
@@ -362,11 +367,12 @@ def test_what_is_refused():
             evaluate(good, survey, **{name: value})
 
 
-def test_progress_of_predictions_and_of_limits():
+def test_progress_of_predictions_and_of_limits(paper_spectra):
     told = []
     survey = Survey("paper", seed=2)
     regressor = LabelRegressor.build(ViTConfig(n_pixels=4096, width=16, depth=1, heads=2, mlp=16), LABELS)
     options = {"n": 30, "batch_size": 20, "limit_stars": 4, "bootstrap": 0, "magnitudes": [20.5, 22.0]}
+    options["limits"] = {"spectra": paper_spectra, "n_prior": 512, "n_draws": 50, "n_rounds": 1}
     evaluate({"a": regressor}, survey, **options, progress=lambda *now: told.append(now))
     assert told == [
         *(("predictions", done, 60) for done in (20, 30, 50, 60)),
@@ -416,10 +422,9 @@ def test_data_sets_are_read_with_frozen_noise(tmp_path):
         evaluate({"a": Constant()}, dataset, magnitudes=(20,))
 
 
-def test_limits_of_the_paper_survey():
+def test_limits_of_the_paper_survey(paper_spectra):
     survey = Survey("paper", seed=4)
-    spectra = CompressedSpectra(survey, 22.5, n=300)
-    options = {"spectra": spectra, "n_prior": 2048, "n_draws": 400, "target_ess": 300}
+    options = {"spectra": paper_spectra, "n_prior": 2048, "n_draws": 400, "target_ess": 300}
     table, predictions = evaluate(
         {"a": Constant()},
         survey,
@@ -499,22 +504,22 @@ def coarse():
 def test_limits_of_a_stated_snr(coarse):
     """Whole and bins of S/N have limits, those of the functions that compute them."""
     survey = Survey("own", prior=Survey("paper").prior, emulator=coarse, noise=SNRNoise((20, 200)), seed=5)
-    options = {"n_prior": 2048, "n_draws": 400, "target_ess": 300}
+    options = {"n_prior": 2048, "n_draws": 200, "target_ess": 150}
     table, predictions = evaluate(
         {"a": Constant()},
         survey,
         n=400,
         limits=options,
-        limit_stars=40,
+        limit_stars=25,
         snr_bins=(20, 100, 180),  # and the best in none
         bootstrap=0,
         return_predictions=True,
     )
     limits = table[table["kind"] == "limit"].set_index(["predictor", "by", "low"])
-    assert set(table["by"]) == {"overall", "snr"} and table.attrs["limits"] == "from the first 40 stars"
+    assert set(table["by"]) == {"overall", "snr"} and table.attrs["limits"] == "from the first 25 stars"
     batch = survey.draw(400, stream=2**44)
     known = {field.name: getattr(batch, field.name) for field in fields(SurveyBatch)}
-    part = SurveyBatch(**{name: values[:40] for name, values in known.items() if values is not None})
+    part = SurveyBatch(**{name: values[:25] for name, values in known.items() if values is not None})
     snr, prior = part.snr.double().numpy(), survey.prior.sample(400_000, np.random.default_rng(0)).var(0)[1]
     crlb = survey_fisher(survey, part.labels, snr=snr).crlb("logg")
     bayes = bayes_limit(survey, batch=part, **options)

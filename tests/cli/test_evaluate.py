@@ -1,6 +1,7 @@
 """`specvit evaluate`, from weights to a report."""
 
 import re
+from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
@@ -46,6 +47,19 @@ def run():
     return run
 
 
+@pytest.fixture
+def figures_in_short(monkeypatch):
+    """Files of figures are empty: what is in them other tests see."""
+
+    def save_figure(figure, path, formats):
+        paths = [Path(f"{path}.{suffix}") for suffix in formats]
+        for one in paths:
+            one.touch()
+        return paths
+
+    monkeypatch.setattr("specvit.assess.report.save_figure", save_figure)
+
+
 def test_evaluate_a_survey(run, weights, tmp_path, capsys):
     out = tmp_path / "report"
     options = ("--n", 40, "--no-limits", "--baselines", "lightgbm", "--train-size", 100, "--out", out)
@@ -63,6 +77,7 @@ def test_evaluate_a_survey(run, weights, tmp_path, capsys):
         run("--weights", weights, *options)
 
 
+@pytest.mark.usefixtures("figures_in_short")
 def test_evaluate_a_data_set(run, weights, survey, tmp_path, capsys):
     data = tmp_path / "data"
     write_dataset(survey, data, 60, progress=False)
@@ -85,6 +100,7 @@ def test_evaluate_a_data_set(run, weights, survey, tmp_path, capsys):
         run("--train-dataset", data, "--out", tmp_path / "other")
 
 
+@pytest.mark.usefixtures("figures_in_short")
 def test_audit(run, weights, tmp_path, capsys):
     words = ("--n", 40, "--no-limits", "--audit", "--audit-size", 100, "--out", tmp_path)
     status = run("--weights", weights, *words)

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import subprocess
 import sys
 
@@ -369,12 +368,14 @@ def test_ctrl_c_is_one_line_and_keeps_the_parts(stand_in, listed, tmp_path, monk
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_terminals_of_few_letters(encoding):
-    code = "import sys; from specvit.cli import main; sys.exit(main(['predict', '--example']))"
-    command = [sys.executable, "-X", "utf8=0", "-c", code]
-    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.decode(encoding).count("+-" if encoding == "ascii" else "±") == 5
+def test_terminals_of_few_letters(encoding, monkeypatch):
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict") for _ in range(2)]
+    for name, stream in zip(("stdout", "stderr"), streams, strict=True):
+        monkeypatch.setattr(sys, name, stream)
+    assert cli.main(["predict", "--example"]) == 0
+    streams[0].flush()
+    printed = streams[0].buffer.getvalue().decode(encoding)
+    assert printed.count("+-" if encoding == "ascii" else "±") == 5
 
 
 # -- with the weights ------------------------------------------------------------------------------

@@ -223,6 +223,7 @@ def test_spectra_of_a_lower_resolution_than_the_own_grid_are_refused_before_trai
 class TestLearning:
     SMALL = {"width": 16, "depth": 1, "heads": 2, "epochs": 1, "device": "cpu", "random_state": 0}  # noqa: RUF012
 
+    @pytest.mark.usefixtures("small_samples")
     def test_from_a_survey_of_any_instrument(self, tmp_path):
         """The network that was learned is told of the instrument, and answers low resolution."""
         survey = Survey("any", n=64, seed=1)

@@ -1,6 +1,7 @@
 """Posteriors and Bayes limits against closed forms, brute force and an independent computation."""
 
 import copy
+from functools import cache
 
 import numpy as np
 import pytest
@@ -118,8 +119,14 @@ def survey():
     return Survey("paper", seed=4)
 
 
-def test_compressed_spectra_are_the_emulators(survey):
-    spectra = CompressedSpectra(survey, 20.0)
+@pytest.fixture(scope="module")
+def compressed(survey):
+    """Its spectra for a magnitude, made once."""
+    return cache(lambda magnitude: CompressedSpectra(survey, magnitude))
+
+
+def test_compressed_spectra_are_the_emulators(survey, compressed):
+    spectra = compressed(20.0)
     batch = survey.draw(100, stream=3, magnitude=20.0)
     flux = spectra.coefficients(batch.labels) @ spectra.basis * 10 ** (-0.4 * (20 - 22.5))
     chi2 = (((flux - batch.noiseless) / batch.noiseless_sigma) ** 2).sum(1)
@@ -140,12 +147,12 @@ SLOW = [pytest.param(96, magnitude, marks=pytest.mark.slow) for magnitude in MAG
 
 
 @pytest.mark.parametrize(("n", "magnitude"), [(24, 20.0), (24, 22.5), *SLOW])
-def test_posteriors_are_those_of_plain_importance_sampling(survey, reference, n, magnitude):
+def test_posteriors_are_those_of_plain_importance_sampling(survey, compressed, reference, n, magnitude):
     """Star by star, on the same spectra: only the errors of the two samplings are left."""
     k = MAGNITUDES.index(magnitude)
     batch = survey.observe(reference["labels"], magnitude, stream=k)
     flux, variance = batch.flux[:n], batch.noiseless_sigma[:n] ** 2
-    found = posterior(flux, variance, CompressedSpectra(survey, magnitude))
+    found = posterior(flux, variance, compressed(magnitude))
     good = (reference["ess"][k][:n] > 200) & ~found.flagged
     assert good.mean() > 0.9
     mean, sigma, ess = (reference[name][k][:n][good] for name in ("mean", "sigma", "ess"))
@@ -155,10 +162,16 @@ def test_posteriors_are_those_of_plain_importance_sampling(survey, reference, n,
     np.testing.assert_allclose(np.mean(found.sigma[good] ** 2, 0), np.mean(sigma**2, 0), rtol=0.05)
 
 
-def test_the_limit_is_the_mean_variance_of_the_posteriors(survey, reference):
-    """Of log g at the faint end, by the same stars: 1 − E[variance]/Var, and its error over the stars."""
+@pytest.fixture(scope="module")
+def faint(survey, compressed, reference):
+    """The limit at the faint end, from the 96 stars."""
     batch = survey.observe(reference["labels"], 22.5, stream=5)
-    limit = bayes_limit(survey, 22.5, batch=batch)
+    return bayes_limit(survey, 22.5, batch=batch, spectra=compressed(22.5))
+
+
+def test_the_limit_is_the_mean_variance_of_the_posteriors(survey, reference, faint):
+    """Of log g at the faint end, by the same stars: 1 − E[variance]/Var, and its error over the stars."""
+    limit = faint
     prior = survey.prior.sample(400_000, np.random.default_rng(3)).var(0)
     expected = 1 - np.mean(reference["sigma"][5] ** 2, 0) / prior
     np.testing.assert_allclose(limit.r2, expected, atol=0.01)
@@ -166,8 +179,8 @@ def test_the_limit_is_the_mean_variance_of_the_posteriors(survey, reference):
     np.testing.assert_allclose(limit.r2_err, spread, rtol=0.1)
 
 
-def test_paper_survey_at_the_faint_end(survey):
-    limit = bayes_limit(survey, 22.5, 96)
+def test_paper_survey_at_the_faint_end(faint):
+    limit = faint
     k = limit.label_names.index("logg")
     assert limit.coverage.mean() == pytest.approx(0.683, abs=0.08)
     assert not limit.posterior.flagged.any()

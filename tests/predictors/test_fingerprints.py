@@ -93,6 +93,7 @@ class TestCheckpoints:
         drawn = [LoggEstimator(**SMALL | {"random_state": None}).fit(*data).record_["seed"] for _ in range(2)]
         assert drawn[0] != drawn[1]
 
+    @pytest.mark.usefixtures("small_samples")
     def test_surveys_and_data_sets(self, tmp_path):
         settings = SMALL | {"encoding": "weighted", "tokenizer": "local", "patch_size": 256, "epochs": 1}
         settings |= {"checkpoint_dir": tmp_path / "run"}
@@ -149,11 +150,19 @@ class TestReloaded:
         assert LoggEstimator(tmp_path / "one.safetensors").predict(data[0]).shape == (60,)
 
 
-@pytest.fixture(scope="module", params=[4, 120])  # without and with spectra held out
+@pytest.fixture(scope="module", params=[4, 24])  # without and with spectra held out
 def tuned(request):
-    batch = Survey("paper", seed=1, magnitude=20.0).draw(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("specvit.predictors.learning.arraysource.FEWEST_TO_SPLIT", 20)
+        yield fine_tuned(request.param)
+
+
+def fine_tuned(n):
+    """The bundled network, tuned on a few stars, and these."""
+    batch = Survey("paper", seed=1, magnitude=20.0).draw(n)
     x, y = batch.flux.numpy(), batch.labels[:, 1].numpy()
-    estimator = LoggEstimator(device="cpu", epochs=1, batch_size=8, learning_rate=1e-5, random_state=0)
+    options = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-5, "validation_fraction": 0.25}
+    estimator = LoggEstimator(device="cpu", random_state=0, **options)
     return estimator.fit(x, y, ivar=batch.ivar.numpy()), batch
 
 

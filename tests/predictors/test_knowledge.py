@@ -10,6 +10,7 @@ from specvit import LoggEstimator, Survey
 from specvit.labels import LABELS
 from specvit.limits import posterior, survey_fisher
 from specvit.limits.compressed import CompressedSpectra
+from specvit.network.reduced import half_of, reduced
 from specvit.predictors import RidgeEstimator, TemplateFit
 from specvit.predictors.knowledge import condition, read_given
 from specvit.weights import load_weights
@@ -50,13 +51,13 @@ def test_what_is_not_measured_changes_nothing(gaussian):
 
 def test_agrees_with_the_posterior_under_that_prior():
     """Stars of good S/N: the posterior without the measurement, conditioned, is the posterior with it."""
-    survey, n = Survey("paper", seed=8), 24
+    survey, n = Survey("paper", seed=8), 16
     rng = np.random.default_rng(1)
     ranges = ((4300, 5300), (2, 4), (-0.8, -0.2), (0.0, 0.3), (-0.4, -0.1))
     labels = np.stack([rng.uniform(*limits, n) for limits in ranges], 1)
     batch = survey.observe(labels, 19.5)
     variance = batch.noiseless_sigma**2
-    spectra = CompressedSpectra(survey, 19.5)
+    spectra = CompressedSpectra(survey, 19.5, n=500)
     spread = {"teff": 3.0, "mh": 0.02}  # near to the errors of the spectra alone
     measured = {k: (labels[:, LABELS.index(k)] + s * rng.normal(size=n), s) for k, s in spread.items()}
     alone, together = (posterior(batch.flux, variance, spectra, given=x) for x in (None, measured))
@@ -71,12 +72,13 @@ def test_agrees_with_the_posterior_under_that_prior():
 
 @pytest.fixture(scope="module")
 def stars():
-    return Survey("any", seed=5).draw(600, stream=44)
+    return Survey("any", seed=5).draw(400, stream=44)
 
 
 def test_the_bundled_network_gains_and_stays_calibrated(stars):
     """With temperatures of 30 K the other labels are better, and σ still holds two thirds of the errors."""
-    truth, regressor = stars.labels.double().numpy(), load_weights("any")[0]
+    truth = stars.labels.double().numpy()
+    regressor = reduced(load_weights("any")[0], half_of("cpu"))  # off by a hundredth of σ, and faster
     mean, covariance = (
         x.double().numpy()
         for x in regressor.predict_covariance(stars.flux, stars.ivar, stars.lsf, stars.sampling)

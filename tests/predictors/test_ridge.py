@@ -1,5 +1,6 @@
 """Ridge in one pass against scikit-learn's on the same numbers."""
 
+import itertools
 import pickle
 from functools import partial
 
@@ -13,6 +14,7 @@ from sklearn.linear_model import Ridge
 from specvit.grid import PixelGrid
 from specvit.network import encode
 from specvit.predictors import RidgeEstimator
+from specvit.predictors import features as features_module
 from specvit.predictors import ridge as module
 from specvit.predictors.features import FeatureBatches, source_batches
 from specvit.spectra import SpectrumError
@@ -78,6 +80,64 @@ def test_the_penalty_is_that_of_the_least_held_out_error(spectra):
     for k, alpha in enumerate(ridge.alpha_):  # found again from all of them
         peer = Ridge(alpha, solver="svd").fit(x, labels[:, k])
         np.testing.assert_allclose(ridge.coef_[k], peer.coef_, rtol=1e-6)
+
+
+# With a tenth held out, 40 to learn from are 44 in all: as many as there are features.
+@pytest.mark.parametrize(("n", "batch"), [(30, 1000), (40, 16), (41, 16), (44, 16), (45, 16), (45, 1000)])
+def test_fewer_spectra_than_features_and_as_many(spectra, monkeypatch, n, batch):
+    monkeypatch.setattr(features_module, "_BATCH", batch)
+    rng = np.random.default_rng(n)
+    x, y = (
+        rng.normal(size=(n, 40)) * rng.uniform(0.1, 10, 40) + 5,
+        rng.normal(size=(n, 2)) * [1, 100] + [3, 500],
+    )
+    plain = partial(RidgeEstimator, encoding="none")
+    for alpha in (0.01, 30.0):
+        ours, peer = plain(alpha).fit(x, y), Ridge(alpha, solver="svd").fit(x, y)
+        np.testing.assert_allclose(ours.coef_, peer.coef_, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(ours.intercept_, peer.intercept_, rtol=1e-8)
+    test = held_out(n)
+    centred = x[~test] - x[~test].mean(0)
+    penalties = module._PENALTIES * np.square(centred).sum() / 40
+    peers = [Ridge(a, solver="svd").fit(x[~test], y[~test]) for a in penalties]
+    error = np.array([np.square(peer.predict(x[test]) - y[test]).mean(0) for peer in peers])
+    best = plain().fit(x, y)
+    np.testing.assert_allclose(best.alpha_, penalties[error.argmin(0)], rtol=1e-8)
+    np.testing.assert_allclose(best.validation_r2_, 1 - error.min(0) / y[test].var(0), rtol=1e-8)
+    for k, alpha in enumerate(best.alpha_):
+        np.testing.assert_allclose(best.coef_[k], Ridge(alpha, solver="svd").fit(x, y[:, k]).coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [30, 44, 45, 60])
+def test_without_a_penalty_there_must_be_more_spectra_than_features(n):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(n, 40)), rng.normal(size=n)
+    plain = RidgeEstimator(0.0, encoding="none", validation_fraction=0.1)
+    if n - n // 10 > 40:
+        peer = Ridge(0.0, solver="svd").fit(x, y)
+        np.testing.assert_allclose(plain.fit(x, y).coef_[0], peer.coef_, rtol=1e-6)
+        x[:, 7] = 2 * x[:, 3] - x[:, 5]
+    with pytest.raises(np.linalg.LinAlgError, match=f"40 features from {n - n // 10} spectra"):
+        plain.fit(x, y)
+
+
+@pytest.mark.parametrize("n", [30, 100])
+def test_equal_spectra_teach_the_mean(n):
+    y = np.random.default_rng(2).normal(size=n)
+    ridge = RidgeEstimator(encoding="none").fit(np.full((n, 40), 0.5), y)
+    np.testing.assert_allclose(ridge.predict(np.full((3, 40), 0.5)), y.mean(), rtol=1e-9)
+    np.testing.assert_allclose(ridge.coef_, 0, atol=1e-9)
+
+
+def test_memory_does_not_grow_with_the_spectra():
+    sums, rng = module._Sums(), np.random.default_rng(3)
+    for _ in range(10):
+        sums.add(torch.as_tensor(rng.normal(size=(7, 20))), torch.as_tensor(rng.normal(size=(7, 1))))
+        numbers = sum(
+            x.numel() for x in itertools.chain(*(sums.kept or []), vars(sums).values()) if torch.is_tensor(x)
+        )
+        assert numbers < 20 * 20 + 5 * 20
+    assert sums.kept is None and sums.n == 70
 
 
 def test_sigma_covers_and_follows_the_noise(spectra):

@@ -181,7 +181,7 @@ def test_fit_on_another_grid(tmp_path):
     """The fit knows nothing of PFS: a toy library on a toy grid, with its report."""
     library = toy_library(500, 0)
     grid = PixelGrid.linear(7920, 8080, 300, 0.7)
-    emulator = Emulator.fit(library, grid, n_components=4, n_continuum=2, width=48, members=2, steps=1500)
+    emulator = Emulator.fit(library, grid, n_components=4, n_continuum=2, width=48, members=2, steps=800)
     assert np.median(held_out_rms(emulator, toy_library(50, 1))) < 0.1 * toy_spread(grid)
     kept = np.array(emulator.record["held_out"])
     assert not carbon_star(library.labels[kept]).any()

@@ -86,10 +86,14 @@ class TestLinearised:
         assert flux[0, 400] == pytest.approx(np.mean(made), rel=1e-4)
 
 
+@pytest.fixture(scope="module")
+def fit(sample):
+    return fit_terms([s["star"] for s in sample[2]], LINE_ERR, TERM_ERR[None], INSTRUMENT_ERR)
+
+
 class TestMixedModel:
-    def test_separates_term_and_instrument(self, sample):
+    def test_separates_term_and_instrument(self, sample, fit):
         term, instrument, stars = sample
-        fit = fit_terms([s["star"] for s in stars], LINE_ERR, TERM_ERR[None], INSTRUMENT_ERR)
         strength = np.mean(
             [np.bincount(s["star"].depth.indices, np.abs(s["star"].depth.data), term.size) for s in stars], 0
         )
@@ -100,15 +104,14 @@ class TestMixedModel:
         assert np.std((fit.instrument - instrument)[seen]) < 0.6 * INSTRUMENT_ERR
         assert np.median(fit.chi2) == pytest.approx(1, abs=0.15)
 
-    def test_evidence_prefers_the_term_that_is_there(self, sample):
+    def test_evidence_prefers_the_term_that_is_there(self, sample, fit):
         stars = [s["star"] for s in sample[2]]
-        right = fit_terms(stars, LINE_ERR, TERM_ERR[None], INSTRUMENT_ERR)
         random = np.random.default_rng(1).permutation([s.coordinates[0] for s in stars])
         wrong = [
             StarResidual(**(vars(s) | {"coordinates": np.array([x])}))
             for s, x in zip(stars, random, strict=True)
         ]
-        assert right.evidence > fit_terms(wrong, LINE_ERR, TERM_ERR[None], INSTRUMENT_ERR).evidence + 10
+        assert fit.evidence > fit_terms(wrong, LINE_ERR, TERM_ERR[None], INSTRUMENT_ERR).evidence + 10
 
     def test_line_errors_are_those_put_in(self, sample, model):
         term, instrument, stars = sample

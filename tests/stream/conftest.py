@@ -1,5 +1,7 @@
 """Spectra of known levels, in files and arrays, and a predictor that finds the level."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -24,13 +26,18 @@ def flux(levels):
     return levels[:, None] * (1 + 0.01 * np.sin(PFS_MR.wave / 5))
 
 
-@pytest.fixture
-def files(tmp_path, levels):
-    """Text files of the spectra, in a folder."""
-    wave = np.linspace(7000, 8900, 4000)
-    (tmp_path / "stars").mkdir()
-    paths = []
+@pytest.fixture(scope="session")
+def written(tmp_path_factory, levels):
+    """Folder of text files of the spectra."""
+    wave, folder = np.linspace(7000, 8900, 2000), tmp_path_factory.mktemp("written")
     for k, level in enumerate(levels):
-        paths.append(tmp_path / "stars" / f"star{k:02d}.txt")
-        np.savetxt(paths[-1], np.c_[wave, np.full(wave.size, level), np.full(wave.size, 0.1)])
-    return [str(path) for path in paths]
+        columns = np.c_[wave, np.full(wave.size, level), np.full(wave.size, 0.1)]
+        np.savetxt(folder / f"star{k:02d}.txt", columns, fmt="%.12g")
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path, written):
+    """Text files of the spectra, in a folder of the test's own."""
+    shutil.copytree(written, tmp_path / "stars")
+    return sorted(str(path) for path in (tmp_path / "stars").iterdir())

@@ -9,9 +9,10 @@ import pytest
 import torch
 from scipy.optimize import curve_fit
 
+from specvit.assess.instrumentcells import TEST_SIZES
 from specvit.grid import INSTRUMENTS, PFS_MR, TELLURIC, Instrument, PixelGrid
 from specvit.labels import LABELS
-from specvit.stars import Emulator, regrid_emulator
+from specvit.stars import Emulator, LineCalibration, regrid_emulator
 from specvit.survey import AnyInstrument, InstrumentSurvey, LabelPrior, Survey
 from specvit.survey.instrumentview import reddening_curve
 from specvit.survey.transfer import to_device
@@ -126,7 +127,7 @@ def test_everything_is_finite_and_in_place(many):
 
 def test_the_record_tells_what_differs(survey):
     assert survey.to_dict() == Survey("any").to_dict()
-    other = Survey("any", line_correction=np.ones(4096))
+    other = Survey("any", emulator=Emulator.load().calibrated())
     assert other.to_dict() != survey.to_dict()
     assert repr(other) != repr(survey)
     assert Survey("any", observed=CLEAN).to_dict() != survey.to_dict()
@@ -302,25 +303,17 @@ def test_equivalent_widths_survive():
     np.testing.assert_allclose(width, expected, rtol=6e-3)
 
 
-def test_optical_depths_are_corrected():
-    ratio = np.full(4096, 1.3)
+def test_optical_depths_are_corrected(emulator):
+    same = LineCalibration.identity()
+    stronger = dataclasses.replace(same, log_ratio=np.full(same.wave.size, np.log(1.3)))
     sizes = dataclasses.replace(CLEAN, own_share=1.0)
     plain = Survey("any", observed=sizes).draw(4).noiseless
-    by_array = Survey("any", observed=sizes, line_correction=ratio).draw(4).noiseless
-    calls = []
-
-    def correction(lines, labels):
-        calls.append(labels.shape)
-        return lines.clamp_min(1e-3) ** 1.3
-
-    by_call = Survey("any", observed=sizes, line_correction=correction).draw(4).noiseless
-    torch.testing.assert_close(by_array, by_call)
-    assert calls == [(4, 5)]
+    corrected = Survey("any", observed=sizes, emulator=emulator.calibrated(stronger)).draw(4).noiseless
     identity = sizes.draw(4, _rng_after_labels(4), PFS_MR)["phase"] == 0
     assert identity.any()
     # Own resolution and pixels: what comes out is the corrected line spectrum itself.
     torch.testing.assert_close(
-        by_array[identity], plain[identity].clamp_min(1e-3) ** 1.3, atol=2e-3, rtol=2e-3
+        corrected[identity], plain[identity].clamp_min(1e-3) ** 1.3, atol=2e-3, rtol=2e-3
     )
 
 
@@ -464,3 +457,18 @@ def test_numbers_reach_the_device_as_they_are():
     np.testing.assert_array_equal(tensors["b"], numbers["b"])
     np.testing.assert_array_equal(tensors["c"], numbers["c"])
     np.testing.assert_array_equal(tensors["d"], numbers["d"])
+
+
+def test_a_pattern_has_the_size_and_the_scales_that_it_is_given():
+    """The ratio of noiseless spectra with and without it, against the closed forms of its rms and range."""
+    still = dataclasses.replace(TEST_SIZES, pattern=((20.0, 0.8), (60.0, 0.6)), snr=(1e6, 1e6))
+    batches = [
+        Survey("any", observed=dataclasses.replace(still, pattern_size=size)).draw(300).noiseless
+        for size in ((0.0, 0.02), (1.0, 0.02))
+    ]
+    ratio = torch.log(batches[1] / batches[0])[:, 100:-100]
+    ratio = ratio[torch.isfinite(ratio).all(1)]
+    rms = ratio.square().mean().sqrt()
+    assert rms == pytest.approx(0.02, rel=0.08)  # half-normal: its mean square is that of the normal
+    far = round(130 / PFS_MR.width[2048])  # Å beyond which nothing is common
+    assert abs((ratio[:, far:] * ratio[:, :-far]).mean() / rms**2) < 0.05

@@ -57,8 +57,8 @@ def survey_of_cell(cell, **arguments):
     cell : (float, (float, float), float)
         Resolving power, window in Å, S/N per native pixel.
     **arguments
-        For `~specvit.survey.Survey`: the library that the network knows, ``line_correction`` or ``emulator``;
-        ``observed`` with other sizes than `TEST_SIZES`.
+        For `~specvit.survey.Survey`: ``emulator``, the library that the network knows; ``observed`` with
+        other sizes than `TEST_SIZES`.
     """
     power, window, snr = cell
     observed = arguments.pop("observed", TEST_SIZES)

@@ -72,10 +72,12 @@ class CompressedSpectra:
             log_continuum = emulator.log_continuum(d)
             self._level = log_continuum.mean()
             continuum = torch.exp(log_continuum - self._level)
-            s, curves = _principal(continuum)
-            curves = curves[s > 1e-6 * s[0]]  # (J, n_pixels)
-            # The curves' amplitudes follow from the continuum at a few pixels.
+            # Curves so smooth follow from themselves at a few pixels, whose columns span all others; so do
+            # the amplitudes of their components.
             pixels = torch.linspace(0, n_pixels - 1, 64).long()
+            span = torch.linalg.qr(continuum[:, pixels]).Q
+            s, curves = _principal(span.T @ continuum)
+            curves = curves[s > 1e-6 * s[0]]  # (J, n_pixels)
             solve = torch.linalg.pinv(curves[:, pixels])
             lines = torch.cat([emulator.pixel_mean[None], emulator.pixel_components])
             products = (curves[:, None] * lines[None]).flatten(0, 1)  # (J (1 + k), n_pixels)
@@ -124,9 +126,10 @@ def _outer(amplitude, c):
 
 
 def _principal(rows):
-    """Singular values, falling, and right singular vectors of (n, m), n < m, by the Gram matrix."""
-    values, vectors = torch.linalg.eigh(rows @ rows.T)
+    """Singular values, falling, and right singular vectors of (n, m), by the smaller Gram matrix."""
+    many = len(rows) > rows.shape[1]
+    values, vectors = torch.linalg.eigh(rows.T @ rows if many else rows @ rows.T)
     values, vectors = values.flip(0), vectors.flip(1)
     keep = values > 1e-13 * values[0]
     s = values[keep].sqrt()
-    return s, (vectors[:, keep] / s).T @ rows
+    return s, vectors[:, keep].T if many else (vectors[:, keep] / s).T @ rows

@@ -21,10 +21,12 @@ class RidgeEstimator(FeatureRegressor):
 
     .. math:: β = (X^T X + α I)^{-1} X^T y
 
-    (Hoerl & Kennard 1970, Technometrics 12, 55). Only the Gram matrix :math:`X^T X` and :math:`X^T y`
-    are kept, summed in float64 as batches go by: a survey of any size takes the memory of n_pixels²
-    numbers. The penalty is that of the least squared error on held-out spectra, along the whole path, which
-    costs one eigendecomposition; the coefficients are then found again from all spectra.
+    (Hoerl & Kennard 1970, Technometrics 12, 55). As soon as there are more spectra than pixels, only the Gram
+    matrix :math:`X^T X` and :math:`X^T y` are kept, summed in float64 as batches go by: a survey of any size
+    takes the memory of n_pixels² numbers. Fewer spectra are kept themselves, and the same β is found from
+    their kernel, :math:`β = X^T (X X^T + α I)^{-1} y`, which is faster. The penalty is that of the least
+    squared error on held-out spectra, along the whole path, which costs one eigendecomposition; the
+    coefficients are then found again from all spectra.
 
     Parameters
     ----------
@@ -153,60 +155,92 @@ class RidgeEstimator(FeatureRegressor):
 
 
 class _Sums:
-    """Running sums of features and labels, about the mean of the first batch, in float64."""
+    """Features and labels about the mean of the first batch: themselves while few, then sums in float64.
+
+    With no more spectra than features, the kernel of the spectra is the smaller matrix and has the same
+    solution (Saunders, Gammerman & Vovk 1998, ICML, 515); beyond, the Gram matrix of the features is, and
+    does not grow.
+    """
 
     def __init__(self):
-        self.n = 0
+        self.n, self.kept = 0, []
 
     def add(self, x, y):
-        x = x.double()
+        if not len(x):
+            return
         if not self.n:
-            if not len(x):
-                return
-            self.shift = x.mean(0), y.mean(0)
-            p, d = x.shape[1], y.shape[1]
-            self.gram, self.cross = x.new_zeros(p, p), x.new_zeros(p, d)
-            self.x, self.y = x.new_zeros(p), x.new_zeros(d)
-        x, y = x - self.shift[0], y - self.shift[1]
+            self.shift = x.double().mean(0), y.mean(0)
         self.n += len(x)
+        if self.kept is not None:
+            self.kept.append((x, y))
+            if self.n <= x.shape[1]:
+                return
+            p, d = x.shape[1], y.shape[1]
+            self.gram, self.cross = self.shift[0].new_zeros(p, p), self.shift[0].new_zeros(p, d)
+            self.x, self.y = self.shift[0].new_zeros(p), self.shift[0].new_zeros(d)
+            for batch in self.kept:
+                self._sum(*batch)
+            self.kept = None
+        else:
+            self._sum(x, y)
+
+    def _sum(self, x, y):
+        x, y = x.double() - self.shift[0], y - self.shift[1]
         self.gram.addmm_(x.T, x)
         self.cross.addmm_(x.T, y)
         self.x += x.sum(0)
         self.y += y.sum(0)
 
-    def centred(self):
-        """Gram matrix and cross products about the means, and the means of features and labels."""
+    def system(self):
+        """Matrix A and right-hand side b of (A + αI) c = b, the basis of c, and the means.
+
+        The coefficients are basisᵀ c: the basis is the centred features if A is their kernel (n, n), and
+        None, for the identity, if A is their Gram matrix (p, p).
+        """
+        if self.kept is not None:
+            x, y = (torch.cat(column) for column in zip(*self.kept, strict=True))
+            x, y = x.double() - self.shift[0], y - self.shift[1]
+            x_mean, y_mean = x.mean(0), y.mean(0)
+            x -= x_mean
+            return x @ x.T, y - y_mean, x, self.shift[0] + x_mean, self.shift[1] + y_mean
         gram = self.gram - torch.outer(self.x, self.x) / self.n
         cross = self.cross - torch.outer(self.x, self.y) / self.n
-        return gram, cross, self.shift[0] + self.x / self.n, self.shift[1] + self.y / self.n
+        return gram, cross, None, self.shift[0] + self.x / self.n, self.shift[1] + self.y / self.n
 
     def solve(self, alpha):
         """Coefficients (n_labels, p) and intercepts (n_labels,) for a penalty a label."""
-        gram, cross, x_mean, y_mean = self.centred()
-        coef = torch.empty_like(cross)
+        matrix, right, basis, x_mean, y_mean = self.system()
+        found = torch.empty_like(right)
         for value in set(alpha.tolist()):
-            rows = torch.as_tensor(alpha == value, device=gram.device)
-            penalised = gram.clone()
+            columns = torch.as_tensor(alpha == value, device=matrix.device)
+            penalised = matrix.clone()
             penalised.diagonal().add_(value)
             factor, info = torch.linalg.cholesky_ex(penalised)
-            if info:
+            # What is left of a row that the rows before it do not determine. Rounding may leave more than 0
+            # of a singular matrix, as the kernel of centred spectra without a penalty always is.
+            left, rounding = factor.diagonal().square(), len(matrix) * torch.finfo(matrix.dtype).eps
+            if info or (left <= rounding * penalised.diagonal()).any():
                 raise np.linalg.LinAlgError(
                     f"alpha must be larger: {value:g} does not determine the coefficients of "
-                    f"{len(gram)} features from {self.n} spectra"
+                    f"{len(x_mean)} features from {self.n} spectra"
                 )
-            coef[:, rows] = torch.cholesky_solve(cross[:, rows], factor)
+            found[:, columns] = torch.cholesky_solve(right[:, columns], factor)
+        coef = found if basis is None else basis.T @ found
         return coef.T, y_mean - x_mean @ coef
 
 
 def _path(sums, x, y):
     """The best penalty for each label on held-out spectra, and the predictions with it."""
-    gram, cross, x_mean, y_mean = sums.centred()
-    values, vectors = torch.linalg.eigh(gram)
+    matrix, right, basis, x_mean, y_mean = sums.system()
+    values, vectors = torch.linalg.eigh(matrix)
     values = values.clamp_min(0)  # rounding
-    rotated, target = (x.double() - x_mean) @ vectors, vectors.T @ cross
+    x = x.double() - x_mean
+    rotated, target = (x if basis is None else x @ basis.T) @ vectors, vectors.T @ right
     best = torch.full((y.shape[1],), torch.inf, dtype=torch.float64, device=y.device)
     alpha, chosen = torch.zeros_like(best), torch.zeros_like(y)
-    mean_value = values.mean().clamp_min(torch.finfo(torch.float64).tiny)
+    # Of all eigenvalues of the Gram matrix: those that the kernel does not have are 0. If all are, any
+    # penalty that can be divided by gives coefficients of 0.
+    mean_value = (values.sum() / len(x_mean)).clamp_min(torch.finfo(torch.float64).tiny ** 0.5)
     for candidate in _PENALTIES * float(mean_value):
         prediction = rotated @ (target / (values + candidate)[:, None]) + y_mean
         loss = (prediction - y).square().sum(0)

@@ -8,7 +8,6 @@ import json
 import numpy as np
 import torch
 
-from specvit.digests import digest
 from specvit.grid.instruments import find_instrument
 from specvit.labels import label_rows
 from specvit.stars.emulator import Emulator
@@ -61,11 +60,8 @@ class InstrumentSurvey(Survey, survey="any"):
         Distribution of the labels; by default that of ``pfs-mr``, with the abundances of the Galaxy for a
         third of the stars.
     emulator : Emulator, optional
-        Emulator on a grid in vacuum; by default the one that ships.
-    line_correction : array-like of float, shape (n_pixels,), or callable, optional
-        What real stars say of the library's lines: optical depths are multiplied by the array; a callable
-        takes normalised flux (n, n_pixels) and labels (n, 5), tensors, and returns the corrected flux. By
-        default that of the emulator, which has one if it is `Emulator.calibrated`.
+        Emulator on a grid in vacuum; by default the one that ships. Its lines are corrected if it is
+        `Emulator.calibrated`.
 
     Raises
     ------
@@ -100,7 +96,6 @@ class InstrumentSurvey(Survey, survey="any"):
         observed: AnyInstrument | None = None,
         prior=None,
         emulator: Emulator | None = None,
-        line_correction=None,
     ):
         if n is not None and n < 1:
             raise ValueError(f"n must be at least 1, got {n!r}")
@@ -113,7 +108,6 @@ class InstrumentSurvey(Survey, survey="any"):
             )
         self.name, self.n, self.seed, self.observed = name, n, seed, observed
         self.prior = _PRIOR if prior is None else prior
-        self.line_correction = line_correction
         # Attributes that other surveys have; here they are empty.
         self.magnitude, self.masked = None, ()
         self.noise, self.augmentation, self.velocity = NativeNoise(), Augmentation(), Velocities()
@@ -173,13 +167,7 @@ class InstrumentSurvey(Survey, survey="any"):
 
     def to_dict(self):
         """Everything that determines the survey's spectra, as plain Python values for records."""
-        correction = self.line_correction
-        if correction is not None:
-            correction = digest(np.frombuffer(_bytes(correction), np.uint8))
-        record = common_record(self) | {
-            "observed": dataclasses.asdict(self.observed),
-            "line_correction": correction,
-        }
+        record = common_record(self) | {"observed": dataclasses.asdict(self.observed)}
         return json.loads(json.dumps(record, default=float))
 
     def __repr__(self):
@@ -188,8 +176,6 @@ class InstrumentSurvey(Survey, survey="any"):
             arguments.append(f"observed={self.observed!r}")
         if self.prior != _PRIOR:
             arguments.append(f"prior={self.prior!r}")
-        if self.line_correction is not None:
-            arguments.append(f"line_correction={self.to_dict()['line_correction']!r}")
         if self.own_emulator:
             arguments.append(f"emulator={emulator_digest(self.emulator)!r}")
         return f"Survey({', '.join(arguments)})"
@@ -202,9 +188,7 @@ class InstrumentSurvey(Survey, survey="any"):
 
     def _observation(self, device):
         if device not in self._on_device:
-            self._on_device[device] = InstrumentObservation(
-                self.emulator, self.observed, self.line_correction, device
-            )
+            self._on_device[device] = InstrumentObservation(self.emulator, self.observed, device)
         return self._on_device[device]
 
     def _observe(self, labels, rng, stream, device):
@@ -212,12 +196,3 @@ class InstrumentSurvey(Survey, survey="any"):
         numbers = self.observed.draw(len(labels), rng, self.grid)
         with torch.no_grad(), full_float32():
             return self._observation(device).expose(labels, numbers, self._noise_generator(stream, device))
-
-
-def _bytes(correction):
-    """What a line correction is, as bytes: the table, or the tables of a module."""
-    if isinstance(correction, torch.nn.Module):
-        return b"".join(value.detach().cpu().numpy().tobytes() for value in correction.buffers())
-    if callable(correction):
-        return repr(correction).encode()
-    return np.asarray(correction, np.float32).tobytes()

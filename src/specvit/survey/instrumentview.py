@@ -41,32 +41,25 @@ class InstrumentObservation:
         Emulator of the stars.
     sizes : AnyInstrument
         Distribution of instruments, and sizes of imperfections.
-    line_correction : callable or array-like of float, shape (n_pixels,), optional
-        See `InstrumentSurvey`.
     device : torch.device
         Where spectra are made.
     """
 
-    def __init__(self, emulator, sizes, line_correction, device):
+    def __init__(self, emulator, sizes, device):
         self.sizes, self.device, grid = sizes, device, emulator.grid
         self.n_pixels = len(grid)
         self.lines = moving_lines(emulator, 0, 0, (0.9, 1.0)).to(device)
         self.emulator = copy.deepcopy(emulator).to(device)
-        # An emulator that is calibrated on real stars corrects its lines itself.
-        self.correction = self.emulator.correct if line_correction is None else line_correction
-        if isinstance(line_correction, torch.nn.Module):
-            self.correction = copy.deepcopy(line_correction).to(device)
-        elif line_correction is not None and not callable(line_correction):
-            ratio = torch.as_tensor(np.asarray(line_correction), dtype=torch.float32, device=device)
-            self.correction = lambda lines, labels: lines.clamp_min(1e-3).pow(ratio)
         self.smoother = Smoother(self.n_pixels, device)
         sample = torch.arange(self.smoother.nodes.shape[1], device=device) // 2 - self.smoother.margin
         self._pixel_of_sample = sample.clamp(0, self.n_pixels - 1)
         self.edges = GridEdges.of(grid, device)
         self.wave = torch.as_tensor(grid.wave.copy(), device=device)
         self.pixel = float(grid.width[self.n_pixels // 2])
-        spacings = [length for length, _ in sizes.line_err]
-        self._knots = [math.ceil(self.n_pixels * self.pixel / length) + 2 for length in spacings]
+        self._knots, self._pattern_knots = (
+            [math.ceil(self.n_pixels * self.pixel / length) + 2 for length, _ in scales]
+            for scales in (sizes.line_err, sizes.pattern if sizes.pattern_size[0] else ())
+        )
         self._telluric_knots = math.ceil(self.n_pixels / 4) + 2
         # The index of a wavelength where pixels are not uniform: a table, to 1e-6 for slowly growing ones.
         margin = 12 * grid.width.max()
@@ -122,6 +115,7 @@ class InstrumentObservation:
         labels, sharp = t.pop("labels"), t["sharp"]
         t["line_knots"] = counter_normal(t["line_key"], sum(self._knots))
         t["telluric_knots"] = counter_normal(t["telluric_key"], self._telluric_knots)
+        t["pattern_knots"] = counter_normal(t["pattern_key"], sum(self._pattern_knots))
         fine = self._smoothed(self._starlight(labels, t), t)
         # Sizes of arrays in steps, for the sake of the allocator.
         finest = math.floor(2 * math.log2(numbers["width"].min() / self.pixel) + 1e-6) / 2
@@ -148,19 +142,20 @@ class InstrumentObservation:
         """Flux at the grid's line spread function, of mean level one, (n, n_pixels)."""
         coefficients, continuum = self.emulator.coefficients(labels)
         flux = self.lines.normalised(coefficients, torch.zeros_like(t["lsf_scale"]), t["lsf_scale"])
-        flux = self.correction(flux, labels)
+        flux = self.emulator.correct(flux, labels)
         if self.sizes.line_err:
-            flux = flux.clamp_min(1e-3).pow(torch.exp(self._line_errors(t["line_knots"])))
+            errors = self._on_scales(t["line_knots"], self._knots, self.sizes.line_err)
+            flux = flux.clamp_min(1e-3).pow(torch.exp(errors))
         log_continuum = self.emulator.log_continuum(continuum)
         log_continuum = log_continuum - log_continuum.mean(1, keepdim=True)
         log_continuum = log_continuum + t["reddening"][:, None] * self.reddening
         return torch.where(t["normalised"][:, None], flux, flux * torch.exp(log_continuum))
 
-    def _line_errors(self, knots):
-        """ln of the factor on optical depths, (n, n_pixels)."""
+    def _on_scales(self, normal, knots, scales):
+        """Sum of Gaussian errors on several scales, linear between their knots, (n, n_pixels)."""
         return sum(
             upsample(one, self.n_pixels) * (rms * KNOT_GAIN)
-            for one, (_, rms) in zip(knots.split(self._knots, 1), self.sizes.line_err, strict=True)
+            for one, (_, rms) in zip(normal.split(knots, 1), scales, strict=True)
         )
 
     def _smoothed(self, flux, t):
@@ -180,6 +175,9 @@ class InstrumentObservation:
         factor = torch.exp(t["calibration"] @ self.chebyshev)
         residual = upsample(t["telluric_knots"], self.n_pixels)
         factor = factor * torch.exp(t["telluric"][:, None] * self.telluric * residual)
+        if self._pattern_knots:
+            pattern = self._on_scales(t["pattern_knots"], self._pattern_knots, self.sizes.pattern)
+            factor = factor * torch.exp(t["pattern"][:, None] * pattern)
         return variance, t["rotation"][:, None] * self.velocity_pixels, factor
 
     def _calibrated(self, fine, factor):
