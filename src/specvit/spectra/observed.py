@@ -321,7 +321,7 @@ def _near(bounds, grid):
     if not ((bounds[:, 1] > grid.edges[0]) & (bounds[:, 0] < grid.edges[-1])).any():
         raise SpectrumError(
             f"no overlap with the grid {grid.name}, {grid.edges[0]:.1f}–{grid.edges[-1]:.1f} Å: "
-            f"the rest-frame range is {bounds[0, 0]:.1f}–{bounds[-1, 1]:.1f} Å"
+            f"the rest-frame range is {bounds[0, 0]:.1f}–{bounds[-1, 1]:.1f} Å; another unit must be stated"
         )
     near = (bounds[:, 1] > grid.edges[0] - margin) & (bounds[:, 0] < grid.edges[-1] + margin)
     near = np.flatnonzero(near)

@@ -29,6 +29,7 @@ Format              Files                                                       
 ``FITS rows``       an image of rows of wavelength, flux, error                         fitsimage
 ``NumPy archive``   arrays of known names, numbered for several spectra                 npzfile
 ``HDF5``            groups of arrays of known names, tables of astropy                  hdf5file
+``Parquet``         tables of known names, lists in rows for several spectra            parquetfile
 ``text``            text, CSV, ECSV, VOTable                                            textfile
 ==================  ==================================================================  ===========
 """

@@ -23,8 +23,9 @@ from specvit.spectra.readers import (
 from specvit.spectra.readers.assembling import in_density
 from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, identify, register, register_reader
 from specvit.spectra.readers.fitsfile import open_fits
-from specvit.spectra.readers.hdf5file import MAGIC, is_hdf5, read_hdf5
+from specvit.spectra.readers.hdf5file import is_hdf5, read_hdf5
 from specvit.spectra.readers.npzfile import is_archive, read_archive
+from specvit.spectra.readers.parquetfile import is_parquet, read_parquet
 from specvit.spectra.readers.pfs import is_pfs, read_pfs
 from specvit.spectra.readers.textbytes import decode, is_fits, is_packed, unpack
 from specvit.spectra.readers.textfile import is_text, read_text
@@ -54,11 +55,13 @@ _OF_ARRAYS = {
     "text": (is_text, read_text),
     "NumPy archive": (is_archive, read_archive),
     "HDF5": (is_hdf5, read_hdf5),
+    "Parquet": (is_parquet, read_parquet),
 }
+_BINARY = {b"PK": read_archive, b"\x93NUM": read_archive, b"\x89HDF\r\n": read_hdf5, b"PAR1": read_parquet}
 
 
 def register_all():
-    """Register all layouts, text tables, NumPy and HDF5 files with specutils."""
+    """Register all layouts, text tables and files of arrays with specutils."""
     register(LAYOUTS)
     for name, (is_one, reader) in _OF_ARRAYS.items():
         register_reader(name, is_one, reader)
@@ -190,10 +193,9 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, row
         return read_text(path, columns=columns, **units)
     if head.startswith(b"SIMPLE") and not is_fits(head):
         raise ValueError(_not_recognised(head, path, None))
-    if head.startswith((b"PK", b"\x93NUM")):
-        return read_archive(path, columns=columns, **units)
-    if head.startswith(MAGIC):
-        return read_hdf5(path, columns=columns, **units)
+    for magic, reader in _BINARY.items():
+        if head.startswith(magic):
+            return reader(path, columns=columns, **units)
     if columns is not None:
         with open_fits(str(path)) as file:
             return fitstable.read_any_table(file, columns=columns, **units)

@@ -89,7 +89,8 @@ def spectra_of_columns(
         raise ValueError(
             f"column {columns['flux']!r} holds {flux.shape[1]} spectra side by side: they are read one a row"
         )
-    notes = [unit_note, _ignored(columns)]
+    naming = next((name for name in names if plain_name(name) in _CALLED), None) if len(flux) > 1 else None
+    notes = [unit_note, _ignored([name for name in columns.ignored if name != naming])]
     kind = next((role for role in ("sigma", "ivar", "var") if role in columns), None)
     error = None if kind is None else np.broadcast_to(np.atleast_2d(column(kind)), flux.shape)
     if error is not None:
@@ -110,7 +111,7 @@ def spectra_of_columns(
             some = (None if x is None else x[part] for x in own)
             rows.append((wave[part], *some, i))
     notes.append(note)
-    called = _names_of_rows(names, values, len(flux))
+    called = [None] * len(flux) if naming is None else [str(one).strip() for one in values(naming)]
     common = {"unit": unit, "medium": medium or columns.medium, "header": header, "notes": notes, **facts}
     key = {"sigma": "sigma", "ivar": "ivar", "var": "variance", None: "sigma"}[kind]
     return join_orders(
@@ -119,12 +120,6 @@ def spectra_of_columns(
             for wave, one, uncertain, lost, i in rows
         ]
     )
-
-
-def _names_of_rows(names, values, n):
-    """Names of n rows of arrays, by the column that has them, else None."""
-    which = next((name for name in names if plain_name(name) in _CALLED), None) if n > 1 else None
-    return [None] * n if which is None else [str(one).strip() for one in values(which)]
 
 
 def _stretches(wave):
@@ -243,8 +238,8 @@ def _lost(mask, good, shape):
 
 
 def _ignored(columns):
-    if not columns.ignored:
+    if not columns:
         return None
-    several = len(columns.ignored) > 1
-    names = ", ".join(str(name).removeprefix("column ") for name in columns.ignored)
+    several = len(columns) > 1
+    names = ", ".join(str(name).removeprefix("column ") for name in columns)
     return f"column{'s' * several} {names} {'are' if several else 'is'} not used"
