@@ -63,3 +63,10 @@ class TestArrays:
             "assert not {'specutils', 'astropy', 'torch'} & set(sys.modules)"
         )
         subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_infinite_fluxes_are_pixels_without_a_value():
+    flux = np.random.default_rng(0).uniform(0.9, 1.1, (1, len(PFS_MR)))
+    flux[:, [0, 1, 2, 3000]] = np.inf, np.inf, -np.inf, np.inf
+    batch = adapt(flux, ivar=np.full(flux.shape, 400.0))
+    assert not batch.ivar[0, [0, 1, 2, 3000]].any() and (batch.ivar[0, 3:3000] > 0).all()

@@ -83,10 +83,10 @@ def refuse_wavelengths(rows, grid, first=0):
     first : int
         Number of the first row, for the message.
     """
-    few = np.sign(np.diff(rows[:, :10], axis=1))  # which settle it for nearly all spectra
+    few = _directions(rows[:, :10])  # which settle it for nearly all spectra
     for k in np.flatnonzero(np.abs(few.sum(axis=1)) == few.shape[1]):
         row = rows[k]
-        steps = np.sign(np.diff(row))
+        steps = _directions(row)
         if abs(steps.sum()) != steps.size:
             continue
         low, high = sorted((row[0], row[-1]))
@@ -97,6 +97,12 @@ def refuse_wavelengths(rows, grid, first=0):
                     f"spectra must be fluxes on the grid, one spectrum in each row, got wavelengths in "
                     f"{unit} in row {first + k}: make a specutils.Spectrum(flux, spectral_axis) of the two"
                 )
+
+
+def _directions(values):
+    """1 where a value is above the one before it, −1 where below: of any numbers, infinite ones too."""
+    later, earlier = values[..., 1:], values[..., :-1]
+    return (later > earlier).astype(int) - (later < earlier)
 
 
 def _array_ivar(ivar, shape, flux_unit, target, grid):
