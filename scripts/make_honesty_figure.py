@@ -33,7 +33,7 @@ def draw(cells, velocities):
         some = cells[rows]
         left.scatter(np.maximum(some["error"].abs(), SMALLEST), some["told"], s=12, label=name, **look)
     left.set(xscale="log", xlabel="|Δ log g| (dex)", ylabel="share told")
-    left.legend(**LEGEND)
+    left.legend(**LEGEND | {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 3})
     for k, (star, rows) in enumerate(velocities.groupby("star", sort=False)):
         right.plot(rows["snr"], rows["scatter"], "o", color=f"C{k}", label=star)
         right.plot(rows["snr"], rows["scatter"] / rows["pull"], "-", lw=1, color=f"C{k}")
