@@ -110,7 +110,6 @@ library = {}
 if arguments.calibrated:
     table = None if arguments.calibrated is True else LineCalibration.load(arguments.calibrated)
     library["emulator"] = Emulator.load().calibrated(table)
-home = dict(library)
 
 
 def survey_of(seed):
@@ -158,7 +157,7 @@ block = arguments.batch_size * arguments.at_once
 stream = survey.stream(block, device=device)
 n_home = round(arguments.home_share * block) if any_instrument else 0
 if n_home:
-    pfs = Survey("pfs-mr", seed=arguments.seed, **home)
+    pfs = Survey("pfs-mr", seed=arguments.seed, **library)
     stream = MixedStream(survey.stream(block - n_home, device=device), pfs.stream(n_home, device=device))
 if arguments.at_once > 1:
     stream = BlockStream(stream, arguments.at_once)
@@ -196,7 +195,7 @@ fresh = (
 (calibrate_cells if any_instrument else calibrate)(regressor, fresh)
 figures = {
     name: score_survey(
-        regressor, Survey(name, seed=arguments.seed + 2, **home), n=arguments.score_size, device=device
+        regressor, Survey(name, seed=arguments.seed + 2, **library), n=arguments.score_size, device=device
     )
     for name in ("paper", "pfs-mr")
 }
