@@ -13,9 +13,11 @@ from specvit.spectra.readers import (
     fitstable,
     gaiarvs,
     galah,
+    hdf5file,
     iraf,
     lamost,
     mastar,
+    parquetfile,
     pypeit,
     sdss,
     weave,
@@ -27,7 +29,7 @@ from specvit.spectra.readers.hdf5file import is_hdf5, read_hdf5
 from specvit.spectra.readers.npzfile import is_archive, read_archive
 from specvit.spectra.readers.parquetfile import is_parquet, read_parquet
 from specvit.spectra.readers.pfs import is_pfs, read_pfs
-from specvit.spectra.readers.textbytes import decode, is_fits, is_packed, unpack
+from specvit.spectra.readers.textbytes import beginning, decode, is_fits, is_packed, unpack
 from specvit.spectra.readers.textfile import is_text, read_text
 from specvit.spectra.readers.textlines import parse
 
@@ -57,7 +59,8 @@ _OF_ARRAYS = {
     "HDF5": (is_hdf5, read_hdf5),
     "Parquet": (is_parquet, read_parquet),
 }
-_BINARY = {b"PK": read_archive, b"\x93NUM": read_archive, b"\x89HDF\r\n": read_hdf5, b"PAR1": read_parquet}
+_BINARY = {b"PK": read_archive, b"\x93NUM": read_archive}
+_BINARY |= {hdf5file.MAGIC[:6]: read_hdf5, parquetfile.MAGIC: read_parquet}
 
 
 def register_all():
@@ -185,8 +188,7 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, row
         return _with_layout(identify(str(path), LAYOUTS), path, units | {"rows": rows})
     if format is not None:
         return _by_format(path, format, columns, units)
-    with open(path, "rb") as file:
-        head = file.read(80)
+    head = beginning(path, 80)
     if not head:
         raise ValueError("the file is empty")
     if is_text(path):

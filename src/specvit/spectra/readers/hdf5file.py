@@ -14,6 +14,7 @@ import numpy as np
 
 from specvit.spectra.readers.columnroles import find_columns
 from specvit.spectra.readers.tablerows import spectra_of_columns
+from specvit.spectra.readers.textbytes import beginning
 
 __all__ = ["MAGIC", "is_hdf5", "read_hdf5", "stated_facts", "stated_unit"]
 
@@ -32,14 +33,7 @@ def is_hdf5(source):
     -------
     bool
     """
-    if hasattr(source, "read"):
-        source.seek(0)
-        head = source.read(len(MAGIC))
-        source.seek(0)
-    else:
-        with open(source, "rb") as file:
-            head = file.read(len(MAGIC))
-    if head != MAGIC:
+    if beginning(source, len(MAGIC)) != MAGIC:
         return False
     try:
         with _opened(source) as file:

@@ -10,6 +10,7 @@ import numpy as np
 
 from specvit.spectra.readers.columnroles import find_columns
 from specvit.spectra.readers.tablerows import spectra_of_columns
+from specvit.spectra.readers.textbytes import beginning
 
 __all__ = ["MAGIC", "is_parquet", "read_parquet"]
 
@@ -29,14 +30,7 @@ def is_parquet(source):
     bool
         Whatever its columns, True where pyarrow is not installed: `read_parquet` says so.
     """
-    if hasattr(source, "read"):
-        source.seek(0)
-        head = source.read(len(MAGIC))
-        source.seek(0)
-    else:
-        with open(source, "rb") as file:
-            head = file.read(len(MAGIC))
-    if head != MAGIC:
+    if beginning(source, len(MAGIC)) != MAGIC:
         return False
     try:
         from pyarrow.parquet import read_schema

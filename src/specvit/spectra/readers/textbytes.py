@@ -1,4 +1,4 @@
-"""Bytes of a text file: packed or not, in any coding."""
+"""Bytes of a file: its beginning, packed or not, text in any coding."""
 
 from __future__ import annotations
 
@@ -6,13 +6,36 @@ import bz2
 import lzma
 import zlib
 
-__all__ = ["decode", "is_fits", "is_packed", "unpack"]
+__all__ = ["beginning", "decode", "is_fits", "is_packed", "unpack"]
 
 _PACKED = (
     (b"\x1f\x8b", lambda: zlib.decompressobj(31)),
     (b"BZh", bz2.BZ2Decompressor),
     (b"\xfd7zXZ", lzma.LZMADecompressor),
 )
+
+
+def beginning(source, size=-1):
+    """What the first bytes of a file are.
+
+    Parameters
+    ----------
+    source : str, path-like or file-like
+        The file; one that is open stands at its beginning afterwards.
+    size : int
+        How many bytes; all by default.
+
+    Returns
+    -------
+    bytes
+    """
+    if not hasattr(source, "read"):
+        with open(source, "rb") as file:
+            return file.read(size)
+    source.seek(0)
+    content = source.read(size)
+    source.seek(0)
+    return content.encode() if isinstance(content, str) else content
 
 
 def is_fits(content):

@@ -16,7 +16,7 @@ import numpy as np
 from specvit.grid import find_instrument
 from specvit.spectra.readers.gaiarvs import is_gaia, spectra_of_table
 from specvit.spectra.readers.tablerows import spectra_of_columns
-from specvit.spectra.readers.textbytes import decode, is_fits, unpack
+from specvit.spectra.readers.textbytes import beginning, decode, is_fits, unpack
 from specvit.spectra.readers.textlines import parse
 from specvit.spectra.readers.unitwords import to_wavelengths
 
@@ -135,15 +135,7 @@ def _is_needed(name):
 
 def _content(source, size=-1):
     """The file, unpacked, or what its first `size` bytes hold."""
-    if hasattr(source, "read"):
-        source.seek(0)
-        content = source.read(size)
-        source.seek(0)
-        content = content.encode() if isinstance(content, str) else content
-    else:
-        with open(source, "rb") as file:
-            content = file.read(size)
-    return unpack(content, whole=size < 0)
+    return unpack(beginning(source, size), whole=size < 0)
 
 
 def _is_votable(content):
