@@ -1,8 +1,8 @@
-"""Many arrays through a network: piece by piece, in their own precision, all arithmetic on its device."""
+"""Arrays through a network: piece by piece, in their own precision, all arithmetic on its device."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,133 +11,148 @@ from specvit.labels import LABELS
 from specvit.predictors.findings import Findings
 from specvit.predictors.honesty import alarm, line_model
 from specvit.predictors.latefits import LateFits
-from specvit.predictors.networkarrays import ON_GPU, batch_size_on, scaled, tensor_of
+from specvit.predictors.networkarrays import batch_size_on, scaled, tensor_of
+from specvit.predictors.piecewise import in_advance, joined, piece_size
 from specvit.predictors.predictions import Predictions, flag_labels
-from specvit.spectra import Flag
-from specvit.spectra.arrays import refuse_wavelengths
+from specvit.spectra import Flag, adapt
+from specvit.spectra.arrays import refuse_wavelengths, rows_on_grid
+from specvit.spectra.cutting import cut_shape, take_rows
+from specvit.spectra.given import hidden_in
+from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.quality import Quality
 from specvit.spectra.rules import PARTIAL, raise_rejected
 
-__all__ = ["in_pieces"]
-
-_PIECE = 512  # spectra at once on a processor
+__all__ = ["floats_in_pieces"]
 
 
-def in_pieces(predict_labels, network, grid, X, *, ivar, on_error, rules, label_range, **options):
-    """Predictions for ``predict`` and ``predict_table``: of arrays piece by piece.
+def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
+    """Predictions for ``predict`` and ``predict_table`` of floats on the grid, in memory or on disk.
 
     Parameters
     ----------
-    predict_labels : callable
-        That of `LoggEstimator`: predicts what are no such arrays, and rows that are not plainly in order.
-    network : callable
-        Gives the `~specvit.network.LabelRegressor`, on its device.
-    grid : PixelGrid or None
-        Pixels of its spectra; None if it takes plain features.
+    predictor : LoggEstimator
+        Who predicts.
     X, ivar : object
-        What the user gave.
+        What the user gave. Each row is read once.
     on_error : {"raise", "nan"}
         As for `LoggEstimator.predict`.
-    rules : dict
-        ``min_coverage``, the least share of pixels with information.
-    label_range : dict of str to (float, float)
-        Of the labels learned from.
     **options : object
-        Further arguments of ``predict_labels``.
+        Its other ones.
 
     Returns
     -------
-    Predictions
-        Of arrays their ``batch`` is a `~specvit.spectra.quality.Quality`.
+    Predictions or None
+        Their ``batch`` is a `~specvit.spectra.quality.Quality`. None if the spectra are not several, or no
+        plain numbers with nothing but their inverse variance said of them.
 
     Notes
     -----
-    Of arrays of float32 or float64 nothing but the values goes to the device; there they are checked, scaled
-    and encoded. On a GPU the next piece is on its way while one is worked on. The rows that a check finds
-    fault with go the way of all other spectra, which names the fault: there is one home for the rules.
+    Nothing but the values goes to the device; there they are checked, scaled and encoded. The next piece is
+    on its way while one is worked on. The rows that a check finds fault with go the way of all other spectra,
+    which names the fault: there is one home for the rules.
     """
-    cut = grid is not None and options.get("given") is None
-    if not (cut and _sliceable(X, ivar, len(grid))):
-        return predict_labels(X, ivar=ivar, on_error=on_error, **options)
-    network, min_coverage = network(), rules["min_coverage"]
-    size = _PIECE
-    plain = ivar is not None and all(value is None for value in options.values())
-    plain &= all(isinstance(x, torch.Tensor) or _plain(x) for x in (X, ivar))
-    device, names = network.label_scale.device, tuple(network.label_names)
-    if plain and device.type == "cuda":
-        size = ON_GPU
-    starts, parts, fits = range(0, len(X), size), [], LateFits(str(device))
-    pieces = _pieces(X, ivar, starts, size, device) if plain else (None for _ in starts)
-    for start, piece in zip(starts, pieces, strict=True):
-        rows = slice(start, start + size)
-        whole = {"ivar": None if ivar is None else ivar[rows], "on_error": "nan", **options}
-        if piece is None:
-            found = predict_labels(X[rows], **whole)
-            part = [found.mean, found.sigma, Quality.of(found.batch), found.findings]
+    grid = predictor._own_grid()
+    if grid is None or any(value is not None for value in options.values()):
+        return None
+    if on_error not in ("raise", "nan") or not _are_floats(X, ivar, len(grid)):
+        return None
+    network = predictor._network()
+    device, min_coverage = network.label_scale.device, predictor._instrument_rules()["min_coverage"]
+    names, label_range = tuple(network.label_names), predictor._label_range()
+    parts, judged, fits = [], [], LateFits(str(device))
+    for start, some, errors, tensors in _pieces(X, ivar, device):
+        if tensors is None:
+            rows_on_grid(some, grid, start)
+        elif not getattr(some, "is_cuda", False):
+            refuse_wavelengths(_numpy(some), grid, start)
+        if judged:  # a spectrum was rejected, and the answers are of no use
+            judged.append(_judged(predictor, some, errors, tensors))
+            continue
+        if tensors is None:
+            found = predictor.predict_labels(some, ivar=errors, on_error="nan")
+            part, faulty = replace(found, batch=Quality.of(found.batch)), slice(None)
         else:
-            if not getattr(X, "is_cuda", False):
-                refuse_wavelengths(_numpy(X[rows]), grid, start)
-            part = _answers(network, grid, *piece, min_coverage, fits)
-            flag_labels(part[2], names, part[0], label_range)
-            faulty = np.flatnonzero(~part[2].usable)
+            part = _answers(network, grid, *tensors, min_coverage, fits)
+            flag_labels(part.batch, names, part.mean, label_range)
+            faulty = np.flatnonzero(~part.batch.usable)
             if len(faulty):
-                X_part, ivar_part = (_numpy(x[rows])[faulty] for x in (X, ivar))
-                found = predict_labels(X_part, **(whole | {"ivar": ivar_part}))
-                part[0][faulty], part[1][faulty] = found.mean, found.sigma
-                part[2].put(faulty, Quality.of(found.batch))
-                part[3].put(faulty, found.findings)
-            part.append(faulty)
-        parts.append(part)
-        if on_error == "raise" and not part[2].usable.all():
-            raise_rejected(Quality.joined([one[2] for one in parts]))
+                again = (_numpy(x)[faulty] for x in (some, errors))
+                found = predictor.predict_labels(next(again), ivar=next(again), on_error="nan")
+                part.mean[faulty], part.sigma[faulty] = found.mean, found.sigma
+                part.batch.put(faulty, Quality.of(found.batch))
+                part.findings.put(faulty, found.findings)
+        parts.append((part, faulty))
+        if on_error == "raise" and not part.batch.usable.all():
+            judged = [one.batch for one, _ in parts]
+        del some, errors, tensors  # before the next come
+    if judged:
+        raise_rejected(Quality.joined(judged))
     fits.finish()
-    for _, _, quality, findings, *faulty in parts:
-        if faulty:  # of arrays; those rows have their alarms already
-            flags = quality.flags[faulty[0]]
-            alarm(quality, findings)
-            quality.flags[faulty[0]] = flags
-    mean, sigma = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
-    quality, findings = Quality.joined([p[2] for p in parts]), Findings.joined([p[3] for p in parts])
-    return Predictions(names, mean, sigma, quality.shape, quality, None, findings)
+    for part, faulty in parts:  # rows that went the other way have their alarms already
+        flags = part.batch.flags[faulty].copy()
+        alarm(part.batch, part.findings)
+        part.batch.flags[faulty] = flags
+    return joined([part for part, _ in parts], (len(X),))
 
 
-def _sliceable(X, ivar, n_pixels):
-    """Whether both are arrays of several rows on the pixels, which can be cut."""
-    arrays = [X] if ivar is None else [X, ivar]
-    shape = getattr(X, "shape", ())
-    if not all(isinstance(x, np.ndarray | torch.Tensor) and tuple(x.shape) == tuple(shape) for x in arrays):
+def _are_floats(X, ivar, n_pixels):
+    """Whether both are several rows of floats on the grid, without unit or mask."""
+    if kind_of(X) is not Kind.ARRAY or not all(_holds_floats(x) for x in (X, ivar)):
         return False
-    return len(shape) == 2 and shape[0] > 1 and shape[1] == n_pixels and str(X.dtype) != "object"
+    shape = cut_shape(X, n_pixels)
+    return shape is not None and cut_shape(ivar, n_pixels) == shape
+
+
+def _holds_floats(x):
+    """Whether an array, in memory or on disk, says that its numbers have a precision that torch has."""
+    if isinstance(x, torch.Tensor):
+        return True
+    dtype = getattr(x, "dtype", None)
+    if getattr(dtype, "kind", "") != "f" or dtype.itemsize not in (4, 8):
+        return False
+    return not isinstance(x, np.ndarray) or _plain(x)
 
 
 def _plain(x):
-    """Whether an array has neither unit nor mask, and a precision that torch has."""
-    return type(x) in (np.ndarray, np.memmap) and x.dtype.kind == "f" and x.dtype.itemsize in (4, 8)
+    """Whether an array in memory has neither unit nor mask, and a precision that torch has."""
+    plain = type(x) in (np.ndarray, np.memmap) and x.dtype.kind == "f" and x.dtype.itemsize in (4, 8)
+    return isinstance(x, torch.Tensor) or (plain and hidden_in(x) is None)
 
 
 def _numpy(x):
     return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
-def _pieces(X, ivar, starts, size, device):
-    """Flux and inverse variance of each piece on the device; on a GPU one piece ahead of its use."""
-    if device.type != "cuda":
-        for start in starts:
-            yield [tensor_of(x[start : start + size]).to(device) for x in (X, ivar)]
-        return
-    stream, pinned, ahead = torch.cuda.Stream(device), {}, None
+def _pieces(X, ivar, device):
+    """First row, flux and inverse variance of each piece, and both on the device: None if not plain."""
+    stream, pinned = torch.cuda.Stream(device) if device.type == "cuda" else None, {}
+    n, size = len(X), piece_size(device)
 
-    def send(turn, start):
-        rows = slice(start, start + size)
-        return [_sent(x[rows], pinned, (turn % 2, k), stream, device) for k, x in enumerate((X, ivar))]
+    def send(start):  # copies to pinned memory while the device and its caller work
+        arrays = [take_rows(x, start, min(start + size, n)) for x in (X, ivar)]
+        if not all(_plain(x) for x in arrays):
+            return start, *arrays, None
+        if stream is None:
+            return start, *arrays, [tensor_of(x).to(device) for x in arrays]
+        turn = start // size % 2
+        return start, *arrays, [_sent(x, pinned, (turn, k), stream, device) for k, x in enumerate(arrays)]
 
-    with ThreadPoolExecutor(1) as pool:  # copies to pinned memory while the device and its caller work
-        for turn, start in enumerate(starts):
-            coming = pool.submit(send, turn, start)
-            if ahead is not None:
-                yield _received(ahead.result(), device)
-            ahead = coming
-        yield _received(ahead.result(), device)
+    for start, some, errors, sent in in_advance(send, range(0, n, size)):
+        yield start, some, errors, sent if sent is None or stream is None else _received(sent, device)
+        del some, errors, sent
+
+
+def _judged(predictor, some, errors, tensors):
+    """`Quality` of a piece whose answers nobody wants: of the rows that look faulty the rules say it."""
+    grid, rules = predictor._own_grid(), predictor._adapting()
+    quality, rows = Quality.in_order(len(some), grid), np.arange(len(some))
+    if tensors is not None:
+        flux, _, good = _good(*tensors)
+        rows = np.flatnonzero(_suspect(flux, good, rules["min_coverage"]).cpu().numpy())
+        some, errors = (_numpy(x)[rows] for x in (some, errors))
+    if len(rows):
+        quality.put(rows, Quality.of(adapt(some, ivar=errors, grid=grid, on_error="nan", **rules)))
+    return quality
 
 
 def _sent(x, pinned, place, stream, device):
@@ -168,10 +183,25 @@ def _received(piece, device):
     return [tensor for tensor, _ in piece]
 
 
-def _answers(network, grid, flux, ivar, min_coverage, fits):
-    """Mean, σ, `Quality` and `Findings`, to be finished, of a piece; rows that look faulty are unusable."""
+def _good(flux, ivar):
+    """Flux and inverse variance of order one, in their own precision, and where there is information."""
     good = (ivar > 0) & torch.isfinite(ivar) & torch.isfinite(flux)
-    flux, ivar = (x.float() for x in scaled(torch.where(good, flux, 0.0), torch.where(good, ivar, 0.0)))
+    return *scaled(torch.where(good, flux, 0.0), torch.where(good, ivar, 0.0)), good
+
+
+def _suspect(flux, good, min_coverage):
+    """Rows of a flux of at most 1 that a rule may reject, bool (n,).
+
+    A median below 1e-3 may be due to extreme pixels (`specvit.spectra.rules`), or not positive.
+    """
+    small = 2 * (good & (flux > 1e-3)).sum(1) <= good.sum(1)
+    return small | (good.sum(1).double() / good.shape[1] < min_coverage)
+
+
+def _answers(network, grid, flux, ivar, min_coverage, fits):
+    """`Predictions` of a piece, their findings to be finished; rows that look faulty are unusable."""
+    flux, ivar, good = _good(flux, ivar)
+    flux, ivar = flux.float(), ivar.float()
     size, answers = batch_size_on(flux.device), []
     for some in zip(flux.split(size), ivar.split(size), strict=True):
         answers.append(network.predict(*some, return_snr=True))
@@ -185,9 +215,7 @@ def _answers(network, grid, flux, ivar, min_coverage, fits):
         columns[:, -2],
         columns[:, -1],
     )
-    # Of flux of at most 1 a median below 1e-3 may be due to extreme pixels (`specvit.spectra.rules`).
-    small = 2 * (good & (flux.abs() > 1e-3)).sum(1) <= good.sum(1)
-    faulty = np.isnan(mean).any(1) | (quality.coverage < min_coverage) | small.cpu().numpy()
+    faulty = np.isnan(mean).any(1) | _suspect(flux, good, min_coverage).cpu().numpy()
     quality.flags[faulty] |= int(Flag.UNUSABLE)
     quality.flags[quality.coverage < PARTIAL] |= int(Flag.PARTIAL_COVERAGE)
     names, findings = tuple(network.label_names), Findings.nothing(len(columns))
@@ -197,4 +225,4 @@ def _answers(network, grid, flux, ivar, min_coverage, fits):
         if faulty.any():
             labels[torch.as_tensor(faulty)] = torch.nan
         findings = fits.screened((flux, ivar, labels, errors, None, None), quality.snr)
-    return [mean, sigma, quality, findings]
+    return Predictions(names, mean, sigma, (len(mean),), quality, None, findings)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import validate_data
 
 from specvit.labels import label_tuple
-from specvit.predictors.honesty import examined, honesty_columns
-from specvit.predictors.knowledge import conditioned
+from specvit.predictors.honesty import honesty_columns
+from specvit.predictors.piecewise import answered, in_pieces
 from specvit.predictors.plainfeatures import plain_features
-from specvit.predictors.predictions import Predictions, flag_labels, warn_of_alarms
+from specvit.predictors.predictions import Predictions, warn_of_alarms
 from specvit.predictors.trainingarrays import r2_of_labels
 from specvit.spectra import adapt
 from specvit.spectra.kinds import Kind, kind_of
-from specvit.spectra.rules import ONE_INSTRUMENT, raise_rejected
+from specvit.spectra.rules import ONE_INSTRUMENT
 
 __all__ = ["Predictor"]
 
@@ -218,18 +216,10 @@ class Predictor(RegressorMixin, BaseEstimator):
             features = np.require(validate_data(self, features, **options), requirements="CW")
             mean, sigma = self._infer(features, np.isfinite(features).astype(np.float64))
             return Predictions(names, mean, sigma, (len(mean),) if shape is None else shape)
-        chosen = {"lower_resolution": lower_resolution, "min_coverage": min_coverage}
-        rules = self._instrument_rules() | {name: x for name, x in chosen.items() if x is not None}
         stated = {"medium": medium, "resolution": resolution, "instrument": instrument, "mask": mask}
-        batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **stated, **rules)
-        at_rest, device = velocity == "fit", getattr(self, "device", "cpu")
-        predict = self._predict_batch if given is None else partial(conditioned, self, given)
-        batch, answer, findings = examined(predict, batch, names, at_rest, device)
-        mean, sigma, details = answer
-        if on_error == "raise":
-            raise_rejected(batch)  # those that the predictor found no answer for
-        flag_labels(batch, names, mean, self._label_range())
-        return Predictions(names, mean, sigma, batch.shape, batch, details, findings)
+        stated |= {"lower_resolution": lower_resolution, "min_coverage": min_coverage}
+        batch = adapt(X, ivar=ivar, grid=grid, on_error=on_error, **self._adapting(**stated))
+        return answered(self, batch, on_error=on_error, velocity=velocity, given=given)
 
     def predict_table(
         self,
@@ -316,8 +306,13 @@ class Predictor(RegressorMixin, BaseEstimator):
     def _label_range(self):
         return {}
 
-    def _found(self, X, **options):  # its batch may be without pixels
-        return self.predict_labels(X, **options)
+    def _found(self, X, **options):
+        return in_pieces(self, X, **options)
+
+    def _adapting(self, **stated):
+        """Options of `adapt`: what the user stated, and the rules of the predictor where nothing is."""
+        rules = self._instrument_rules()
+        return rules | {name: x for name, x in stated.items() if name not in rules or x is not None}
 
     def _instrument_rules(self):
         return ONE_INSTRUMENT

@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 
 from specvit.dataset import SpectrumDataset
 from specvit.predictors import afterfork  # noqa: F401  (a forked child gets one thread)
-from specvit.predictors.arraypath import in_pieces
+from specvit.predictors.arraypath import floats_in_pieces
 from specvit.predictors.base import Predictor
 from specvit.predictors.learning import ArraySource, FitConfig, fit_network, simulated_source
 from specvit.predictors.networkarrays import batch_covariance, predict_arrays, to_device
@@ -238,14 +238,13 @@ class LoggEstimator(Predictor):
         if validation is not None and not isinstance(X, SpectrumDataset):
             raise TypeError("validation must be None unless X is a SpectrumDataset: it is held out of X")
         columns, drawn = None, self.random_state is None
+        given = {"ivar": ivar, "medium": medium, "resolution": resolution}
         if is_source(X):
-            given = {"y": y, "ivar": ivar, "medium": medium, "resolution": resolution}
-            grid = simulated_grid(X, grid, plain=plain, **given)
+            grid = simulated_grid(X, grid, plain=plain, y=y, **given)
             config = config.guarded(vars(choices), base, grid, X, validation, self.labels, drawn_seed=drawn)
             source = simulated_source(X, validation, self.labels, known, config, grid=grid)
         else:
             grid = grid_to_learn(grid, plain)
-            given = {"ivar": ivar, "medium": medium, "resolution": resolution}
             told = (choices if base is None else base).encoding == "instrument"
             given |= {"on_error": on_error, **(ANY_INSTRUMENT if told else ONE_INSTRUMENT)}
             given |= {} if lower_resolution is None else {"lower_resolution": lower_resolution}
@@ -291,8 +290,8 @@ class LoggEstimator(Predictor):
         return to_device(self._ready()[0], self.device, self.precision)
 
     def _found(self, X, **options):
-        options |= {"rules": self._instrument_rules(), "label_range": self._label_range()}
-        return in_pieces(self.predict_labels, self._network, self._own_grid(), X, **options)
+        found = floats_in_pieces(self, X, **options)
+        return super()._found(X, **options) if found is None else found
 
     def _infer_batch(self, batch, rows):
         return self._infer(batch.flux[rows], batch.ivar[rows], batch.lsf[rows], batch.sampling[rows])

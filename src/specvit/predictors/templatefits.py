@@ -76,6 +76,11 @@ class TemplateResult:
     def __len__(self):
         return len(self.labels)
 
+    @classmethod
+    def joined(cls, parts):
+        """Those of several `parts`, one after the other."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
 
 def fit_spectra(model, library, batch, *, n_starts, tol, max_iter, batch_size):
     """Fit the usable spectra of a `SpectrumBatch` with a `TemplateModel`; returns a `TemplateResult`.

@@ -222,8 +222,9 @@ def _same_resolution(parts, n):
         values = np.moveaxis(values, parts.axis_index, -1)
         return values.reshape(n, values.shape[-1])
 
-    flux, error = rows(parts.flux), parts.uncertainty
-    errors = None if error is None else rows(error.array)
+    # Masks that only NumPy remembers are lost by a cut: `visible` has NaN there.
+    flux, error = rows(numbers_given(parts.flux, "flux").visible), parts.uncertainty
+    errors = None if error is None else rows(numbers_given(error.array, "uncertainty").visible)
     mask = None if parts.mask is None else rows(np.broadcast_to(parts.mask, np.shape(parts.flux)))
     return [
         (

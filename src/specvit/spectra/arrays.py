@@ -11,7 +11,7 @@ from specvit.spectra.rules import no_information
 from specvit.spectra.scatter import scatter_variance
 from specvit.spectra.units import flux_factor, linear_flux
 
-__all__ = ["batch_from_array", "check_array_shape", "refuse_wavelengths"]
+__all__ = ["batch_from_array", "check_array_shape", "refuse_wavelengths", "rows_on_grid"]
 
 
 def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
@@ -32,15 +32,9 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
         raise ValueError(f"medium must be that of the grid, {grid.medium!r}, for an array, got {medium!r}")
     if resolution is not None:
         raise ValueError("resolution is for Spectrum: an array must be at the grid's resolution already")
-    given = numbers_given(flux, "spectra")
-    values, unit, _ = linear_flux(given.values, given.unit)
-    mask = given.masked
-    check_array_shape(values.shape, grid)
-    if not len(values):
-        raise ValueError(f"spectra must not be empty, got shape {values.shape}")
+    values, unit, mask = rows_on_grid(flux, grid)
     batch = SpectrumBatch.empty(values.shape[:-1], grid, covariance, on_grid=True)
     rows = values.reshape(-1, len(grid))
-    refuse_wavelengths(rows, grid)
     factor, target = (1.0, None) if unit is None else flux_factor(unit, grid.wave, "spectra")
     with np.errstate(all="ignore"):
         rows = rows * factor
@@ -60,6 +54,39 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
     batch.flux[:] = np.where(valid, rows, 0)
     batch.ivar[:] = np.where(valid, weight, 0)
     return batch, reasons
+
+
+def rows_on_grid(flux, grid, first=0):
+    """Fluxes that a caller gave as numbers, checked.
+
+    Parameters
+    ----------
+    flux : array-like, shape (n_pixels,) or (n, n_pixels)
+        Fluxes.
+    grid : PixelGrid
+        Their pixels.
+    first : int
+        Number of the first row, for messages.
+
+    Returns
+    -------
+    values : numpy.ndarray of float64
+        Linear fluxes.
+    unit : astropy.units.UnitBase or None
+    masked : numpy.ndarray of bool or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no real numbers, empty, not on the grid, or wavelengths.
+    """
+    given = numbers_given(flux, "spectra")
+    values, unit, _ = linear_flux(given.values, given.unit)
+    check_array_shape(values.shape, grid)
+    if not len(values):
+        raise ValueError(f"spectra must not be empty, got shape {values.shape}")
+    refuse_wavelengths(values.reshape(-1, len(grid)), grid, first)
+    return values, unit, given.masked
 
 
 def check_array_shape(shape, grid):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Given", "bad_pixels", "numbers_given", "real_array"]
+__all__ = ["Given", "bad_pixels", "hidden_in", "numbers_given", "real_array", "unmasked", "with_hidden"]
 
 #: How text tables and databases write that a pixel is bad, and that it is not.
 _BAD, _GOOD = {"true", "t", "yes", "y", "1"}, {"false", "f", "no", "n", "0"}
@@ -80,8 +80,8 @@ def numbers_given(values, name, error=TypeError):
         return _together([numbers_given(one, name, error) for one in values], name, error)
     unit = masked = None
     if isinstance(values, np.ndarray | np.generic):  # a frame of pandas has a method called mask
-        unit, masked = getattr(values, "unit", None), _mask_of(values)
-    values = _unmasked(values)
+        unit, masked = getattr(values, "unit", None), hidden_in(values)
+    values = unmasked(values)
     values = _floats(getattr(values, "value", values) if unit is not None else values, name, error)
     if masked is not None:
         masked = np.broadcast_to(np.asarray(masked, bool), values.shape)
@@ -140,8 +140,8 @@ def bad_pixels(mask, name="mask", error=ValueError):
         If it holds anything else.
     """
     mask = mask.detach().cpu() if hasattr(mask, "detach") else mask
-    hidden = _mask_of(mask) if isinstance(mask, np.ndarray) else None
-    values = np.asarray(_unmasked(mask))
+    hidden = hidden_in(mask) if isinstance(mask, np.ndarray) else None
+    values = np.asarray(unmasked(mask))
     if values.dtype.kind in "biuf":
         bad = values.astype(bool)
     else:
@@ -154,6 +154,35 @@ def bad_pixels(mask, name="mask", error=ValueError):
             values.shape,
         ).astype(bool)
     return bad if hidden is None else bad | hidden
+
+
+def unmasked(values):
+    """The numbers of an array of NumPy or astropy, whatever is masked among them; others as they are."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.getdata(values)
+    return getattr(values, "unmasked", values)
+
+
+def hidden_in(array):
+    """The mask of an array, bool of its shape, or None.
+
+    Astropy's uncertainties and quantities keep the numbers of a masked array alone, as a view. NumPy knows
+    what it is a view of, until it is cut or copied.
+    """
+    whole = array
+    while isinstance(whole, np.ndarray | np.generic) and whole.shape == array.shape:
+        mask = getattr(whole, "mask", None)
+        if mask is not None and mask is not np.ma.nomask:
+            return mask
+        whole = whole.base
+    return None
+
+
+def with_hidden(array, hidden):
+    """An array whose values are masked where `hidden` is True, with its unit."""
+    from astropy.utils.masked import Masked
+
+    return array if hidden_in(array) is not None else Masked(array, mask=hidden)
 
 
 def _is_bad(value, name, error):
@@ -173,28 +202,7 @@ def _carries(one):
         return len(one) > 0 and not isinstance(one[0], float | int) and any(_carries(x) for x in one)
     if not isinstance(one, np.ndarray | np.generic):
         return False
-    return getattr(one, "unit", None) is not None or _mask_of(one) is not None
-
-
-def _unmasked(values):
-    if isinstance(values, np.ma.MaskedArray):
-        return np.ma.getdata(values)
-    return getattr(values, "unmasked", values)
-
-
-def _mask_of(array):
-    """The mask of an array, or None.
-
-    Astropy's uncertainties and quantities keep the numbers of a masked array alone, as a view. NumPy knows
-    what it is a view of, until it is copied.
-    """
-    whole = array
-    while isinstance(whole, np.ndarray | np.generic) and whole.shape == array.shape:
-        mask = getattr(whole, "mask", None)
-        if mask is not None and mask is not np.ma.nomask:
-            return mask
-        whole = whole.base
-    return None
+    return getattr(one, "unit", None) is not None or hidden_in(one) is not None
 
 
 def _floats(values, name, error):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from specvit.spectra.cutting import count_spectra, spectra_on_axis
+from specvit.spectra.cutting import count_spectra, spectra_on_axis, take_rows
 from specvit.spectra.kinds import Kind, kind_of
-from specvit.stream.pieces import Piece, Sliced, block_of, rows_of
+from specvit.stream.pieces import Piece, Sliced, block_of
 
 __all__ = ["ArraySource", "BatchSource", "SpectraSource", "stamp"]
 
@@ -84,8 +84,8 @@ class ArraySource(Sliced):
         return ["array", list(self.flux.shape), str(self.flux.dtype), _digest(*probe, *wave)]
 
     def _load(self, start, stop, adapt):
-        flux = self.flux[start:stop]
-        ivar = None if self.ivar is None else self.ivar[start:stop]
+        flux = take_rows(self.flux, start, stop)
+        ivar = None if self.ivar is None else take_rows(self.ivar, start, stop)
         names = None if self.names is None else [str(one) for one in self.names[start:stop]]
         notes = self.notes if start == 0 else []
         if self.wave is not None:
@@ -128,7 +128,7 @@ class SpectraSource(Sliced):
         return ["spectra", self.total, _digest(*(np.asarray(getattr(f, "value", f)) for f in fluxes))]
 
     def _some(self, start, stop):
-        return rows_of(self.spectra, start, stop)
+        return take_rows(self.spectra, start, stop)
 
     def _load(self, start, stop, adapt):
         names = None if self.names is None else [str(one) for one in self.names[start:stop]]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from specvit.spectra import SpectrumBatch
-from specvit.spectra.cutting import count_spectra, cut
+from specvit.spectra.cutting import count_spectra, take_rows
 
-__all__ = ["Block", "Piece", "Sliced", "block_of", "reason_of", "rows_of"]
+__all__ = ["Block", "Piece", "Sliced", "block_of", "reason_of"]
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Block:
         some = slice(start, stop)
         return replace(
             self,
-            spectra=None if self.spectra is None else rows_of(self.spectra, start, stop),
+            spectra=None if self.spectra is None else take_rows(self.spectra, start, stop),
             size=stop - start,
             ivar=None if self.ivar is None else self.ivar[some],
             places=None if self.places is None else self.places[some],
@@ -97,22 +97,6 @@ class Sliced:
             start = number * self.batch_size
             stop = min(start + self.batch_size, self.total)
             yield Piece(number, stop - start, partial(self._load, start, stop), start)
-
-
-def rows_of(spectra, start, stop):
-    """Some rows of spectra of any kind that a block holds."""
-    if isinstance(spectra, SpectrumBatch):
-        arrays = {}
-        for one in fields(spectra):
-            values = getattr(spectra, one.name)
-            if one.name == "covariance" and values is not None:
-                arrays[one.name] = values[:, start:stop]
-            elif one.name not in ("grid", "shape") and values is not None:
-                arrays[one.name] = values[start:stop]
-        return replace(spectra, shape=(stop - start,), **arrays)
-    if isinstance(spectra, list | tuple | np.ndarray):
-        return spectra[start:stop]
-    return cut(spectra, start, stop)
 
 
 def block_of(spectra, ivar=None, **more):
