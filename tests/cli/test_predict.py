@@ -10,6 +10,7 @@ import astropy.units as u
 import h5py
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.nddata import InverseVariance, StdDevUncertainty
 from astropy.table import QTable
 from specutils import Spectrum
@@ -402,3 +403,52 @@ def test_a_byte_order_mark_and_a_mask_of_words(tmp_path, suffix):
     spectrum = cli.read_spectrum(tmp_path / f"star{suffix}")
     np.testing.assert_allclose(spectrum.wavelength.value, WAVE)
     np.testing.assert_array_equal(spectrum.mask, WAVE > 8800)
+
+
+@pytest.fixture
+def unnamed(tmp_path):
+    """A file of PFS that does not name its mask bits, of which one is set in all pixels."""
+    path = tmp_path / "pfsObject-00001-00001-0,0-0000000000000001-001-0x0000000000000001.fits"
+    wave = np.linspace(710, 885, 3000)
+    arrays = {"WAVELENGTH": wave, "FLUX": 1 + 0.1 * np.sin(wave), "MASK": np.full(wave.size, 64)}
+    arrays["COVAR"] = np.stack([np.full(wave.size, 0.01), 0 * wave, 0 * wave])
+    target = fits.ImageHDU(name="TARGET", header=fits.Header({"CATID": 1, "OBJID": 1}))
+    images = [fits.ImageHDU(values, name=name) for name, values in arrays.items()]
+    fits.HDUList([fits.PrimaryHDU(), target, *images]).writeto(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("more", [[], ["--on-error", "raise"]])
+def test_masks_without_names_and_the_option_that_looks_at_none(stand_in, unnamed, capsys, more):
+    assert cli.main(["predict", unnamed, *more]) != 0
+    told = capsys.readouterr()
+    assert "no valid pixel" in told.out + told.err
+    assert "names no mask bits (cards MP_…)" in told.err and "--damage none" in told.err
+    assert cli.main(["predict", unnamed, "--damage", "none", *more]) == 0
+    told = capsys.readouterr()
+    assert "4655 ± 41" in told.out and "mask" not in told.err
+    assert cli.main(["predict", unnamed, "--damage", "CR,NO_DATA", *more]) != 0
+
+
+def test_names_of_mask_bits(stand_in, unnamed, star, capsys, tmp_path):
+    assert cli.main(["predict", unnamed, "--damage", "COSMIC"]) == 2
+    assert "damage must be names of mask bits, of which the file states none" in capsys.readouterr().err
+    assert cli.main(["predict", star, "--damage", "none"]) == 2
+    assert "damage is for mask bits of PFS" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["predict", star, "--damage", "CR,,"])
+    assert "must be NAME,… or none" in capsys.readouterr().err
+    np.save(tmp_path / "flux.npy", np.ones((2, 4096)))
+    assert cli.main(["predict", str(tmp_path / "flux.npy"), "--damage", "none"]) == 2
+    assert "damage does not go with this source" in capsys.readouterr().err
+
+
+def test_figures_are_of_the_same_pixels(stand_in, unnamed, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(
+        "specvit.assess.plots.fitpages.save_fits", lambda _, spectra, __: seen.extend(spectra) or {}
+    )
+    command = ["predict", unnamed, "--damage", "none", "--plot", str(tmp_path / "figures"), "--quiet"]
+    assert cli.main(command) == 0
+    ((_, spectrum, _),) = seen
+    assert not spectrum.mask.any()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from specvit.cli.common import one_line, tell
-from specvit.cli.reading import files_with_velocities, read_spectrum
+from specvit.cli.reading import READING, files_with_velocities, read_spectrum
 
 __all__ = ["PLOT_HELP", "draw_fits"]
 
@@ -11,7 +11,6 @@ PLOT_HELP = (
     "also draw each star: its spectrum, that of the predicted labels, residuals in sigma, and the lines that "
     "tell gravity; PNG files in the folder DIR, or the pages of FILE.pdf"
 )
-_READING = ("format", "columns", "wave_unit", "flux_unit")
 
 
 def draw_fits(args, estimator, stated):
@@ -46,7 +45,7 @@ def _spectra(args, stated):
     for row in files:
         path, velocity = row["file"], row["velocity"] if "velocity" in files.colnames else float("nan")
         try:
-            found = read_spectrum(path, **{name: getattr(args, name) for name in _READING})
+            found = read_spectrum(path, **{name: getattr(args, name) for name in READING})
         except (OSError, ValueError) as error:
             tell(f"specvit: no figure: {path}: {one_line(error)}")
             continue

@@ -6,7 +6,7 @@ import argparse
 
 from specvit.cli.common import add_traceback, count, examples, given, positive, tell
 from specvit.cli.fitfigures import PLOT_HELP, draw_fits
-from specvit.cli.reading import Example, chosen_columns, files_with_velocities
+from specvit.cli.reading import READING, Example, chosen_columns, files_with_velocities, mask_bits
 from specvit.cli.rowprinter import FORMATS, RowPrinter
 from specvit.paths import user_path
 from specvit.progress import ProgressLine
@@ -115,6 +115,13 @@ def add_parser(commands):
         help="for tables without units (default: %(default)s)",
     )
     parser.add_argument(
+        "--damage",
+        type=mask_bits,
+        metavar="NAME,…|none",
+        help="mask bits that mean a lost pixel in files of PFS, by their names, as CR,NO_DATA; none looks at "
+        "no bit (default: those of damage, and every bit where a file names none)",
+    )
+    parser.add_argument(
         "--output",
         type=user_path,
         metavar="TABLE",
@@ -206,7 +213,7 @@ def _source(args):
 
     from specvit.stream import open_source
 
-    reading = {name: getattr(args, name) for name in ("format", "columns", "wave_unit", "flux_unit")}
+    reading = {name: getattr(args, name) for name in READING}
     one = len(files) == 1 and files.colnames == ["file"]
     return open_source(files["file"].tolist() if one else files, batch_size=args.batch_size, reading=reading)
 

@@ -10,12 +10,25 @@ from pathlib import Path
 from specvit.cli.common import one_line
 from specvit.paths import user_path
 
-__all__ = ["Example", "chosen_columns", "expand", "files_with_velocities", "read_spectrum"]
+__all__ = [
+    "READING",
+    "Example",
+    "chosen_columns",
+    "expand",
+    "files_with_velocities",
+    "mask_bits",
+    "read_spectrum",
+]
+
+#: Options that say how files are read, as `read_spectrum` takes them.
+READING = ("format", "columns", "wave_unit", "flux_unit", "damage")
 
 _ORDER = ("wave", "flux", "err", "mask")
 
 
-def read_spectrum(path, *, format=None, columns=None, wave_unit=None, flux_unit="erg / (s cm2 Angstrom)"):
+def read_spectrum(
+    path, *, format=None, columns=None, wave_unit=None, flux_unit="erg / (s cm2 Angstrom)", damage=None
+):
     """Read the spectrum or spectra in a file, as `specvit.spectra.readers.read` does.
 
     Parameters
@@ -28,6 +41,8 @@ def read_spectrum(path, *, format=None, columns=None, wave_unit=None, flux_unit=
         Columns of a table by their role.
     wave_unit, flux_unit : str, optional
         Units for tables that state none.
+    damage : sequence of str, optional
+        Names of mask bits of PFS that mean a lost pixel.
 
     Returns
     -------
@@ -52,8 +67,9 @@ def read_spectrum(path, *, format=None, columns=None, wave_unit=None, flux_unit=
 
     from specvit.spectra.readers import read
 
+    units = {"wave_unit": wave_unit, "flux_unit": flux_unit}
     try:
-        found = read(path, format=format, columns=columns, wave_unit=wave_unit, flux_unit=flux_unit)
+        found = read(path, format=format, columns=columns, damage=damage, **units)
     except FileNotFoundError:
         raise
     except Exception as error:  # readers of every kind, on files of every kind
@@ -213,3 +229,11 @@ def chosen_columns(text):
     if any(sign for _, sign, _ in pairs) or not 2 <= len(parts) <= len(_ORDER):
         raise argparse.ArgumentTypeError(f"must be ROLE=NAME,… or two to four names, got {text}")
     return dict(zip(_ORDER, parts, strict=False))
+
+
+def mask_bits(text):
+    """Type of ``--damage``: names of mask bits, or the word none."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"must be NAME,… or none, got {text!r}")
+    return () if names == ("none",) else names

@@ -51,12 +51,13 @@ class RowPrinter:
         first = (part.unread[:1] if self._alone and len(table) == 1 and self.count == 0 else []) or (
             reasons[:1] if self._stops else []
         )
+        for note, where in part.notes:
+            self._notes.setdefault(note, []).append(where)
         if first:
+            self.tell_notes()  # of what was read until then: it may be the cause
             raise ValueError(": ".join(first[0]))
         for where, reason in part.unread:
             tell(f"specvit: error: {where}: {reason}")
-        for note, where in part.notes:
-            self._notes.setdefault(note, []).append(where)
         if self._shown:
             self._print(table, place, {where for where, _ in part.unread})
         self.count += len(table)

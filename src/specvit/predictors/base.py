@@ -102,7 +102,8 @@ class Predictor(RegressorMixin, BaseEstimator):
         ----------
         X : Spectrum, list, SpectrumCollection, SpectrumBatch, or array-like of shape (n, n_pixels)
             Spectra of any axis and unit (see `specvit.spectra.adapt`), spectra that are on the grid already,
-            or fluxes on the grid, (n_pixels,) for one.
+            or fluxes on the grid, (n_pixels,) for one. Of many only some are read at a time: arrays of HDF5
+            or Zarr may be larger than the memory.
         return_std : bool
             Also return the standard error.
         ivar : array-like, shape of `X`, optional

@@ -85,7 +85,7 @@ def open_source(source, *, ivar=None, wave=None, names=None, velocity=None, batc
         if len(paths) == 1 and is_stored(paths[0]):
             stored = open_stored(paths[0], wave=wave, **size)
             if stored is not None:
-                _refuse(velocity=velocity, ivar=ivar)
+                _refuse(velocity=velocity, ivar=ivar, damage=(reading or {}).get("damage"))
                 return stored
         _refuse(**arrays)
         size["names"] = names

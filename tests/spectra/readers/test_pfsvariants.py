@@ -9,6 +9,7 @@ from astropy.io import fits
 from specutils import Spectrum, SpectrumList
 
 from specvit.spectra import SpectrumError, adapt
+from specvit.spectra.readers import read
 
 
 def same(spectrum, star, unit=u.nJy):
@@ -203,4 +204,22 @@ def test_a_mask_without_names_says_so(pfs, star):
     path = pfs.target(star, bits=False, flux_table=None)
     (note,) = Spectrum.read(path).meta["notes"]
     assert note.startswith("the file names no mask bits")
-    assert Spectrum.read(path, damage=()).mask.tolist() == (~np.isfinite(star.flux)).tolist()
+    assert "--damage none, or damage=()" in note
+    for spectrum in (
+        Spectrum.read(path, damage=()),
+        *read(path, damage=()),
+        *read(path, format="PFS", damage=()),
+    ):
+        assert spectrum.mask.tolist() == (~np.isfinite(star.flux)).tolist()
+        assert spectrum.meta["notes"] == ()
+
+
+def test_damage_is_for_files_of_pfs_alone(pfs, star, tmp_path):
+    text = tmp_path / "star.txt"
+    np.savetxt(text, np.c_[np.linspace(8000, 8800, 50), np.ones(50)])
+    table = {"columns": {"wave": 1, "flux": 2}}
+    for path, more in ((text, {}), (text, {"format": "text"}), (pfs.target(star), table)):
+        with pytest.raises(ValueError, match="damage is for mask bits of PFS"):
+            read(path, damage=["CR"], **more)
+    with pytest.raises(ValueError, match=r"damage must be names of mask bits, .*got 'COSMIC'"):
+        read(path, damage="COSMIC")

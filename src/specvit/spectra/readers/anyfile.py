@@ -29,9 +29,9 @@ from specvit.spectra.readers.hdf5file import is_hdf5, read_hdf5
 from specvit.spectra.readers.npzfile import is_archive, read_archive
 from specvit.spectra.readers.parquetfile import is_parquet, read_parquet
 from specvit.spectra.readers.pfs import is_pfs, read_pfs
-from specvit.spectra.readers.textbytes import beginning, decode, is_fits, is_packed, unpack
+from specvit.spectra.readers.textbytes import beginning, is_fits, is_packed, unpack
 from specvit.spectra.readers.textfile import is_text, read_text
-from specvit.spectra.readers.textlines import parse
+from specvit.spectra.readers.unrecognised import hdus_of, not_recognised
 
 __all__ = ["LAYOUTS", "cube_rows", "read", "reader_names", "register_all"]
 
@@ -128,7 +128,7 @@ def cube_rows(path):
         return fitsimage.cube_shape(file)
 
 
-def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, rows=None):
+def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, damage=None, rows=None):
     """Read the spectrum or spectra in a file.
 
     Parameters
@@ -142,6 +142,9 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, row
         name or number, from 1, of the column. None: known by their names.
     wave_unit, flux_unit : str, optional
         Units for tables that state none. None: Å, nm, µm by the size of the numbers; relative flux.
+    damage : sequence of str, optional
+        For files of PFS: names of mask bits that mean a lost pixel, none for ``()``. None:
+        `~specvit.spectra.readers.DAMAGE`, and every bit where the file names none.
     rows : tuple of int, optional
         First image row of a cube of `cube_rows` to be read, and the one after the last. None: all.
 
@@ -184,6 +187,10 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, row
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     units = {"wave_unit": wave_unit, "flux_unit": flux_unit}
+    if damage is not None:
+        if format not in (None, "PFS") or columns is not None or not _safely(is_pfs, path):
+            raise ValueError("damage is for mask bits of PFS, and this is read as another file: leave it out")
+        return list(read_pfs(str(path), damage=damage))
     if rows is not None:
         return _with_layout(identify(str(path), LAYOUTS), path, units | {"rows": rows})
     if format is not None:
@@ -194,7 +201,7 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, row
     if is_text(path):
         return read_text(path, columns=columns, **units)
     if head.startswith(b"SIMPLE") and not is_fits(head):
-        raise ValueError(_not_recognised(head, path, None))
+        raise ValueError(not_recognised(head, path, reader_names()))
     for magic, reader in _BINARY.items():
         if head.startswith(magic):
             return reader(path, columns=columns, **units)
@@ -207,7 +214,7 @@ def read(path, *, format=None, columns=None, wave_unit=None, flux_unit=None, row
     if layout is not None and (layout.priority > GENERIC_PRIORITY or not _known_to_specutils(path)):
         return _with_layout(layout, path, units)
     if is_packed(head) and not is_fits(unpack(path.read_bytes())):
-        raise ValueError(_not_recognised(head, path, None))
+        raise ValueError(not_recognised(head, path, reader_names()))
     return _with_specutils(path, head)
 
 
@@ -246,8 +253,8 @@ def _by_format(path, format, columns, units):
     if layout is not None:
         if identify(path, (layout,)) is None:
             raise ValueError(
-                f"no file of the format {format!r}: its HDUs are {_hdus(path)}; without a format the reader "
-                "is found by the content"
+                f"no file of the format {format!r}: its HDUs are {hdus_of(path)}; without a format the "
+                "reader is found by the content"
             )
         return _with_layout(layout, path, units)
     return _with_specutils(path, b"", format)
@@ -300,7 +307,7 @@ def _with_specutils(path, head, format=None):
         Exception
     ) as error:  # readers of any table say that they found no column, and which they looked for
         if format is None:
-            raise ValueError(_not_recognised(head, path, None, error)) from error
+            raise ValueError(not_recognised(head, path, reader_names(), None, error)) from error
         raise
     try:
         # Some formats are read as lists only.
@@ -308,42 +315,4 @@ def _with_specutils(path, head, format=None):
     except IORegistryError as error:
         if format is not None and format in reader_names():
             raise ValueError(f"{format} does not read this file: {error}") from error
-        raise ValueError(_not_recognised(head, path, format)) from error
-
-
-def _not_recognised(head, path, format, reason=None):
-    if format is not None:
-        return f"no reader is called {format!r}; there are {', '.join(reader_names())}"
-    if is_fits(head) or head.startswith(b"\x1f\x8b"):
-        what = f"its HDUs are {_hdus(path)}"
-        what += "" if reason is None else f" ({' '.join(str(reason).split())[:200]})"
-    else:
-        what = f"no FITS file, and as text {_no_table(path)}"
-    return (
-        f"its format is not recognised: {what}. --columns wave=NAME,flux=NAME names columns, "
-        f"--format a reader: {', '.join(reader_names())}"
-    )
-
-
-def _no_table(path):
-    """Why a file is no table in text."""
-    try:
-        parse(decode(unpack(path.read_bytes())))
-    except ValueError as error:
-        return str(error)
-    return "it is no table of a spectrum"
-
-
-def _hdus(path):
-    """What a FITS file holds, in some words."""
-    try:
-        with open_fits(str(path)) as file:
-            parts = []
-            for i, hdu in enumerate(file.hdus):
-                names = fitstable.names_of(hdu)
-                shape = "x".join(map(str, hdu.shape or ())) if hdu.is_image else ""
-                what = f"columns {', '.join(names)}" if names else f"image {shape}" if shape else "empty"
-                parts.append(f"{hdu.name or i} ({what})")
-            return "; ".join(parts)
-    except (OSError, ValueError) as error:
-        return f"not to be read, {error}"
+        raise ValueError(not_recognised(head, path, reader_names(), format)) from error

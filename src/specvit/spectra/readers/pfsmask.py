@@ -149,7 +149,8 @@ def damaged(values, bits, damage=None):
     if damage is not None:
         for name in damage:
             if name not in {*bits, *DAMAGE, *INFORMATION}:
-                raise ValueError(f"damage must be names of mask bits, {', '.join(bits)}, got {name!r}")
+                named = ", ".join(bits) or "of which the file states none"
+                raise ValueError(f"damage must be names of mask bits, {named}, got {name!r}")
     if damage is not None and not len(damage):
         return np.zeros(values.shape, bool)
     if not bits:
@@ -184,10 +185,12 @@ def mask_note(values, bits, damage=None):
         That bits have no names, and therefore all count; or that bits which are set count for nothing, since
         nothing is known of their names.
     """
+    if damage is not None and not len(damage):
+        return None
     if not bits:
         return (
             "the file names no mask bits (cards MP_…): each is taken for damage; "
-            "Spectrum.read(…, damage=()) looks at none"
+            "--damage none, or damage=(), looks at none"
             if values.any()
             else None
         )
