@@ -14,6 +14,7 @@ from specvit.exceptions import AlarmWarning
 from specvit.grid import PixelGrid
 from specvit.predictors import RidgeEstimator, TemplateFit
 from specvit.predictors.findings import Findings
+from specvit.predictors.piecewise import in_advance
 from specvit.spectra import Flag, SpectrumBatch, SpectrumError, adapt
 
 pytestmark = pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")
@@ -405,3 +406,22 @@ def test_results_of_fits_are_joined(stars):
     np.testing.assert_allclose(table["chi2"], whole.details.chi2 / whole.details.dof, rtol=1e-6)
     assert table["converged"].tolist() == whole.details.converged.tolist()
     assert isinstance(whole.batch, SpectrumBatch)
+
+
+def test_work_in_advance_keeps_order_and_errors():
+    done = []
+
+    def work(k):
+        done.append(k)
+        if k == 3:
+            raise KeyError("third")
+        return k * k
+
+    taken = in_advance(work, range(6))
+    assert [next(taken), next(taken), next(taken)] == [0, 1, 4]
+    with pytest.raises(KeyError, match="third"):
+        next(taken)
+    assert done == [0, 1, 2, 3]
+    assert list(in_advance(str, [7])) == ["7"]
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        list(in_advance(lambda k: np.float64(1) / k, [1, 0, 1]))

@@ -10,6 +10,7 @@ from specutils import Spectrum, SpectrumCollection, SpectrumList
 
 from specvit.grid import PFS_MR, Resampler, vacuum_to_air
 from specvit.spectra import Flag, adapt
+from specvit.spectra.cutting import take_rows
 
 KW = {"medium": "vacuum", "resolution": 8000}
 
@@ -232,3 +233,23 @@ def test_real_spectrum(test_data):
         near = np.abs(PFS_MR.wave - line) < 4
         weight = 1 - batch.flux[0, near] / batch.flux[0, near].max()
         assert np.sum(PFS_MR.wave[near] * weight) / weight.sum() == pytest.approx(line, abs=0.25)
+
+
+@pytest.mark.parametrize("resolution", [5300.0, [5300.0] * 3])
+def test_masks_that_only_numpy_remembers_mask_pixels(resolution):
+    """Also where each spectrum has a resolution of its own, and where rows are cut out."""
+    wave, hidden = np.linspace(7050, 8900, 600), np.zeros((3, 600), bool)
+    hidden[1, 200:300] = True
+    values = 1 + 0.1 * np.random.default_rng(2).normal(size=hidden.shape)
+    options = {"spectral_axis": wave * u.AA, "spectral_axis_index": 1}
+    options["meta"] = {"resolution": resolution, "medium": "vacuum"}
+    error = np.full(hidden.shape, 0.1)
+    flux = values * u.Unit("erg / (s cm2 AA)")
+    given = Spectrum(flux=flux, uncertainty=StdDevUncertainty(np.ma.array(error, mask=hidden)), **options)
+    assert given.mask is None
+    stated = Spectrum(flux=flux, uncertainty=StdDevUncertainty(error), mask=hidden, **options)
+    found, expected = (adapt(one, lower_resolution="flag") for one in (given, stated))
+    np.testing.assert_array_equal(found.ivar, expected.ivar)
+    assert found.coverage[1] < 0.9
+    some = adapt(take_rows(given, 1, 3), lower_resolution="flag")
+    np.testing.assert_array_equal(some.ivar, expected.ivar[1:])

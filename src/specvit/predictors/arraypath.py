@@ -76,8 +76,8 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
             flag_labels(part.batch, names, part.mean, label_range)
             faulty = np.flatnonzero(~part.batch.usable)
             if len(faulty):
-                again = (_numpy(x)[faulty] for x in (some, errors))
-                found = predictor.predict_labels(next(again), ivar=next(again), on_error="nan")
+                flux, weight = (_numpy(x)[faulty] for x in (some, errors))
+                found = predictor.predict_labels(flux, ivar=weight, on_error="nan")
                 part.mean[faulty], part.sigma[faulty] = found.mean, found.sigma
                 part.batch.put(faulty, Quality.of(found.batch))
                 part.findings.put(faulty, found.findings)
@@ -92,7 +92,7 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
         flags = part.batch.flags[faulty].copy()
         alarm(part.batch, part.findings)
         part.batch.flags[faulty] = flags
-    return joined([part for part, _ in parts], (len(X),))
+    return joined([part for part, _ in parts], (X.shape[0],))
 
 
 def _are_floats(X, ivar, n_pixels):
@@ -126,7 +126,7 @@ def _numpy(x):
 def _pieces(X, ivar, device):
     """First row, flux and inverse variance of each piece, and both on the device: None if not plain."""
     stream, pinned = torch.cuda.Stream(device) if device.type == "cuda" else None, {}
-    n, size = len(X), piece_size(device)
+    n, size = X.shape[0], piece_size(device)
 
     def send(start):  # copies to pinned memory while the device and its caller work
         arrays = [take_rows(x, start, min(start + size, n)) for x in (X, ivar)]

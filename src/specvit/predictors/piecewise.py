@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 
@@ -124,18 +125,29 @@ def joined(parts, shape):
 def in_advance(function, items):
     """Yield what a function gives for each item, computed in a thread while the one before is used.
 
+    Parameters
+    ----------
+    function : callable
+        Of an item.
+    items : sequence
+        In this order; of one alone there is no thread.
+
+    Notes
+    -----
     There are never more than two results, if who takes one lets go of it before the next is asked for.
     """
+    if len(items) == 1:
+        yield function(items[0])
+        return
+    context = copy_context()  # with NumPy's errstate
     with ThreadPoolExecutor(1, "specvit-ahead") as pool:
-        coming = ready = None
-        for item in items:
-            ready = None if coming is None else (coming.result(),)
-            coming = pool.submit(function, item)
-            if ready is not None:
-                yield ready[0]
-        if coming is not None:
-            del ready
-            yield coming.result()
+        coming = pool.submit(context.run, function, items[0])
+        for item in items[1:]:
+            ready = coming.result()
+            coming = pool.submit(context.run, function, item)
+            yield ready
+        del ready
+        yield coming.result()
 
 
 def _raise_of_all(before, batch, rest, shape):
