@@ -19,8 +19,10 @@ __all__ = [
     "correlation_table",
     "crossing",
     "crossing_table",
+    "difference_table",
     "fisher_correlations",
     "fit_law",
+    "label_table",
     "law_table",
     "limit_of",
 ]
@@ -78,6 +80,29 @@ def correlation_table(study, rows, predicted):
             mean = np.mean(found, axis=0)
             table[name] = [mean[i, j] for i, j in pairs]
     return pd.DataFrame(table).round(2)
+
+
+def label_table(average):
+    """R² of each label, by a network that learns it alone and by those that learn several.
+
+    Parameters
+    ----------
+    average : pandas.DataFrame
+        From `studies.tables.means`, of the study ``several``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of words, mean ± standard error over seeds: a row for each label; the column ``alone`` is the variant
+        of this label, the others are those with all labels, by their names.
+    """
+    whole = average[(average["test"] == "paper") & average["condition"].isna()]
+    lines = {name: {"label": name, "alone": ""} for name in LABELS}
+    for _, one in whole.iterrows():
+        column = "alone" if one["name"] == f"{one['label']} alone" else one["name"]
+        error = f" ± {one['r2_err']:.4f}" if np.isfinite(one["r2_err"]) else ""
+        lines[one["label"]][column] = f"{one['r2']:.4f}{error}"
+    return pd.DataFrame(lines.values()).fillna("")
 
 
 def _law(x, log_a, a, log_b, b):
@@ -178,6 +203,49 @@ def crossing(sizes, first, second):
     return found
 
 
+def _by_size(study, table):
+    """R² by name and number of spectra: means over the seeds of a study, and the reference's."""
+    whole = _whole(table)
+    ours = whole[whole["spectra"].notna()].groupby(["name", "spectra"])["r2"].mean() if len(whole) else {}
+    theirs = pd.Series({(one["name"], one["spectra"]): one["r2"] for one in study.reference}, dtype=float)
+    return ours, theirs
+
+
+def difference_table(study, table, network="ViT, reference"):
+    """Who is ahead at each size: R² of a network, and its lead over trees and linear regression.
+
+    Parameters
+    ----------
+    study, table
+        As for `crossing_table`.
+    network : str
+        The variant that is compared.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of words: a row for each number of spectra with the network's R² and its R² less that of each method
+        that is no network, here and of the reference's values; empty where one was not run.
+    """
+    ours, theirs = _by_size(study, table)
+    if not len(ours) or network not in ours:
+        return pd.DataFrame()
+    names = [name for name, own in study.variants.items() if name in ours and not own[0].is_network]
+    lines = []
+    for size in ours[network].index:
+        line = {"spectra": f"{int(size):,}"}
+        for where, values in (("", ours), ("reference: ", theirs)):
+            own = values.get((network, size))
+            if own is None:
+                continue
+            line[f"{where}R²"] = f"{own:.3f}"
+            for name in names:
+                if (name, size) in values:
+                    line[f"{where}over {name}"] = f"{own - values[name, size]:+.3f}"
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("")
+
+
 def crossing_table(study, table, networks=("ViT, reference", "ViT, bundled")):
     """Where the transformers of the study ``scaling`` cross the other methods, beside the reference.
 
@@ -196,9 +264,7 @@ def crossing_table(study, table, networks=("ViT, reference", "ViT, bundled")):
         Of words: for each pair the difference of R² at the smallest and at the largest common size and the
         crossings, and those of the reference's values where it has both.
     """
-    whole = _whole(table)
-    ours = whole[whole["spectra"].notna()].groupby(["name", "spectra"])["r2"].mean() if len(whole) else {}
-    theirs = pd.Series({(one["name"], one["spectra"]): one["r2"] for one in study.reference}, dtype=float)
+    ours, theirs = _by_size(study, table)
     names = [] if not len(ours) else [name for name in study.variants if name in ours.index]
     lines = []
     for network in networks:

@@ -126,6 +126,7 @@ def rank_correlations(measures):
 
 
 def _draw(found, path):
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 2.2 * len(found)))
@@ -148,7 +149,8 @@ def _draw(found, path):
     where = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
     figure.axes[0].legend(fontsize="small", ncols=4, frameon=False, **where)
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
+    with rc_context({"svg.hashsalt": "looking"}):  # else files differ where pictures do not
+        figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
 
 
 def main(arguments=None):

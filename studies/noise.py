@@ -28,6 +28,8 @@ STUDY = Study(
             "0 to 2, noise told": _at((0.0, 2.0), "weighted"),
         }
     ),
-    picture=Picture("condition", "name", test="noise", condition="all", x_label="noise of the test spectra"),
+    picture=Picture(
+        "condition", "name", test="noise", condition="all", x_label="noise of the test spectra", floor=0.4
+    ),
     columns=("noise_level", "encoding"),
 )

@@ -29,6 +29,10 @@ class Picture:
         Whether the horizontal axis is logarithmic.
     x_label : str
         What is written below it.
+    floor : float or None
+        Least value that is shown; the caption says what lies below it.
+    panels : tuple of tuple of str
+        Names that have a panel, with an axis, of their own; empty for one of all. Of pictures without series.
     """
 
     x: str
@@ -38,6 +42,8 @@ class Picture:
     condition: object = None
     log: bool = False
     x_label: str = ""
+    floor: float | None = None
+    panels: tuple = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ By default they are those of the store, `studies.ledger.STORE`, and go to its fo
 
 Three files are written for each study of which two variants are finished: ``NAME.ecsv``, tidy, a row for
 every training, test, condition and label; ``NAME.csv``, the means over seeds with their standard errors,
-which the documentation shows; and ``NAME.svg``. Beside ``several`` and ``size`` stand what
+which the documentation shows; and ``NAME.svg``. Beside ``scaling``, ``several`` and ``size`` stand what
 `studies.answers` makes of them.
 """
 
@@ -20,7 +20,9 @@ from studies.answers import (
     LIMIT_NAME,
     correlation_table,
     crossing_table,
+    difference_table,
     fisher_correlations,
+    label_table,
     law_table,
     limit_of,
 )
@@ -261,9 +263,12 @@ def main(arguments=None):
         if written and study.name == "several":
             table = correlation_table(study, rows, fisher_correlations())
             table.to_csv(Path(chosen.out) / "several_correlations.csv", index=False)
+            table = label_table(means(study, tidy(study, rows)))
+            table.to_csv(Path(chosen.out) / "several_labels.csv", index=False)
         if written and study.name == "scaling":
-            table = crossing_table(study, tidy(study, rows))
-            table.to_csv(Path(chosen.out) / "scaling_crossings.csv", index=False)
+            for name, made in (("crossings", crossing_table), ("differences", difference_table)):
+                table = made(study, tidy(study, rows))
+                table.to_csv(Path(chosen.out) / f"scaling_{name}.csv", index=False)
         if written and study.name == "size":
             law_table(tidy(study, rows)).to_csv(Path(chosen.out) / "size_law.csv", index=False)
         print(f"{study.name:12s} {done:3d} of {len(study.configurations)} rows")

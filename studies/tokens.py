@@ -84,7 +84,7 @@ STUDY = Study(
     question="Which tokenizer, patch size and overlap are best, does it help to normalise each window, and "
     "why did all the reference's sliding-window runs fail?",
     variants=Study.grid(GRID) | Study.grid(CAUSES),
-    picture=Picture("name"),
+    picture=Picture("name", panels=(tuple(GRID), tuple(CAUSES))),
     columns=(
         "tokenizer",
         "patch_size",

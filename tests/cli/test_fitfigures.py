@@ -27,3 +27,18 @@ def test_a_pdf_has_a_page_of_each(file, tmp_path):
     assert main(["predict", str(file), "--medium", "vacuum", "--plot", str(tmp_path / "stars.pdf")]) == 0
     text = (tmp_path / "stars.pdf").read_bytes()
     assert text[:4] == b"%PDF" and text.count(b"/Type /Page ") + text.count(b"/Type /Page\n") == 1
+
+
+def test_an_image_is_of_one_star_and_the_next_ones_lie_beside_it(file, tmp_path):
+    assert (
+        main(["predict", str(file), str(file), "--medium", "vacuum", "--plot", str(tmp_path / "it.svg")]) == 0
+    )
+    assert {one.name for one in tmp_path.iterdir()} == {"it.svg", "it-2.svg"}
+    assert b"<svg" in (tmp_path / "it-2.svg").read_bytes()
+
+
+def test_a_folder_that_is_missing_is_told_of_before_the_work(file, tmp_path, capsys):
+    nowhere = tmp_path / "missing" / "star.png"
+    assert main(["predict", str(file), "--medium", "vacuum", "--plot", str(nowhere)]) == 2
+    told = capsys.readouterr()
+    assert "missing" in told.err and "does not exist" in told.err and not told.out

@@ -10,8 +10,10 @@ from studies.answers import (
     correlation_table,
     crossing,
     crossing_table,
+    difference_table,
     fisher_correlations,
     fit_law,
+    label_table,
     law_table,
     limit_of,
 )
@@ -117,3 +119,38 @@ def test_the_law_is_told_with_the_limit_that_it_was_fitted_to():
     limit = curves(**{"Bayes limit": {np.nan: LIMIT}}).assign(network="compact", parameters=np.nan)
     law = law_table(pd.concat([table, limit])).set_index("quantity")["value"]
     assert law["R² at the limit"] == "0.9000" and law["exponent of parameters"].startswith("0.400")
+
+
+def test_who_is_ahead_is_told_at_each_size_here_and_of_the_reference():
+    network = {2e4: 0.75, 5e4: 0.8, 1e5: 0.82}
+    table = curves(
+        **{
+            "ViT, reference": network,
+            "MLP": network,
+            "Ridge": {5e4: 0.7},
+            "LightGBM, pixels": {2e4: 0.8, 5e4: 0.79},
+        }
+    )
+    found = difference_table(STUDIES["scaling"], table).set_index("spectra")
+    assert list(found.index) == ["20,000", "50,000", "100,000"] and "over MLP" not in found
+    assert list(found["over LightGBM, pixels"]) == ["-0.050", "+0.010", ""]
+    assert list(found["over Ridge"]) == ["", "+0.100", ""]
+    # Of its own values 0.434 against 0.488 and 0.442 at 50,000; it has none at 20,000.
+    beside = found.filter(like="reference: ")
+    assert dict(beside.loc["50,000"]) == {
+        "reference: R²": "0.434",
+        "reference: over Ridge": "-0.008",
+        "reference: over LightGBM, pixels": "-0.054",
+    }
+    assert (beside.loc["20,000"] == "").all()
+
+
+def test_a_label_alone_stands_beside_what_several_make_of_it():
+    lines = [("mh alone", "mh", 0.81, 0.01), ("five", "mh", 0.82, np.nan), ("five", "logg", 0.9, 0.002)]
+    average = pd.DataFrame(lines, columns=["name", "label", "r2", "r2_err"])
+    average = average.assign(test="paper", condition=np.nan)
+    bright = average.assign(condition=20.5, r2=0.1)
+    found = label_table(pd.concat([average, bright])).set_index("label")
+    assert list(found.index) == list(LABELS) and list(found.columns) == ["alone", "five"]
+    assert found.loc["mh", "alone"] == "0.8100 ± 0.0100" and found.loc["mh", "five"] == "0.8200"
+    assert found.loc["logg", "alone"] == "" and found.loc["logg", "five"] == "0.9000 ± 0.0020"

@@ -9,7 +9,7 @@ __all__ = ["PLOT_HELP", "draw_fits"]
 
 PLOT_HELP = (
     "also draw each star: its spectrum, that of the predicted labels, residuals in sigma, and the lines that "
-    "tell gravity; PNG files in the folder DIR, or the pages of FILE.pdf"
+    "tell gravity; PNG files in the folder DIR, the pages of FILE.pdf, or FILE.png, FILE-2.png ..."
 )
 
 

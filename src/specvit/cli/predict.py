@@ -133,7 +133,7 @@ def add_parser(commands):
         choices=FORMATS,
         help="of rows on the standard output, instead of lines to read (default with --output -: csv)",
     )
-    parser.add_argument("--plot", type=user_path, metavar="DIR|FILE.pdf", help=PLOT_HELP)
+    parser.add_argument("--plot", type=user_path, metavar="DIR|FILE", help=PLOT_HELP)
     parser.add_argument("--overwrite", action="store_true", help="replace TABLE if it exists")
     parser.add_argument("--device", metavar="DEVICE", help="auto (default), cpu or cuda")
     parser.add_argument(
@@ -169,6 +169,10 @@ def run(args):
     stdout = str(args.output) == "-"
     if args.output is not None and not stdout and args.output.exists() and not args.overwrite:
         raise FileExistsError(f"{args.output} exists; --overwrite replaces it")
+    if args.plot is not None:
+        from specvit.assess.plots.fitpages import check_place
+
+        check_place(args.plot)
     source = Example() if args.example else _source(args)  # before anything slow
 
     import specvit

@@ -173,7 +173,7 @@ class _Fit(PreparedSpectra):
         """Derivatives of the depths by the scaled labels, (b, 5, n_pixels)."""
         transforms = self.model.depth_slopes(x[:, 3:] * self.units[:, 3:]) * self.units[:, 3:, None]
         shift, width = x[:, 0] * self.units[:, 0], x[:, 1] * self.units[:, 1]
-        return self.model.observe_many(transforms, shift, width, self.lsf)
+        return self.model.observe_many(transforms, shift, width, self.blur)
 
     def _system(self, x, prior, slopes):
         """χ² with priors, the step to its minimum, covariance and whitened residuals at x."""
@@ -186,12 +186,13 @@ class _Fit(PreparedSpectra):
         m = self.model
         transform = m.depths(x[:, 3:] * self.units[:, 3:]) if transform is None else transform
         shift, width, strength = x[:, 0] * self.units[:, 0], x[:, 1] * self.units[:, 1], x[:, 2:3]
-        depth, by_shift, by_width = m.observe(transform, shift, width, self.lsf)
+        depth, by_shift, by_width = m.observe(transform, shift, width, self.blur)
         lines = 1 + strength * depth
         rows = self.flux.new_empty(len(x), _N + CONTINUUM_TERMS, self.flux.shape[1])
         columns = torch.mul((lines * self.root)[:, None], self.polynomials, out=rows[:, _N:])
-        gram = columns @ columns.mT
-        coefficients = solved(gram, (columns @ (self.flux * self.root)[..., None])[..., 0])
+        gram = rows.new_empty(len(x), *[_N + CONTINUUM_TERMS] * 2)
+        gram[:, _N:, _N:] = columns @ columns.mT
+        coefficients = solved(gram[:, _N:, _N:], (columns @ (self.flux * self.root)[..., None])[..., 0])
         curve = (coefficients[:, None] @ self.polynomials)[:, 0]
         residual = (self.flux - curve * lines) * self.root
         scale = curve * self.root
@@ -200,7 +201,9 @@ class _Fit(PreparedSpectra):
         torch.mul(strong * self.units[:, 1:2], by_width, out=rows[:, WIDTH])
         torch.mul(scale, depth, out=rows[:, _DEPTH])
         torch.mul(strong[:, None], slopes, out=rows[:, _DEPTH + 1 : _N])
-        return rows, residual, rows @ rows.mT
+        gram[:, :_N] = rows[:, :_N] @ rows.mT
+        gram[:, _N:, :_N] = gram[:, :_N, _N:].mT
+        return rows, residual, gram
 
     def _solved(self, x, prior, equations):
         """χ² with priors, the step of parameters and polynomials to its minimum, covariance of the former."""

@@ -129,7 +129,26 @@ class LineModel(nn.Module):
         slope = slope / self.label_steps[:, None]
         return self._complex(slope @ self.components)
 
-    def observe(self, transform, shift, width, lsf=None, derivatives=True):
+    def blur(self, lsf=None):
+        """Variance in ln λ that brings the emulator's spectra to a line spread function, for `observe`.
+
+        Parameters
+        ----------
+        lsf : tensor, shape (n, n_pixels), optional
+            log2 of the line spread function's σ over the grid's; by default 0.
+
+        Returns
+        -------
+        base : tensor, shape (n,) or ()
+            Its mean over the pixels.
+        rest : tensor, shape (n, n_fft) or (n_fft,)
+            Its departure from that, at each sample.
+        """
+        total = self.to_grid if lsf is None else self.to_grid + self.own * (4.0**lsf - 1)
+        base = total.mean(-1, keepdim=True)
+        return base[..., 0], (total - base)[..., self.nearest]
+
+    def observe(self, transform, shift, width, blur, derivatives=True):
         """Line depths on the pixels, and their derivatives by shift and width.
 
         Parameters
@@ -140,8 +159,8 @@ class LineModel(nn.Module):
             ln(1 + v/c).
         width : tensor, shape (n,)
             Variance in ln λ beyond that of the line spread function.
-        lsf : tensor, shape (n, n_pixels), optional
-            log2 of the line spread function's σ over the grid's; by default 0.
+        blur : tuple of tensor
+            From `blur`.
         derivatives : bool
             Whether to return them.
 
@@ -150,7 +169,7 @@ class LineModel(nn.Module):
         tensor or tuple of three, shape (n, n_pixels)
             n − 1; if asked for its derivatives by shift and by width.
         """
-        base, rest = self._split(lsf)
+        base, rest = blur
         k = self.frequency
         kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2)
         kernel = torch.polar(kernel, -shift[:, None] * k) * transform
@@ -161,19 +180,13 @@ class LineModel(nn.Module):
         depth = sum(_take(depth, at) * weight for at, weight in zip(self.index, self.weights, strict=True))
         return (depth, self._between(moved[0]), 0.5 * self._between(curved)) if derivatives else depth
 
-    def observe_many(self, transforms, shift, width, lsf=None):
+    def observe_many(self, transforms, shift, width, blur):
         """Line depths of several transforms a star, (n, m, frequencies) → (n, m, pixels), to some %."""
-        base, _ = self._split(lsf)
+        base, _ = blur
         k = self.frequency
         kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2)
         kernel = torch.polar(kernel, -shift[:, None] * k)
         return self._between(torch.fft.irfft(transforms * kernel[:, None], self.n_fft))
-
-    def _split(self, lsf):
-        """Variance to be added to the emulator's: one number a star, and the rest, per sample."""
-        total = self.to_grid if lsf is None else self.to_grid + self.own * (4.0**lsf - 1)
-        base = total.mean(-1, keepdim=True)
-        return base[..., 0], (total - base)[..., self.nearest]
 
     def _between(self, values):
         """Values on the pixels, linear between samples: for derivatives, to some %."""

@@ -54,7 +54,7 @@ class PreparedSpectra:
 
     def __init__(self, model, flux, ivar, labels, sigma, lsf, sampling):
         self.model, self.good = model, ivar > 0
-        self.lsf = None if lsf is None else lsf.float()
+        lsf = None if lsf is None else lsf.float()
         self.shared = (
             ivar.new_ones(1, 1).float() if sampling is None else 2.0 ** sampling.float().clamp_min(0)
         )
@@ -64,16 +64,17 @@ class PreparedSpectra:
         if model.coarse > 1:
             self.flux, self.ivar = paired(self.flux, self.ivar, model.coarse)
             self.good = self.ivar > 0
-            self.lsf = None if lsf is None else self.lsf[:, :: model.coarse]
+            lsf = None if lsf is None else lsf[:, :: model.coarse]
             self.shared = self.shared[:, :: model.coarse]
             self.shared = (self.shared / model.coarse).clamp_min(1)
+        self.blur = model.blur(lsf)
         self.ivar = self.ivar / self.shared
         self.polynomials = continuum_basis(self.good, CONTINUUM_TERMS)
         self.labels = model.clamp(labels.float())
         spread, floor = model.tensor(LABEL_SPREAD), model.tensor(_LABEL_FLOOR)
         self.sigma = torch.maximum(torch.where(sigma.isnan(), spread, sigma.float()), floor)
         #: σ in ln λ of each line spread function in the middle of the grid, over the grid's own, squared.
-        self.wider = self.flux.new_ones(len(flux)) if lsf is None else 4.0 ** self.lsf.median(1).values
+        self.wider = self.flux.new_ones(len(flux)) if lsf is None else 4.0 ** lsf.median(1).values
         units = model.tensor([1 / SPEED_OF_LIGHT, model.unit, 1.0, *model.label_steps.tolist()])
         self.units = units.repeat(len(self.flux), 1)
         self.units[:, WIDTH] *= self.wider
@@ -93,7 +94,7 @@ class PreparedSpectra:
         self.flux, self.ivar = self.flux / continuum, self.ivar * continuum.square()
         self.transform = self.model.depths(self.labels)
         zero = self.flux.new_zeros(len(self.flux))
-        lines = 1 + self.model.observe(self.transform, zero, zero, self.lsf, derivatives=False)
+        lines = 1 + self.model.observe(self.transform, zero, zero, self.blur, derivatives=False)
         weight = self.ivar.sqrt()
         # Outliers, cosmics among them, would bend it.
         for _ in range(2):

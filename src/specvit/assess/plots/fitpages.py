@@ -8,9 +8,11 @@ from pathlib import Path
 from specvit.assess.plots.fit import plot_fit
 from specvit.paths import user_path
 
-__all__ = ["save_fits"]
+__all__ = ["check_place", "save_fits"]
 
 _SIZE, _DPI = (7.0, 4.9), 150
+#: Ends of names that are files of one figure, in the formats that matplotlib writes.
+_IMAGES = (".png", ".svg", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps", ".ps")
 
 
 def save_fits(path, spectra, estimator=None):
@@ -19,8 +21,9 @@ def save_fits(path, spectra, estimator=None):
     Parameters
     ----------
     path : path-like
-        A folder, made if need be, for a PNG file a star; or a file that ends in .pdf, for a page a star,
-        which is replaced if it exists.
+        A folder, made if need be, for a PNG file a star; a file that ends in .pdf, for a page a star; or one
+        that ends as an image does (.png, .svg, .jpg …), for one star, the next ones going to ``name-2.png``
+        and so on beside it. Files that exist are replaced.
     spectra : iterable of (str, Spectrum, dict)
         Name, spectrum, and arguments of `plot_fit` that are stated of it.
     estimator : Predictor, optional
@@ -30,14 +33,20 @@ def save_fits(path, spectra, estimator=None):
     -------
     dict of str to str
         Names of spectra that have no figure, and why.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder of a file does not exist.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import PdfPages
     from matplotlib.figure import Figure
 
-    path = user_path(path)
+    path = check_place(path)
     pages = PdfPages(path) if path.suffix.lower() == ".pdf" else None
-    if pages is None:
+    image = _is_image(path)
+    if pages is None and not image:
         path.mkdir(parents=True, exist_ok=True)
     left_out, taken = {}, set()
     try:
@@ -50,14 +59,30 @@ def save_fits(path, spectra, estimator=None):
                 left_out[name] = str(error)
                 continue
             figure.text(0.995, 0.003, name, ha="right", va="bottom", fontsize=5, color="0.4")
-            if pages is None:
-                figure.savefig(path / f"{_file_name(name, taken)}.png", dpi=_DPI)
-            else:
+            if pages is not None:
                 pages.savefig(figure)
+            elif image:
+                figure.savefig(path.with_name(_file_name(path.name, taken) + path.suffix), dpi=_DPI)
+            else:
+                figure.savefig(path / f"{_file_name(name, taken)}.png", dpi=_DPI)
     finally:
         if pages is not None:
             pages.close()
     return left_out
+
+
+def check_place(path):
+    """The path that figures go to, refused if it is a file in a folder that does not exist."""
+    path = user_path(path)
+    is_file = path.suffix.lower() == ".pdf" or _is_image(path)
+    if is_file and not path.parent.is_dir():
+        raise FileNotFoundError(f"figures: the folder {path.parent} of {path.name} does not exist")
+    return path
+
+
+def _is_image(path):
+    """Whether a path is that of one figure: it ends as an image does, and is no folder."""
+    return path.suffix.lower() in _IMAGES and not path.is_dir()
 
 
 def _file_name(name, taken):
