@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from specvit import Survey
-from specvit.predictors.findings import Findings
-from specvit.predictors.honesty import LIMITED, HonestyLimits, line_model
-from specvit.predictors.honestyfit import examine
+from specvit.honesty.alarmlimits import LIMITED, HonestyLimits
+from specvit.honesty.examination import examine
+from specvit.honesty.findings import Findings
+from specvit.honesty.screening import line_model
 from specvit.predictors.networkarrays import predict_arrays
 from specvit.stars import Emulator
 from specvit.weights import load_weights

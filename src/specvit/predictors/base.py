@@ -8,11 +8,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import validate_data
 
+from specvit.honesty.passes import examined
 from specvit.labels import label_tuple
-from specvit.predictors.honesty import examined, honesty_columns
 from specvit.predictors.knowledge import conditioned
 from specvit.predictors.plainfeatures import plain_features
 from specvit.predictors.predictions import Predictions, flag_labels, warn_of_alarms
+from specvit.predictors.resulttables import honesty_columns
 from specvit.predictors.trainingarrays import r2_of_labels
 from specvit.spectra import adapt
 from specvit.spectra.kinds import Kind, kind_of

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 
 from specvit.constants import FWHM_PER_SIGMA, SIGMA_PER_MAD, SPEED_OF_LIGHT
-from specvit.predictors.honestymodel import CONTINUUM_TERMS
-from specvit.predictors.honestypixels import (
+from specvit.honesty.fitsums import (
     bin_sums,
     continuum_basis,
     least_squares,
@@ -16,6 +15,7 @@ from specvit.predictors.honestypixels import (
     paired,
     smoothed,
 )
+from specvit.honesty.linemodel import CONTINUUM_TERMS
 
 __all__ = ["LABEL_SPREAD", "LARGEST_VELOCITY", "WIDTH", "PreparedSpectra"]
 
@@ -49,7 +49,7 @@ class PreparedSpectra:
     model : LineModel
         Spectra of given labels.
     flux, ivar, labels, sigma, lsf, sampling : Tensor or None
-        As for `specvit.predictors.honestyfit.examine`, without rows that cannot be fitted.
+        As for `specvit.honesty.examination.examine`, without rows that cannot be fitted.
     """
 
     def __init__(self, model, flux, ivar, labels, sigma, lsf, sampling):
