@@ -3,9 +3,10 @@
     python scripts/calibrate_honesty.py [--draws 10240] [--seed 77] [--device cpu] [--out FILE]
 
 Writes src/specvit/data/honesty_limits.json, or FILE. The spectra have all imperfections of the survey, seen
-by random instruments, with the errors of the library calibrated on the Sun; their labels are predicted by the
-weights of that name. Limits are quantiles in bins of S/N. That of lines comes from spectra without any: noise
-about a continuum of 1.
+by random instruments, with the errors of the library calibrated on the Sun, and two fifths of them have the
+pattern that real instruments leave in the flux (`AnyInstrument`); their labels are predicted by the weights
+of that name. Limits are quantiles in bins of S/N. That of lines comes from spectra without any: noise about a
+continuum of 1.
 """
 
 import argparse
@@ -17,16 +18,20 @@ import numpy as np
 import torch
 
 from specvit import Survey
-from specvit.predictors.findings import Findings
-from specvit.predictors.honesty import LIMITED, HonestyLimits, line_model
-from specvit.predictors.honestyfit import examine
+from specvit.honesty.alarmlimits import LIMITED, HonestyLimits
+from specvit.honesty.examination import examine
+from specvit.honesty.findings import Findings
+from specvit.honesty.screening import line_model
 from specvit.predictors.networkarrays import predict_arrays
 from specvit.stars import Emulator
+from specvit.survey import AnyInstrument
 from specvit.weights import load_weights
 
 EDGES = np.array([1.0, 2.5, 4.5, 8.0, 14.0, 25.0, 45.0, 80.0, 150.0, 600.0])
 RATE = 0.005
 BATCH = 512
+#: Share of spectra with a pattern, and the scale of its half-normal rms: what STELIB and LAMOST show.
+PATTERN = (0.4, 0.012)
 PATH = Path(__file__).parents[1] / "src/specvit/data/honesty_limits.json"
 
 
@@ -96,13 +101,15 @@ def main():
     parser.add_argument("--keep", type=Path, help="also write what was found of all draws, .npz")
     args = parser.parse_args()
     regressor = load_weights("any")[0].to(args.device)
-    survey = Survey("any", seed=args.seed, emulator=Emulator.load(calibrated=True))
+    observed = AnyInstrument(pattern_size=PATTERN)
+    survey = Survey("any", seed=args.seed, emulator=Emulator.load(calibrated=True), observed=observed)
     counts = -(-args.draws // BATCH), -(-args.draws // 10 // BATCH)
     draws, smooth = (
         joined([findings(regressor, *source(survey, k, args.device)) for k in range(count)])
         for source, count in zip((drawn, without_lines), counts, strict=True)
     )
-    record = {"survey": "any", "weights": "any", "seed": args.seed, "device": torch.device(args.device).type}
+    record = {"survey": "any", "pattern": PATTERN, "weights": "any", "seed": args.seed}
+    record |= {"device": torch.device(args.device).type}
     values = limits_of(draws, smooth, record)
     values["sha256"] = HonestyLimits.digest(values)
     args.out.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

@@ -36,7 +36,18 @@ ALLOWED = {
     "network": set(),
     "limits": {"grid", "stars", "survey"},
     "weights": {"grid", "archive", "network"},
-    "predictors": {"grid", "spectra", "stars", "survey", "dataset", "network", "limits", "weights"},
+    "honesty": {"grid", "spectra", "stars", "network"},
+    "predictors": {
+        "grid",
+        "spectra",
+        "stars",
+        "survey",
+        "dataset",
+        "network",
+        "limits",
+        "weights",
+        "honesty",
+    },
 }
 ALLOWED["example"] = {"grid", "survey"}
 ALLOWED["stream"] = ALLOWED["predictors"] | {"predictors"}
@@ -59,6 +70,7 @@ FORBIDDEN = {
     "network": (HEAVY | {"h5py", "scipy"}) - {"lightning"},
     "limits": HEAVY | {"h5py"},
     "weights": HEAVY | {"h5py"},
+    "honesty": HEAVY | {"h5py"},
     "predictors": {"specutils", "matplotlib", "h5py"},
     "example": {"lightning", "sklearn", "matplotlib", "pandas", "h5py"},
     "stream": {"specutils", "lightning", "sklearn", "matplotlib", "pandas"},

@@ -12,8 +12,8 @@ from specutils import Spectrum, SpectrumCollection, SpectrumList
 from specvit import LoggEstimator, Survey
 from specvit.exceptions import AlarmWarning
 from specvit.grid import PixelGrid
+from specvit.honesty.findings import Findings
 from specvit.predictors import RidgeEstimator, TemplateFit
-from specvit.predictors.findings import Findings
 from specvit.predictors.piecewise import in_advance
 from specvit.spectra import Flag, SpectrumBatch, SpectrumError, adapt
 

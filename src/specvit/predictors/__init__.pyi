@@ -5,10 +5,8 @@ from specvit.predictors.boosting import LightGBMEstimator as LightGBMEstimator
 from specvit.predictors.estimator import LoggEstimator as LoggEstimator
 from specvit.predictors.explanation import Explanation as Explanation
 from specvit.predictors.explanation import explain as explain
-from specvit.predictors.findings import Findings as Findings
 from specvit.predictors.fittedspectrum import FittedSpectrum as FittedSpectrum
 from specvit.predictors.fittedspectrum import fitted_spectrum as fitted_spectrum
-from specvit.predictors.honestyfit import examine as examine
 from specvit.predictors.labelpredictor import ForeignPredictor as ForeignPredictor
 from specvit.predictors.labelpredictor import LabelPredictor as LabelPredictor
 from specvit.predictors.predictions import Predictions as Predictions

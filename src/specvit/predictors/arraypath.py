@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from specvit.honesty.alarms import alarm
+from specvit.honesty.findings import Findings
+from specvit.honesty.latefits import LateFits
+from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
-from specvit.predictors.findings import Findings
-from specvit.predictors.honesty import alarm, line_model
-from specvit.predictors.latefits import LateFits
-from specvit.predictors.networkarrays import batch_size_on, scaled, tensor_of
+from specvit.network.tensors import scaled, tensor_of
+from specvit.predictors.networkarrays import batch_size_on
 from specvit.predictors.piecewise import in_advance, joined, piece_size
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag, adapt

@@ -7,10 +7,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import validate_data
 
 from specvit.labels import label_tuple
-from specvit.predictors.honesty import honesty_columns
 from specvit.predictors.piecewise import answered, in_pieces
 from specvit.predictors.plainfeatures import plain_features
 from specvit.predictors.predictions import Predictions, warn_of_alarms
+from specvit.predictors.resulttables import honesty_columns
 from specvit.predictors.trainingarrays import r2_of_labels
 from specvit.spectra import adapt
 from specvit.spectra.kinds import Kind, kind_of

@@ -14,10 +14,10 @@ from scipy.interpolate import CubicSpline
 from specvit.constants import FWHM_PER_SIGMA, SIGMA_PER_MAD, SPEED_OF_LIGHT
 from specvit.grid import PixelGrid, edges_from_centres, vacuum_to_air
 from specvit.grid.gaussian import smoothing_matrix
+from specvit.honesty.linemodel import CONTINUUM_TERMS
 from specvit.labels import LABELS
 from specvit.predictors.base import Predictor
 from specvit.predictors.estimator import LoggEstimator
-from specvit.predictors.honestymodel import CONTINUUM_TERMS
 from specvit.predictors.predictions import Predictions
 from specvit.spectra import Flag
 from specvit.spectra.kinds import Kind, kind_of

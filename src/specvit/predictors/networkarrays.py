@@ -6,28 +6,18 @@ import numpy as np
 import torch
 
 from specvit.network.reduced import half_of, reduced
+from specvit.network.tensors import device_of, scaled, tensor_of
 
 __all__ = [
     "ON_GPU",
     "batch_covariance",
     "batch_size_on",
-    "device_of",
-    "order_one",
     "predict_arrays",
-    "scaled",
-    "tensor_of",
     "to_device",
 ]
 
 #: Spectra at once: on a processor so many that they stay in its cache, on a GPU that it is busy.
 _BATCH, ON_GPU = 64, 4096
-#: Inverse variances of a flux of order one that float32 holds, with room for what is made of them.
-_WEIGHTS = (1e-30, 1e30)
-
-
-def device_of(name):
-    """Device of a name, where "auto" is a GPU if there is one."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def to_device(regressor, device, precision="32-true"):
@@ -82,21 +72,6 @@ def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None, *, covariance
     return mean, sigma
 
 
-def tensor_of(x):
-    """A tensor of floats in their own precision, without a copy where memory can be shared."""
-    if isinstance(x, torch.Tensor):
-        return x.detach() if x.dtype in (torch.float32, torch.float64) else x.detach().float()
-    native = np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
-    return torch.from_numpy(native if native.flags.writeable else native.copy())
-
-
-def scaled(flux, ivar):
-    """Tensors as `order_one`, in their own precision: list of flux and inverse variance."""
-    scale = torch.where(ivar > 0, flux.abs(), 0.0).amax(1, keepdim=True)
-    scale = torch.where(scale > 0, scale, 1.0)
-    return [flux / scale, torch.where(ivar > 0, (ivar * scale * scale).clamp(*_WEIGHTS), 0.0)]
-
-
 def batch_covariance(regressor, batch):
     """Covariance of the errors of a network's labels, (n, n_labels, n_labels), or None if it predicts none.
 
@@ -115,14 +90,3 @@ def batch_covariance(regressor, batch):
         arrays = (x[rows] for x in (batch.flux, batch.ivar, batch.lsf, batch.sampling))
         covariance[rows] = predict_arrays(regressor, *arrays, covariance=True)[1]
     return covariance
-
-
-def order_one(flux, ivar):
-    """Flux of order one, which float32 can hold whatever the unit, and its inverse variance.
-
-    Errors beyond what float32 can hold of 1/σ² are brought to its ends: they are as good as 0 or infinite.
-    """
-    scale = np.max(np.abs(flux), axis=1, where=ivar > 0, initial=0.0)[:, None]
-    scale = np.where(scale > 0, scale, 1.0)
-    with np.errstate(over="ignore"):
-        return flux / scale, np.where(ivar > 0, np.clip(ivar * scale**2, *_WEIGHTS), 0.0)

@@ -9,10 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from specvit.predictors.findings import Findings
-from specvit.predictors.honesty import examined
+from specvit.honesty.findings import Findings
+from specvit.honesty.passes import examined
+from specvit.network.tensors import device_of
 from specvit.predictors.knowledge import conditioned, read_given
-from specvit.predictors.networkarrays import ON_GPU, device_of
+from specvit.predictors.networkarrays import ON_GPU
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import adapt
 from specvit.spectra.arrays import rows_on_grid

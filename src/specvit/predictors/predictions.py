@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specvit.exceptions import AlarmWarning
+from specvit.honesty.findings import Findings
 from specvit.labels import label_of
-from specvit.predictors.findings import Findings
 from specvit.predictors.resulttables import describe_columns
 from specvit.spectra import Flag, SpectrumBatch
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from astropy.table import QTable
 
-__all__ = ["describe_columns", "read_table", "write_table"]
+__all__ = ["describe_columns", "honesty_columns", "read_table", "write_table"]
 
 #: What columns are, beside labels and their errors: description and format.
 _COLUMNS = {
@@ -73,6 +73,29 @@ def describe_columns(table: QTable) -> QTable:
         if form is not None:
             table[name].info.format = form
     return table
+
+
+def honesty_columns(findings):
+    """Columns of a table, dict of str to Quantity or ndarray (n,).
+
+    ``velocity``, ``velocity_err`` and ``broadening``, ``broadening_err`` (σ of a Gaussian beyond the LSF)
+    in km/s; ``dilution``, ``dilution_err``, the share of the light without lines; ``chi2``.
+    """
+    from astropy import units as u
+
+    f, unit = findings, u.km / u.s
+    width, low, high = (
+        f.lsf * np.sqrt(np.maximum(f.broadening + sign * f.broadening_err, 0)) for sign in (0, -1, 1)
+    )
+    return {
+        "velocity": f.velocity * unit,
+        "velocity_err": f.velocity_err * unit,
+        "broadening": width * unit,
+        "broadening_err": (high - low) / 2 * unit,
+        "dilution": f.dilution,
+        "dilution_err": f.dilution_err,
+        "chi2": f.chi2,
+    }
 
 
 def write_table(table: QTable, path: str | PathLike[str], *, overwrite: bool = False) -> None:

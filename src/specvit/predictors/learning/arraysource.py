@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from specvit.network.feed import ShuffledArrays
+from specvit.network.tensors import order_one
 from specvit.predictors.learning.trainingsources import FEWEST_TO_SPLIT, Feed, Source
-from specvit.predictors.networkarrays import order_one
 from specvit.predictors.trainingdata import known_range
 
 __all__ = ["ArraySource"]

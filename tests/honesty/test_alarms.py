@@ -14,7 +14,9 @@ from specvit import PFS_MR, LoggEstimator
 from specvit.assess.scene import STARS, Scene
 from specvit.exceptions import AlarmWarning
 from specvit.grid import Resampler, air_to_vacuum, vacuum_to_air
-from specvit.predictors.honesty import HonestyLimits, at_rest
+from specvit.honesty import passes, screening
+from specvit.honesty.alarmlimits import HonestyLimits
+from specvit.honesty.restframe import at_rest
 from specvit.spectra import Flag, adapt
 
 
@@ -174,16 +176,15 @@ def test_tables_keep_names_and_say_what_was_assumed(estimator):
 
 def test_spectra_in_order_are_screened_only(monkeypatch):
     """By one linear step, which finds what all fits find, to a part of its error; others are fitted."""
-    import specvit.predictors.honesty as honesty
-
     examined = []
 
     def watched(model, flux, *rest):
         examined.append(len(flux))
         return examine(model, flux, *rest)
 
-    examine = honesty.examine
-    monkeypatch.setattr(honesty, "examine", watched)
+    examine = screening.examine
+    for module in (screening, passes):
+        monkeypatch.setattr(module, "examine", watched)
     pairs = [observed("dwarf", 30.0, seed) for seed in range(4)] + [observed("dwarf", 30.0, velocity=300.0)]
     flux, ivar = (np.stack(values) for values in zip(*pairs, strict=True))
     estimator = LoggEstimator(device="cpu", precision="32-true")

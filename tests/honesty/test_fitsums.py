@@ -6,7 +6,7 @@ import torch
 from numpy.polynomial import chebyshev
 from scipy.optimize import lsq_linear
 
-from specvit.predictors.honestypixels import (
+from specvit.honesty.fitsums import (
     bin_sums,
     continuum_basis,
     least_squares,

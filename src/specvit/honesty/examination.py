@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from specvit.constants import SPEED_OF_LIGHT
+from specvit.honesty.findings import Findings
+from specvit.honesty.fitsums import bin_sums, least_squares, paired, smoothed, solved
+from specvit.honesty.linemodel import CONTINUUM_TERMS, LineModel
+from specvit.honesty.prepared import LABEL_SPREAD, LARGEST_VELOCITY, WIDTH, PreparedSpectra
 from specvit.labels import LABELS
-from specvit.predictors.findings import Findings
-from specvit.predictors.honestymodel import CONTINUUM_TERMS, LineModel
-from specvit.predictors.honestypixels import bin_sums, least_squares, paired, smoothed, solved
-from specvit.predictors.honestyspectra import LABEL_SPREAD, LARGEST_VELOCITY, WIDTH, PreparedSpectra
-from specvit.predictors.networkarrays import tensor_of
+from specvit.network.tensors import tensor_of
 
 __all__ = ["examine", "screen"]
 
@@ -58,7 +58,7 @@ def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, sampling=None
     A giant at rest whose labels are known:
 
     >>> from specvit import Emulator, Survey
-    >>> from specvit.predictors.honestymodel import LineModel
+    >>> from specvit.honesty.linemodel import LineModel
     >>> survey = Survey("paper", seed=1)
     >>> giant = [[4700, 2.2, -0.4, 0.15, -0.05]]
     >>> star = survey.observe(giant, 18.5)

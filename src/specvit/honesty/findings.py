@@ -43,7 +43,7 @@ class Findings:
 
     See Also
     --------
-    specvit.predictors.examine : Makes them.
+    specvit.honesty.examine : Makes them.
     specvit.predictors.Predictions : Has them as ``findings``.
 
     Examples

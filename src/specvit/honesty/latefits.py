@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from specvit.predictors.honesty import line_model, screened
-from specvit.predictors.honestyfit import examine
+from specvit.honesty.examination import examine
+from specvit.honesty.screening import line_model, screened
 
 __all__ = ["LateFits"]
 
@@ -30,7 +30,7 @@ class LateFits:
         Parameters
         ----------
         given : tuple of Tensor or None
-            Arguments of `~specvit.predictors.honestyfit.examine` after the model.
+            Arguments of `~specvit.honesty.examination.examine` after the model.
         snr : ndarray, shape (n,)
             Median signal-to-noise ratio per pixel.
         """

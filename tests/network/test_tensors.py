@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from specvit.predictors.networkarrays import order_one
+from specvit.network.tensors import order_one
 
 
 @pytest.mark.parametrize("scale", [1e-100, 1e-17, 1.0, 1e100])

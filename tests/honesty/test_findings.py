@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from specvit.predictors.findings import Findings
+from specvit.honesty.findings import Findings
 
 
 def test_nothing_is_nan_throughout():

@@ -6,8 +6,8 @@ import torch
 
 from specvit.assess.scene import STARS, Scene
 from specvit.constants import SPEED_OF_LIGHT
-from specvit.predictors.honestyfit import examine
-from specvit.predictors.honestymodel import LineModel
+from specvit.honesty.examination import examine
+from specvit.honesty.linemodel import LineModel
 from specvit.stars import Emulator, LineCalibration
 
 

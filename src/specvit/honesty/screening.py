@@ -1,0 +1,75 @@
+"""Which spectra are in order, by one linear step; the doubtful ones are fitted in full."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from specvit.honesty.alarmlimits import shipped_limits
+from specvit.honesty.examination import examine, screen
+from specvit.honesty.linemodel import LineModel
+from specvit.stars import Emulator, LineCalibration
+
+__all__ = ["judged", "line_model", "screened"]
+
+#: Shares of the limits, in a screening, from which a spectrum is fitted in full: of 1,024 draws of
+#: ``Survey("any")`` with an alarm all but one were beyond one of them, with 18 % of the rest.
+_DOUBTFUL = {
+    "velocity_test": 0.5, "broadening_test": 0.4, "dilution_test": 0.4, "labels_test": 0.4,
+    "misfit": 0.55,
+}  # fmt: skip
+#: Reduced χ² below which errors are so wrong that a linear step says nothing.
+_LEAST_CHI2 = 0.25
+#: The same of the test for lines: below the first there are none, above the second there are.
+_DOUBTFUL_LINES = (0.5, 1.6)
+
+
+@lru_cache
+def line_model(device, coarse=1):
+    """The `LineModel` of the emulator that ships, on a device given by its name."""
+    return LineModel(Emulator.load(), LineCalibration.load(), coarse).to(device)
+
+
+def judged(given, snr, device):
+    """`Findings` of spectra on the grid of the emulator that ships: screened, the doubtful ones examined.
+
+    Parameters
+    ----------
+    given : tuple
+        Arguments of `~specvit.honesty.examination.examine` after the model; of NumPy or torch, or None.
+    snr : ndarray, shape (n,)
+        Median signal-to-noise ratio per pixel.
+    device : str
+        Where the fits are made.
+    """
+    found, rows, some = screened(given, snr, device)
+    if len(rows):
+        found.put(rows, examine(line_model(device), *some))
+    return found
+
+
+def screened(given, snr, device):
+    """`Findings` of spectra that are screened only, numbers of those to be examined, and their `given`."""
+    found, jumped = screen(line_model(device, 2), *given)
+    rows = np.flatnonzero(_doubtful(found, jumped, snr))
+    some = [
+        x if x is None else x[torch.as_tensor(rows).to(x.device) if torch.is_tensor(x) else rows]
+        for x in given
+    ]
+    return found, rows, some
+
+
+def _doubtful(found, jumped, snr):
+    """Which screened spectra come within reach of a limit, bool (n,)."""
+    f, limits = found, shipped_limits()
+    near = {name: getattr(f, name) > share * limits.at(name, snr) for name, share in _DOUBTFUL.items()}
+    low, high = (share * limits.lines for share in _DOUBTFUL_LINES)
+    of_lines = jumped | (f.lines_test < high) | (np.abs(f.velocity) > f.learned_velocity + f.velocity_err)
+    of_lines |= near["velocity_test"]
+    of_lines |= (near["broadening_test"] & (f.broadening > 0)) | (near["dilution_test"] & (f.dilution > 0))
+    # Without lines there are no such alarms, unless they are somewhere else.
+    of_lines &= (f.lines_test > low) | jumped
+    unfit = near["labels_test"] | near["misfit"] | (f.chi2 < _LEAST_CHI2)
+    return np.isfinite(f.lines_test) & (of_lines | unfit)

@@ -1,0 +1,42 @@
+"""Arrays of any scale and precision as tensors that a network takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+__all__ = ["device_of", "order_one", "scaled", "tensor_of"]
+
+#: Inverse variances of a flux of order one that float32 holds, with room for what is made of them.
+_WEIGHTS = (1e-30, 1e30)
+
+
+def device_of(name):
+    """Device of a name, where "auto" is a GPU if there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def tensor_of(x):
+    """A tensor of floats in their own precision, without a copy where memory can be shared."""
+    if isinstance(x, torch.Tensor):
+        return x.detach() if x.dtype in (torch.float32, torch.float64) else x.detach().float()
+    native = np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+    return torch.from_numpy(native if native.flags.writeable else native.copy())
+
+
+def scaled(flux, ivar):
+    """Tensors as `order_one`, in their own precision: list of flux and inverse variance."""
+    scale = torch.where(ivar > 0, flux.abs(), 0.0).amax(1, keepdim=True)
+    scale = torch.where(scale > 0, scale, 1.0)
+    return [flux / scale, torch.where(ivar > 0, (ivar * scale * scale).clamp(*_WEIGHTS), 0.0)]
+
+
+def order_one(flux, ivar):
+    """Flux of order one, which float32 can hold whatever the unit, and its inverse variance.
+
+    Errors beyond what float32 can hold of 1/σ² are brought to its ends: they are as good as 0 or infinite.
+    """
+    scale = np.max(np.abs(flux), axis=1, where=ivar > 0, initial=0.0)[:, None]
+    scale = np.where(scale > 0, scale, 1.0)
+    with np.errstate(over="ignore"):
+        return flux / scale, np.where(ivar > 0, np.clip(ivar * scale**2, *_WEIGHTS), 0.0)
