@@ -42,3 +42,11 @@ def test_a_folder_that_is_missing_is_told_of_before_the_work(file, tmp_path, cap
     assert main(["predict", str(file), "--medium", "vacuum", "--plot", str(nowhere)]) == 2
     told = capsys.readouterr()
     assert "missing" in told.err and "does not exist" in told.err and not told.out
+
+
+def test_a_file_without_a_figure_is_named_once(file, tmp_path, capsys):
+    path = tmp_path / "words.txt"
+    path.write_text("no numbers here\n")
+    assert main(["predict", str(file), str(path), "--plot", str(tmp_path / "new"), "--quiet"]) == 1
+    (told,) = (line for line in capsys.readouterr().err.splitlines() if "no figure" in line)
+    assert told.startswith(f"specvit: no figure: {path}: ") and told.count(str(path)) == 1

@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 
 from specvit import cli
-from specvit.cli.reading import chosen_columns, expand
+from specvit.cli.reading import chosen_columns, expand, files_with_velocities
 
 WAVE = 7000 + 0.5 * np.arange(3800)
 FLUX = 1 + 0.1 * np.sin(WAVE / 300)
@@ -36,6 +36,8 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     (tmp_path / "list.txt").write_text("\ufeff# stars\na.csv\n\nsub\n", encoding="utf-8")
     (tmp_path / "sub" / "here.lst").write_text("d.csv\n")
+    (tmp_path / "only_comments.lst").write_text("# none yet\n\n")
+    (tmp_path / "no_rows.lst").write_text("file,velocity\n")
     return tmp_path
 
 
@@ -61,11 +63,18 @@ def test_files_of_an_argument(files, argument, expected):
         ("*.dat", "no file matches"),
         ("@no", "no such list"),
         ("empty", "no file in"),
+        ("empt*", "no file matches"),
+        ("@only_comments.lst", "only_comments.lst: no file in this list"),
     ],
 )
 def test_arguments_that_mean_no_file(files, argument, message):
     with pytest.raises(FileNotFoundError, match=message):
         expand([argument])
+
+
+def test_a_table_without_rows_means_no_file(files):
+    with pytest.raises(FileNotFoundError, match=r"no_rows.lst: no file in this list"):
+        files_with_velocities(["@no_rows.lst"])
 
 
 def test_columns():

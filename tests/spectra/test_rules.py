@@ -199,7 +199,18 @@ CALLS = {
     "empty tuple": (lambda: ((), {}), ValueError, "spectra must not be empty"),
     "empty SpectrumList": (lambda: (SpectrumList(), {}), ValueError, "spectra must not be empty"),
     "empty array": (lambda: (np.ones((0, 4096)), {}), ValueError, "spectra must not be empty"),
-    "None": (lambda: (None, {}), TypeError, "spectra must be an array of real numbers, got dtype object"),
+    "paths": (lambda: (["spectrum.fits"], {}), TypeError, "got a list of str; read a file with"),
+    "a generator": (
+        lambda: ((make() for _ in range(2)), {"resolution": 6000}),
+        TypeError,
+        r"got generator; list\(\) makes a list of it, and specvit.predict_stream takes it as it is",
+    ),
+    "values of a dictionary": (
+        lambda: ({"star": make()}.values(), {}),
+        TypeError,
+        r"got dict_values; list\(\) makes a list",
+    ),
+    "None": (lambda: (None, {"resolution": 6000}), TypeError, "fluxes, got NoneType"),
     "a path": (lambda: ("spectrum.fits", {}), TypeError, "read a file with specutils.Spectrum.read"),
     "a dict": (lambda: ({"flux": [1]}, {}), TypeError, "spectra must be Spectrum"),
     "strings": (lambda: (np.full(4096, "1"), {}), TypeError, "real numbers, got dtype <U1"),
@@ -230,7 +241,7 @@ CALLS = {
     "a cube in a list": (
         lambda: ([make(np.ones((2, N)))], {}),
         ValueError,
-        r"spectra\[0\] must be one-dimensional in a list",
+        r"spectra\[0\] must be one-dimensional in a list.*: give a spectrum of several rows, .*by itself",
     ),
     "counts in an array": (lambda: (np.ones(4096) * u.ct, {}), ValueError, "flux density .* got unit 'ct'"),
     "ivar with a Spectrum": (lambda: (make(), {"ivar": np.ones(N)}), ValueError, "ivar is for arrays"),

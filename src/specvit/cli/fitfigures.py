@@ -47,7 +47,7 @@ def _spectra(args, stated):
         try:
             found = read_spectrum(path, **{name: getattr(args, name) for name in READING})
         except (OSError, ValueError) as error:
-            tell(f"specvit: no figure: {path}: {one_line(error)}")
+            tell(f"specvit: no figure: {one_line(error)}")  # which names the file
             continue
         alone = not isinstance(found, list)
         for i, one in enumerate([found] if alone else found):

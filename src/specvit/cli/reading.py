@@ -113,9 +113,10 @@ def expand(arguments):
             files += _listed(user_path(str(argument)[1:]))
         elif glob.has_magic(str(path)):
             matches = sorted(glob.glob(str(path), recursive=True))
+            matches = [match for match in matches if Path(match).is_file()]
             if not matches:
                 raise FileNotFoundError(f"{argument}: no file matches")
-            files += [match for match in matches if Path(match).is_file()]
+            files += matches
         else:
             raise FileNotFoundError(f"{argument}: no such file")
     return files
@@ -126,7 +127,14 @@ def _listed(path):
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list of files")
     lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
-    return expand([_beside(path, line) for line in lines if line and not line.startswith("#")])
+    return _some(path, expand([_beside(path, line) for line in lines if line and not line.startswith("#")]))
+
+
+def _some(listing, files):
+    """The files of a list that has some."""
+    if not len(files):
+        raise FileNotFoundError(f"{listing}: no file in this list")
+    return files
 
 
 def _beside(listing, line):
@@ -169,7 +177,8 @@ def files_with_velocities(arguments, velocity=None):
             found, their_names, theirs = expand([argument]), None, None
         else:
             found, their_names, theirs = files_of(table, None, column)
-            found = [_beside(user_path(argument[1:]), one) for one in found]
+            listing = user_path(argument[1:])
+            found = _some(listing, [_beside(listing, one) for one in found])
         paths += found
         velocities += [float("nan")] * len(found) if theirs is None else list(theirs)
         names += [""] * len(found) if their_names is None else their_names

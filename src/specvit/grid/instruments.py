@@ -137,6 +137,7 @@ def _curve(value):
     return np.asarray(value, np.float64).T
 
 
+_SHORTEST = 1000.0  # Å: plain numbers below are wavelengths in another unit
 _SDSS_PIXEL = SPEED_OF_LIGHT * np.log(10) * 1e-4  # km/s: log10 λ in steps of 10⁻⁴
 
 #: Presets by name. `find_instrument` looks up with less care for spelling.
@@ -327,6 +328,11 @@ def find_windows(mask):
         low, high = map(float, mask)
         if not 0 < low < high < np.inf:
             raise ValueError(f"mask must have windows (low, high) in Å, 0 < low < high, got {(low, high)}")
+        if high < _SHORTEST:
+            raise ValueError(
+                f"mask must have windows (low, high) in Å, got {(low, high)}, where no spectrograph sees: "
+                "nanometres and microns are given as quantities"
+            )
         return np.array([[low, high]])
     if any(np.isscalar(one) and not isinstance(one, str) for one in mask):
         raise ValueError(f"mask must have windows (low, high) of two wavelengths in Å, got {mask!r}")

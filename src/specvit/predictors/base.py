@@ -207,7 +207,10 @@ class Predictor(RegressorMixin, BaseEstimator):
             As `predict` does.
         """
         if velocity not in (None, "fit"):
-            raise ValueError(f"velocity must be None or 'fit', got {velocity!r}")
+            raise ValueError(
+                f"velocity must be None or 'fit', got {velocity!r}: a known velocity is stated by the "
+                "spectral axis, as Spectrum(…, radial_velocity=30 * u.km / u.s)"
+            )
         names, grid = self.label_names, self._own_grid()
         if grid is None:
             if not all(one is None for one in (instrument, mask, velocity, given)):

@@ -150,7 +150,8 @@ def adapt(
                 raise TypeError(f"spectra[{i}] must be a Spectrum like others here, got {type(one).__name__}")
             if one.data.ndim != 1:
                 raise ValueError(
-                    f"spectra[{i}] must be one-dimensional in a list, got a flux of shape {one.data.shape}"
+                    f"spectra[{i}] must be one-dimensional in a list, got a flux of shape {one.data.shape}: "
+                    "give a spectrum of several rows, or a cube, by itself"
                 )
         shape = (len(spectra),)
         sources = [(parts_of(one), 1) for one in spectra]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
+
 import numpy as np
 
 from specvit.grid import FWHM_PER_SIGMA
@@ -16,11 +18,7 @@ __all__ = ["batch_from_array", "check_array_shape", "refuse_wavelengths", "rows_
 
 def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
     """Batch from fluxes on the grid, and the reasons against each."""
-    if isinstance(flux, str | bytes | dict) or hasattr(flux, "read_bytes"):
-        raise TypeError(
-            "spectra must be Spectrum, a list or collection of them, or an array of fluxes, "
-            f"got {type(flux).__name__}; read a file with specutils.Spectrum.read"
-        )
+    _refuse_no_fluxes(flux)
     if isinstance(flux, list | tuple) and not flux:
         raise ValueError("spectra must not be empty")
     if isinstance(flux, tuple) and all(len(getattr(one, "shape", ())) == 1 for one in flux):
@@ -28,11 +26,11 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
             f"spectra must not be a tuple of {len(flux)} arrays, as (wavelength, flux) would be: make a "
             "specutils.Spectrum(flux, spectral_axis), or a list of fluxes that are on the grid"
         )
+    values, unit, mask = rows_on_grid(flux, grid)
     if medium not in (None, grid.medium):
         raise ValueError(f"medium must be that of the grid, {grid.medium!r}, for an array, got {medium!r}")
     if resolution is not None:
         raise ValueError("resolution is for Spectrum: an array must be at the grid's resolution already")
-    values, unit, mask = rows_on_grid(flux, grid)
     batch = SpectrumBatch.empty(values.shape[:-1], grid, covariance, on_grid=True)
     rows = values.reshape(-1, len(grid))
     factor, target = (1.0, None) if unit is None else flux_factor(unit, grid.wave, "spectra")
@@ -54,6 +52,23 @@ def batch_from_array(flux, ivar, grid, medium, resolution, covariance):
     batch.flux[:] = np.where(valid, rows, 0)
     batch.ivar[:] = np.where(valid, weight, 0)
     return batch, reasons
+
+
+def _refuse_no_fluxes(flux):
+    """Raise TypeError for what is neither numbers nor objects of specutils, and say what to do."""
+    first = flux[0] if isinstance(flux, list | tuple) and flux else flux
+    name = type(flux).__name__ if first is flux else f"a {type(flux).__name__} of {type(first).__name__}"
+    if isinstance(first, str | bytes | dict) or hasattr(first, "read_bytes"):
+        way = "; read a file with specutils.Spectrum.read"
+    elif first is None or isinstance(first, Set):
+        way = ""
+    elif isinstance(first, Iterable) and not hasattr(first, "__getitem__"):
+        way = "; list() makes a list of it, and specvit.predict_stream takes it as it is"
+    else:
+        return
+    raise TypeError(
+        f"spectra must be Spectrum, a list or collection of them, or an array of fluxes, got {name}{way}"
+    )
 
 
 def rows_on_grid(flux, grid, first=0):
