@@ -1,10 +1,15 @@
 """FITS tables: ESO phase 3, 4MOST, CALSPEC, and any by the names of its columns."""
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import StdDevUncertainty
+from astropy.table import Table
 from specutils import Spectrum, SpectrumList
 
+from specvit.spectra import Flag, adapt
+from specvit.spectra.objectname import object_name
 from specvit.spectra.readers import read
 
 NM = 559 + 0.02 * np.arange(22000)
@@ -170,6 +175,29 @@ def test_of_two_tables_the_first_with_a_spectrum_is_read(tmp_path, observe, tabl
     fits.HDUList(hdus).writeto(tmp_path / "a.fits")
     spectrum = Spectrum.read(tmp_path / "a.fits")
     assert any("the table BLUE is read, not RED" in note for note in spectrum.meta["notes"])
+
+
+@pytest.mark.parametrize(
+    ("cards", "medium"),
+    [({"AIRORVAC": "air"}, "air"), ({"VACUUM": False}, "air"), ({"AIRORVAC": "vac"}, "vacuum")],
+)
+def test_what_the_header_of_the_table_says(tmp_path, observe, cards, medium):
+    """`Table.write` puts the metadata of a table there, not into the primary header."""
+    star = observe(np.arange(6900.0, 9000.0, 0.4), medium)
+    table = Table({"wave": star.wave, "flux": star.flux, "err": star.sigma})
+    table.meta.update({"OBJECT": "HD 1", "HIERARCH resolution": 8000} | cards)
+    table.write(tmp_path / "a.fits")
+    batch = adapt(Spectrum.read(tmp_path / "a.fits"))
+    stated = Spectrum(
+        star.flux * u.one,
+        star.wave * u.AA,
+        uncertainty=StdDevUncertainty(star.sigma),
+        meta={"object": "HD 1"},
+    )
+    expected = adapt(stated, medium=medium, resolution=8000)
+    assert batch.flags.tolist() == expected.flags.tolist() and not batch.flags[0] & Flag.MEDIUM_ASSUMED
+    np.testing.assert_allclose(batch.flux, expected.flux, rtol=1e-6)
+    assert object_name(Spectrum.read(tmp_path / "a.fits").meta) == "HD 1"
 
 
 def test_columns_can_be_chosen(tmp_path, observe, table):

@@ -37,7 +37,7 @@ from specvit.spectra.readers.assembling import (
 from specvit.spectra.readers.columnroles import find_columns
 from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, Layout
 from specvit.spectra.readers.fitsfile import columns, fibre_names
-from specvit.spectra.readers.headeraxes import header_axis
+from specvit.spectra.readers.headeraxes import header_axis, merged_header
 from specvit.spectra.readers.tablerows import join_orders
 from specvit.spectra.readers.unitwords import flux_unit_of, to_wavelengths
 
@@ -142,7 +142,7 @@ def _read(file, *, hdu=None, rows=None):
         return np.moveaxis(values, 0, -1) if values.ndim == 3 else values
 
     values = data(flux)
-    header = file.header if flux is file.hdus[0] else _merged(file.header, flux.header)
+    header = file.header if flux is file.hdus[0] else merged_header(file.header, flux.header)
     medium = note = None
     if "wave" in parts or "loglam" in parts:
         axis = parts.get("wave", parts.get("loglam"))
@@ -234,20 +234,11 @@ def _read_rows(file):
     ]
 
 
-def _merged(primary, own):
-    """The primary header with the cards of the HDU over it."""
-    merged = primary.copy()
-    for card in own.cards:
-        if card.keyword not in ("", "COMMENT", "HISTORY", "XTENSION"):
-            merged[card.keyword] = card.value
-    return merged
-
-
 def _is_rave(file):
     parts = _parts(file)
     if parts is None or len(parts[0].shape) > 2 or (len(parts[0].shape) == 2 and parts[0].shape[0] > 3):
         return False
-    header = _merged(file.hdus[0].header, parts[0].header)
+    header = merged_header(file.hdus[0].header, parts[0].header)
     cards = " ".join(
         str(header.get(card, ""))
         for card in ("SURVEY", "ORIGIN", "PROJECT", "OBJECT", "RAVE_OBS_ID", "TITLE")
@@ -264,7 +255,7 @@ def _is_rave(file):
 
 def _read_rave(file):
     flux, parts = _parts(file)
-    header = _merged(file.header, flux.header)
+    header = merged_header(file.header, flux.header)
     values = np.atleast_2d(np.asarray(flux.data, np.float64))
     wave, _, note = header_axis(header, values.shape[-1])
     sigma = np.asarray(parts["sigma"].data, np.float64) if "sigma" in parts else None

@@ -30,6 +30,7 @@ from specvit.spectra.readers.assembling import (
 from specvit.spectra.readers.columnroles import find_columns
 from specvit.spectra.readers.filelayout import GENERIC_PRIORITY, Layout
 from specvit.spectra.readers.fitsfile import columns as names_of
+from specvit.spectra.readers.headeraxes import merged_header
 from specvit.spectra.readers.tablerows import join_orders, spectra_of_columns
 from specvit.spectra.readers.unitwords import flux_unit_of, to_wavelengths
 
@@ -234,14 +235,15 @@ def _of_table(file, table, options, axis=None):
         added, of_added = _named_units(axis)
         names, units = names + added, of_added | units
         columns = dict.fromkeys(added, file.table(axis)) | columns
+    header = merged_header(file.header, table.header)
     return spectra_of_columns(
         names,
         lambda name: columns[name][name],
         units,
-        header=file.header,
-        medium=None if stated_medium(file.header) else camera_medium(file.header),
+        header=header,
+        medium=None if stated_medium(header) else camera_medium(header),
         resolution=_positive(_card(file, table, "SPEC_RES")),
-        instrument=instrument_named(file.header),
+        instrument=instrument_named(header),
         **options,
     )
 

@@ -1,4 +1,4 @@
-"""Wavelengths that header cards state: linear or logarithmic, as IRAF, SDSS and the standard write them."""
+"""Headers and their wavelengths, linear or logarithmic, as IRAF, SDSS and the standard write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from specvit.spectra.readers.unitwords import NATURAL_NOTE, unit_by_size, wave_unit_of
 
-__all__ = ["header_axis", "log_linear"]
+__all__ = ["header_axis", "log_linear", "merged_header"]
 
 
 def log_linear(header, npix):
@@ -99,6 +99,30 @@ def header_axis(header, npix, axis=1):
     if logarithm and values.max() > 10:
         raise ValueError(f"must have log10 wavelengths, as its header says, got {start:g} to {values[-1]:g}")
     return (10.0**values if logarithm else values) * (unit or u.AA), medium, note
+
+
+def merged_header(primary, own):
+    """The primary header with the cards of an HDU over it.
+
+    Parameters
+    ----------
+    primary, own : astropy.io.fits.Header
+        Both headers.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        A new one.
+    """
+    merged = primary.copy()
+    for card in own.cards:
+        if card.keyword in ("", "COMMENT", "HISTORY", "XTENSION"):
+            continue
+        if card.keyword in merged:
+            merged[card.keyword] = card.value
+        else:  # a card stays what it is: HIERARCH, as those of ESO, without a warning
+            merged.append(card, end=True)
+    return merged
 
 
 def _iraf_unit(header, axis):
