@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pytest
 from astropy.nddata import InverseVariance
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from specutils import Spectrum, SpectrumList
 
 from specvit.spectra.readers import read
@@ -61,6 +61,15 @@ def test_a_table_of_astropy(tmp_path):
     (spectrum,) = read(tmp_path / "a.h5")
     same(spectrum)
     assert spectrum.unit == u.Jy
+
+
+@pytest.mark.parametrize("serialized", [True, False])
+def test_metadata_of_a_table_of_astropy(tmp_path, serialized):
+    """They are attributes, or, as ``serialize_meta`` writes them, YAML in an array of its own."""
+    table = Table({"wave": WAVE, "flux": FLUX, "err": ERR}, meta={"medium": "air", "resolution": 8000})
+    table.write(tmp_path / "star.h5", path="star", serialize_meta=serialized)
+    (spectrum,) = read(tmp_path / "star.h5")
+    assert (spectrum.meta["medium"], spectrum.meta["resolution"]) == ("air", 8000.0)
 
 
 def test_chosen_arrays_and_none(tmp_path):

@@ -141,10 +141,12 @@ def _is_complete(names, chosen):
 
 
 def _table(file, path):
-    """Columns of a table that is one data set, as astropy writes it."""
+    """Columns of a table that is one data set, as astropy writes it; each has the table's metadata."""
     from astropy.table import Table
 
     table = Table.read(file, path=path)
+    for column in table.itercols():
+        column.meta = {**table.meta, **column.meta}
     return {name: table[name] for name in table.colnames}
 
 
@@ -192,7 +194,7 @@ def stated_facts(*items):
 
 
 def _attribute(item, *names):
-    attributes = getattr(item, "attrs", {})
+    attributes = getattr(item, "attrs", None) or getattr(item, "meta", {})  # of HDF5, of a column
     for name in names:
         value = attributes.get(name)
         if isinstance(value, bytes):
