@@ -1,5 +1,6 @@
 """What all four predictors share: the same input gives the same answer, and the same fault the same error."""
 
+import inspect
 import re
 from functools import partial
 
@@ -344,7 +345,8 @@ def test_the_documentation_lists_what_a_fit_leaves_behind(fitted, name):
     predictor = fitted[name]
     assert isinstance(predictor, Predictor) and isinstance(predictor, LabelPredictor)
     left = {key for key in vars(predictor) if key.endswith("_")} | {"output_names"}
-    headings = re.findall(r"^    (\w[\w, ]*) : ", type(predictor).__doc__ + Predictor.__doc__, re.MULTILINE)
+    documented = "\n".join(inspect.getdoc(cls) for cls in (type(predictor), Predictor))
+    headings = re.findall(r"^(\w[\w, ]*) : ", documented, re.MULTILINE)
     told = {name for heading in headings for name in heading.split(", ")}
     assert not (left | set(predictor.get_params())) - told
 

@@ -9,7 +9,8 @@ from specvit.honesty.screening import line_model, screened
 
 __all__ = ["LateFits"]
 
-_TOGETHER = 4096  # spectra that are kept until they are fitted
+#: Spectra that are kept until they are fitted, on a processor and on a GPU.
+_TOGETHER, _ON_GPU = 64, 4096
 
 
 class LateFits:
@@ -23,6 +24,7 @@ class LateFits:
 
     def __init__(self, device):
         self.device, self._waiting = device, []
+        self._together = _ON_GPU if device.startswith("cuda") else _TOGETHER
 
     def screened(self, given, snr):
         """`Findings` of a piece, which `finish` completes.
@@ -37,7 +39,7 @@ class LateFits:
         found, rows, some = screened(given, snr, self.device)
         if len(rows):
             self._waiting.append((found, rows, some))
-        if sum(len(rows) for _, rows, _ in self._waiting) >= _TOGETHER:
+        if sum(len(rows) for _, rows, _ in self._waiting) >= self._together:
             self.finish()
         return found
 
