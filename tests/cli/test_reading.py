@@ -72,6 +72,17 @@ def test_arguments_that_mean_no_file(files, argument, message):
         expand([argument])
 
 
+def test_a_file_that_is_missing_in_a_list_costs_its_row(files):
+    (files / "some.lst").write_text("a.csv\nno.fits\nb.csv\n")
+    assert expand(["@some.lst"])[::2] == ["a.csv", "b.csv"]
+    assert expand(["@some.lst"])[1].endswith("no.fits")
+    (files / "none.lst").write_text("no.fits\nnor.fits\n")
+    with pytest.raises(
+        FileNotFoundError, match=r"no.fits: no such file, nor is any other of the list none.lst"
+    ):
+        expand(["@none.lst"])
+
+
 def test_a_table_without_rows_means_no_file(files):
     with pytest.raises(FileNotFoundError, match=r"no_rows.lst: no file in this list"):
         files_with_velocities(["@no_rows.lst"])

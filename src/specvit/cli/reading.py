@@ -95,7 +95,8 @@ def expand(arguments):
     Raises
     ------
     FileNotFoundError
-        If a file, folder or list is not there, or nothing matches a pattern.
+        If a file, folder or list is not there, or nothing matches a pattern. Of files in a list, if none is
+        there: else those that are missing are told of when they are read.
     """
     files = []
     for argument in arguments:
@@ -127,7 +128,14 @@ def _listed(path):
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list of files")
     lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
-    return _some(path, expand([_beside(path, line) for line in lines if line and not line.startswith("#")]))
+    lines = [_beside(path, line) for line in lines if line and not line.startswith("#")]
+    gone = [
+        line for line in lines if not (line.startswith("@") or glob.has_magic(line) or Path(line).exists())
+    ]
+    if gone and len(gone) == len(lines):
+        raise FileNotFoundError(f"{gone[0]}: no such file, nor is any other of the list {path}")
+    # A file that is missing among others costs its own row, as one that cannot be read.
+    return _some(path, [file for line in lines for file in ([line] if line in gone else expand([line]))])
 
 
 def _some(listing, files):
