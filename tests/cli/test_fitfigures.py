@@ -1,9 +1,12 @@
 """``specvit predict --plot``: a figure a star, in a folder or a PDF."""
 
+import astropy.units as u
 import numpy as np
 import pytest
+from specutils import Spectrum
 
 from specvit import example_spectrum
+from specvit.cli.fitfigures import _rows
 from specvit.cli.program import main
 
 
@@ -50,3 +53,28 @@ def test_a_file_without_a_figure_is_named_once(file, tmp_path, capsys):
     assert main(["predict", str(file), str(path), "--plot", str(tmp_path / "new"), "--quiet"]) == 1
     (told,) = (line for line in capsys.readouterr().err.splitlines() if "no figure" in line)
     assert told.startswith(f"specvit: no figure: {path}: ") and told.count(str(path)) == 1
+
+
+def test_targets_that_share_their_pixels_have_a_picture_each(tmp_path, capsys):
+    stars = [example_spectrum(seed=seed) for seed in (1, 2)]
+    arrays = {
+        "flux": [one.flux.value for one in stars],
+        "err": [one.uncertainty.array for one in stars],
+        "wave": stars[0].spectral_axis.value,
+    }
+    np.savez(tmp_path / "stars.npz", **{name: np.array(values) for name, values in arrays.items()})
+    command = ["predict", str(tmp_path / "stars.npz"), "--medium", "vacuum", "--plot", str(tmp_path / "new")]
+    assert main([*command, "--quiet"]) == 0
+    assert {one.name for one in (tmp_path / "new").iterdir()} == {"stars_0.png", "stars_1.png"}
+    assert "no figure" not in capsys.readouterr().err
+
+
+def test_each_target_keeps_what_is_its_own():
+    wave = np.arange(7000.0, 8900.0)
+    power = np.array([np.full(wave.size, 4000.0), np.full(wave.size, 5000.0)])
+    flux = np.array([np.ones(wave.size), np.full(wave.size, 2.0)])
+    meta = {"targetid": [7, 8], "resolution": list(power), "medium": "vacuum"}
+    both = Spectrum(flux=flux * u.one, spectral_axis=wave * u.AA, meta=meta)
+    for k, one in enumerate(_rows(both)):
+        assert one.flux.value.tolist() == flux[k].tolist() and one.meta["targetid"] == 7 + k
+        assert one.meta["resolution"].tolist() == power[k].tolist() and one.meta["medium"] == "vacuum"

@@ -49,8 +49,23 @@ def _spectra(args, stated):
         except (OSError, ValueError) as error:
             tell(f"specvit: no figure: {one_line(error)}")  # which names the file
             continue
-        alone = not isinstance(found, list)
-        for i, one in enumerate([found] if alone else found):
+        spectra = found if isinstance(found, list) else [found]
+        alone = spectra is not found and found.data.ndim != 2
+        for i, one in enumerate(row for some in spectra for row in _rows(some)):
             if velocity == velocity and not fitted:
                 set_velocity(one, velocity)
             yield path if alone else f"{path}[{i}]", one, stated
+
+
+def _rows(spectrum):
+    """Spectra that share their pixels, as the targets of DESI, one by one; one spectrum or cube as it is."""
+    from specvit.spectra.cutting import cut
+    from specvit.spectra.objectname import row_of_meta
+
+    if spectrum.data.ndim != 2:
+        yield spectrum
+        return
+    for row in range(len(spectrum.data)):
+        one = cut(spectrum, row, row + 1)[0]
+        one.meta.update(row_of_meta(one.meta, 1, 0))
+        yield one
