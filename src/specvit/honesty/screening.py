@@ -15,7 +15,7 @@ from specvit.stars import Emulator, LineCalibration
 __all__ = ["judged", "line_model", "screened"]
 
 #: Shares of the limits, in a screening, from which a spectrum is fitted in full: of 2,048 draws of
-#: ``Survey("any")`` 28 % were, and of the 393 alarms of full fits, most of them for want of lines, 6 were missed.
+#: ``Survey("any")`` 28 % were, and of 393 alarms of full fits, most of them for want of lines, 6 were missed.
 _DOUBTFUL = {
     "velocity_test": 0.5, "broadening_test": 0.4, "dilution_test": 0.4, "labels_test": 0.4,
     "misfit": 0.55,
