@@ -275,7 +275,8 @@ def test_arms_in_tables_are_joined_and_what_covers_the_same_is_left(tmp_path, ta
     fits.HDUList(hdus).writeto(tmp_path / "a.fits")
     spectrum = Spectrum.read(tmp_path / "a.fits")
     assert spectrum.shape == (8192,) and set(spectrum.flux.value) == {2.0}
-    note = "the tables BXSPF-B and BXSPF-R are read, not HORNE-B, HORNE-R: hdu= chooses another"
+    note = "the tables BXSPF-B and BXSPF-R are read, not HORNE-B, HORNE-R: "
+    note += "Spectrum.read(..., hdu=) reads another"
     assert note in spectrum.meta["notes"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 
 from specvit.assess.plots.information import mark_lines
@@ -34,6 +36,8 @@ _SIZE, _HEIGHTS = (7.0, 4.9), (1.7, 0.8, 1.3)
 _DATA, _MODEL = "0.35", "#D55E00"
 _MASKED, _TELLURIC = ({"facecolor": c, "edgecolor": "none", "zorder": 0} for c in ("0.82", "#DCEBF7"))
 _LEAST = 15  # pixels in a part that is worth being shown
+#: Letters of a name that fits beside the labels, and of a line of the title.
+_SHORT_NAME, _LETTERS = 14, 110
 #: Order in which labels are written.
 _WRITTEN = sorted(LABELS, key=lambda name: name != "logg")
 _FRAME = (
@@ -172,5 +176,6 @@ def _words(fit):
     name = found.batch.names[0]
     flags = "; ".join(Flag.in_words(found.batch.flags[0])) or "no flags"
     first = ",  ".join(values)
-    text = "\n".join([f"{name}:  {first}" if name else first, ",  ".join([*facts, flags])])
-    return text.replace("-", "−")
+    lines = [f"{name}:  {first}"] if 0 < len(name) <= _SHORT_NAME else [*([name] if name else []), first]
+    lines += textwrap.wrap(",  ".join([*facts, flags]), _LETTERS)
+    return "\n".join(lines).replace("-", "−")

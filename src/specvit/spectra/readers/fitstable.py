@@ -208,7 +208,7 @@ def read_any_table(file, *, columns=None, hdu=None, wave_unit=None, flux_unit=No
             return spectra
         name = " and ".join(one.name or f"HDU {file.hdus.index(one)}" for one in read)
         verb = "tables {} are" if len(read) > 1 else "table {} is"
-        note = f"the {verb.format(name)} read, not {left}: hdu= chooses another"
+        note = f"the {verb.format(name)} read, not {left}: Spectrum.read(..., hdu=) reads another"
         for spectrum in spectra:
             spectrum.meta["notes"] = (*spectrum.meta["notes"], note)
     return spectra
