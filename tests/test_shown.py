@@ -3,8 +3,8 @@
 import numpy as np
 
 from specvit import PFS_MR, Emulator, PixelGrid, Survey
+from specvit.honesty import Findings
 from specvit.limits import Fisher, Posterior
-from specvit.predictors import Findings
 from specvit.spectra import adapt
 from specvit.survey import LabelPrior, SNRNoise
 
