@@ -99,7 +99,8 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
 
 def _are_floats(X, ivar, n_pixels):
     """Whether both are several rows of floats on the grid, without unit or mask."""
-    if kind_of(X) is not Kind.ARRAY or not all(_holds_floats(x) for x in (X, ivar)):
+    some = all(_plain(x) if isinstance(x, np.ndarray) else _holds_floats(x) for x in (X, ivar))
+    if kind_of(X) is not Kind.ARRAY or not some:
         return False
     shape = cut_shape(X, n_pixels)
     return shape is not None and cut_shape(ivar, n_pixels) == shape
@@ -107,18 +108,14 @@ def _are_floats(X, ivar, n_pixels):
 
 def _holds_floats(x):
     """Whether an array, in memory or on disk, says that its numbers have a precision that torch has."""
-    if isinstance(x, torch.Tensor):
-        return True
     dtype = getattr(x, "dtype", None)
-    if getattr(dtype, "kind", "") != "f" or dtype.itemsize not in (4, 8):
-        return False
-    return not isinstance(x, np.ndarray) or _plain(x)
+    return isinstance(x, torch.Tensor) or (getattr(dtype, "kind", "") == "f" and dtype.itemsize in (4, 8))
 
 
 def _plain(x):
-    """Whether an array in memory has neither unit nor mask, and a precision that torch has."""
-    plain = type(x) in (np.ndarray, np.memmap) and x.dtype.kind == "f" and x.dtype.itemsize in (4, 8)
-    return isinstance(x, torch.Tensor) or (plain and hidden_in(x) is None)
+    """Whether it is an array in memory of such floats that has neither unit nor mask."""
+    bare = type(x) in (np.ndarray, np.memmap) and hidden_in(x) is None
+    return _holds_floats(x) and (bare or isinstance(x, torch.Tensor))
 
 
 def _numpy(x):
