@@ -169,11 +169,11 @@ def run(args):
     stdout = str(args.output) == "-"
     if args.output is not None and not stdout and args.output.exists() and not args.overwrite:
         raise FileExistsError(f"{args.output} exists; --overwrite replaces it")
+    source = Example() if args.example else _source(args)  # before anything slow
     if args.plot is not None:
         from specvit.assess.plots.fitpages import check_place
 
         check_place(args.plot)
-    source = Example() if args.example else _source(args)  # before anything slow
 
     import specvit
     from specvit.stream import predict_parts, predict_stream
