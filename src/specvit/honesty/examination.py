@@ -15,8 +15,10 @@ from specvit.honesty.prepared import LABEL_SPREAD, LARGEST_VELOCITY, WIDTH, Prep
 from specvit.labels import LABELS
 from specvit.network.tensors import tensor_of
 
-__all__ = ["examine", "screen"]
+__all__ = ["MODEL_ERR", "examine", "screen"]
 
+#: Relative error of the model that ``chi2`` knows beside the noise, of pairs of pixels.
+MODEL_ERR = 0.02
 #: Standard deviations of the variance of lines, over that of the line spread function, and of the strength of
 #: all lines that they have learned: its error of 10 %, slow rotation and macroturbulence.
 _KNOWN_WIDTH, _KNOWN_STRENGTH = 0.25, 0.03
@@ -253,7 +255,7 @@ class _Fit(PreparedSpectra):
         depth = (1 - smoothed(self.flux, self.good)).clamp(0, 1) * 0.02
         n = 2 // self.model.coarse  # χ² is that of pairs of pixels
         (plain, weight), (depth, _) = (paired(x, self.ivar * self.good, n) for x in (plain, depth))
-        plain = plain.square() / (1 / weight.clamp_min(1e-30) + depth.square() + 4e-4) * (weight > 0)
+        plain = plain.square() / (1 / weight.clamp_min(1e-30) + depth.square() + MODEL_ERR**2) * (weight > 0)
         binned, whole = bin_sums(far[3], self.good, self.model.bin)
         shift = value[:, _SHIFT] * self.units[:, 0]
         result = Findings(

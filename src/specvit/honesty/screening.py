@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from specvit.honesty.alarmlimits import shipped_limits
-from specvit.honesty.examination import examine, screen
+from specvit.honesty.examination import MODEL_ERR, examine, screen
 from specvit.honesty.linemodel import LineModel
 from specvit.stars import Emulator, LineCalibration
 
@@ -20,9 +20,9 @@ _DOUBTFUL = {
     "velocity_test": 0.5, "broadening_test": 0.4, "dilution_test": 0.4, "labels_test": 0.4,
     "misfit": 0.55,
 }  # fmt: skip
-#: χ² over that of right errors below which they are so wrong that a linear step says nothing; and by what
-#: (S/N)² reduces the latter, since χ² holds an error of the model of 2 %, of pairs of pixels.
-_LEAST_CHI2, _MODEL = 0.25, 2 * 0.02**2
+#: χ² over that of right errors below which they are so wrong that a linear step says nothing. The latter
+#: falls with S/N, since χ² holds an error of the model.
+_LEAST_CHI2 = 0.25
 #: The same of the test for lines: below the first there are none, above the second there are.
 _DOUBTFUL_LINES = (0.5, 1.6)
 
@@ -72,5 +72,5 @@ def _doubtful(found, jumped, snr):
     of_lines |= (near["broadening_test"] & (f.broadening > 0)) | (near["dilution_test"] & (f.dilution > 0))
     # Without lines there are no such alarms, unless they are somewhere else.
     of_lines &= (f.lines_test > low) | jumped
-    unfit = near["labels_test"] | near["misfit"] | (f.chi2 * (1 + _MODEL * snr**2) < _LEAST_CHI2)
+    unfit = near["labels_test"] | near["misfit"] | (f.chi2 * (1 + 2 * (MODEL_ERR * snr) ** 2) < _LEAST_CHI2)
     return np.isfinite(f.lines_test) & (of_lines | unfit)
