@@ -31,10 +31,11 @@ def draw(study, average, path):
     average : pandas.DataFrame
         From `studies.tables.means`.
     path : path
-        File to be written, of any format of matplotlib.
+        SVG file to be written.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
+
+    from specvit.assess.figures import save_figure
 
     picture, rows = study.picture, _shown(study, average)
     words = not pd.api.types.is_numeric_dtype(rows[picture.x])
@@ -45,8 +46,7 @@ def draw(study, average, path):
         figure = Figure(figsize=(9, 4.5))
         _plot(figure.add_subplot(), study, rows, words)
     figure.tight_layout()
-    with rc_context({"svg.hashsalt": study.name}):  # else files differ where pictures do not
-        figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
+    save_figure(figure, path, ("svg",))
 
 
 def _list(figure, picture, rows):

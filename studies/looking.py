@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from specvit.assess.figures import save_figure
 from specvit.assess.plots.information import LINES
 from specvit.labels import LABELS
 from specvit.survey import Survey
@@ -126,7 +127,6 @@ def rank_correlations(measures):
 
 
 def _draw(found, path):
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 2.2 * len(found)))
@@ -149,8 +149,7 @@ def _draw(found, path):
     where = {"loc": "lower center", "bbox_to_anchor": (0.5, 1)}
     figure.axes[0].legend(fontsize="small", ncols=4, frameon=False, **where)
     figure.tight_layout()
-    with rc_context({"svg.hashsalt": "looking"}):  # else files differ where pictures do not
-        figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
+    save_figure(figure, path, ("svg",))
 
 
 def main(arguments=None):
