@@ -49,7 +49,13 @@ def _parser():
     )
     parser.add_argument("names", nargs="*", metavar="STUDY", help=f"of {', '.join(STUDIES)}; default: all")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--devices", type=int, default=1, help="workers, each with a device of its own")
+    parser.add_argument("--devices", type=int, default=1, help="number of devices")
+    parser.add_argument(
+        "--sharing",
+        type=int,
+        default=1,
+        help="workers of each device: faster for small networks, but their rows tell no cost",
+    )
     parser.add_argument("--core-workers", type=int, default=1, help="workers for what runs on cores")
     parser.add_argument("--out", default="build/studies", help="folder of finished rows and checkpoints")
     parser.add_argument("--rows", help="file of JSON lines for all finished rows")
@@ -130,6 +136,7 @@ def main(arguments=None):
         chosen.out,
         device=chosen.device,
         devices=chosen.devices,
+        sharing=chosen.sharing,
         core_workers=chosen.core_workers,
         max_minutes=chosen.max_minutes,
         rows=chosen.rows,

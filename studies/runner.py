@@ -98,6 +98,7 @@ def run(
     *,
     device="cpu",
     devices=1,
+    sharing=1,
     core_workers=1,
     max_minutes=None,
     rows=None,
@@ -120,7 +121,10 @@ def run(
     device : {"cpu", "cuda"}
         Kind of device.
     devices : int
-        Number of devices, with a worker each.
+        Number of devices.
+    sharing : int
+        Workers of each device: small networks leave most of a GPU idle. Rows then have no energy, and their
+        minutes are not those of a device of their own.
     core_workers : int
         Workers for what runs on cores, if anything does; they draw spectra on the last devices.
     max_minutes : float, optional
@@ -156,10 +160,10 @@ def run(
     left = [one for one in tasks if not ledger.finished(one.key)]
     lanes = {one.lane for one in left}
     cores = os.cpu_count() or 1
-    places = [("device", k) for k in range(devices if "device" in lanes else 0)]
+    places = [("device", k) for k in range(devices * sharing if "device" in lanes else 0)]
     places += [("cores", k) for k in range(core_workers if "cores" in lanes else 0)]
     for_device = max(1, min(4, cores // max(1, len(places))))
-    for_cores = max(1, (cores - for_device * devices) // max(1, core_workers))
+    for_cores = max(1, (cores - for_device * devices * sharing) // max(1, core_workers))
     deadline = None if max_minutes is None else begun + 60 * max_minutes
     workers = []
     for lane, number in places:
@@ -168,6 +172,7 @@ def run(
             "tasks": [one.to_dict() for one in left],
             "lane": lane,
             "device": device,
+            "sharing": sharing,
             "threads": threads,
             "folder": str(ledger.folder),
             "deadline": deadline,
@@ -179,7 +184,7 @@ def run(
         }
         path = ledger.folder / f"{lane}-{number}.json"
         path.write_text(json.dumps(settings))
-        own = number if lane == "device" else devices - 1 - number % devices
+        own = number % devices if lane == "device" else devices - 1 - number % devices
         workers.append(
             subprocess.Popen(
                 [sys.executable, "-m", "studies.worker", str(path)],

@@ -47,7 +47,9 @@ WHOLE = ("paper", "target")
 FEW = 100
 #: Variants that are tested on fewer stars, whose R² does not compare with the limit of all.
 SUBSET = ("χ² fit",)
-_ORIGIN = ("device", "revision", "specvit", "torch")
+_ORIGIN = ("device", "sharing", "revision", "specvit", "torch")
+#: What a row tells only if its device was its own.
+_COSTS = ("minutes", "joules", "spectra_per_second")
 
 
 def tidy(study, rows):
@@ -100,7 +102,7 @@ def means(study, table):
     pandas.DataFrame
         A row for each variant, its columns of configuration, test, condition and label, with ``seeds``,
         their number, and for each figure its mean and ``<figure>_err``, the standard error of this mean over
-        seeds, NaN for one seed.
+        seeds, NaN for one seed. Costs are of the rows whose device was their own.
     """
     figures = [name for name in ("r2", "mae", "rmse", "bias", "coverage68") if name in table]
     kept = [
@@ -113,8 +115,11 @@ def means(study, table):
     by = [name for name in by if name not in measured]
     groups = table.groupby(by, dropna=False, sort=False)
     result = groups["seed"].nunique().rename("seeds").to_frame()
+    shared = pd.to_numeric(table["sharing"]) > 1
     for name in measured:
-        values = pd.to_numeric(table[name]).groupby([table[one] for one in by], dropna=False, sort=False)
+        own = pd.to_numeric(table[name])
+        own = own.mask(shared) if name in _COSTS else own
+        values = own.groupby([table[one] for one in by], dropna=False, sort=False)
         result[name] = values.mean()
         if name in figures:
             result[f"{name}_err"] = values.sem()

@@ -58,7 +58,8 @@ def _machine(device):
 def _row(configuration, settings, device, ledger):
     """The row of a configuration, or None if time was up before it was done."""
     whole = not ledger.checkpoints(configuration.key).exists()  # else part of the energy was used before
-    energy = gpu_joules() if device.type == "cuda" and configuration.lane == "device" and whole else None
+    own = device.type == "cuda" and configuration.lane == "device" and settings["sharing"] == 1
+    energy = gpu_joules() if own and whole else None
     if configuration.target == "stelib":
         results = fit_real(configuration, device=device, threads=settings["threads"], data=settings["data"])
     elif configuration.target is not None:
@@ -88,6 +89,7 @@ def _row(configuration, settings, device, ledger):
         "revision": settings["revision"],
         "specvit": __version__,
         "torch": torch.__version__,
+        "sharing": settings["sharing"],
         "joules": None if energy is None else round(gpu_joules() - energy),
         **results,
     }
@@ -99,10 +101,10 @@ def work(settings):
     Parameters
     ----------
     settings : dict
-        ``tasks``: descriptions of configurations in their order; ``lane``; ``device``; ``threads``;
-        ``folder`` of the ledger; ``deadline``, a time of the epoch or None; ``compile``;
-        ``data``, the file of real stars or None;
-        ``checkpoint_all``, whether short trainings leave checkpoints too; ``command`` and ``revision``.
+        ``tasks``: descriptions of configurations in their order; ``lane``; ``device``; ``sharing``, the
+        number of workers on this device; ``threads``; ``folder`` of the ledger; ``deadline``, a time of the
+        epoch or None; ``compile``; ``data``, the file of real stars or None; ``checkpoint_all``, whether
+        short trainings leave checkpoints too; ``command`` and ``revision``.
     """
     torch.set_num_threads(settings["threads"])
     ledger, device = Ledger(settings["folder"]), torch.device(settings["device"])

@@ -81,6 +81,15 @@ def test_the_distance_to_the_limit_of_the_same_stars_is_shown(study, rows):
     assert shown.loc["ViT", "below limit"] == "0.250" and shown.loc["Bayes limit", "below limit"] == ""
 
 
+def test_costs_are_of_rows_whose_device_was_their_own(study, rows):
+    rows[study.variants["ViT"][1].key] |= {"minutes": 50.0, "sharing": 3}
+    shown = summary(study, tidy(study, rows)).set_index("name")
+    assert shown.loc["ViT", "minutes"] == "2" and shown.loc["ViT", "seeds"] == "3"
+    for key in list(rows):
+        rows[key] |= {"sharing": 3}
+    assert summary(study, tidy(study, rows)).set_index("name").loc["ViT", "minutes"] == ""
+
+
 def test_one_seed_has_no_error(study, rows):
     first = study.variants["ViT"][0].key
     shown = summary(study, tidy(study, {first: rows[first]})).set_index("name")
