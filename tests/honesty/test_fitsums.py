@@ -1,19 +1,10 @@
-"""Sums over pixels, against NumPy's polynomials, scipy's least squares and loops."""
+"""Sums over pixels, against loops."""
 
 import numpy as np
 import pytest
 import torch
-from numpy.polynomial import chebyshev
-from scipy.optimize import lsq_linear
 
-from specvit.honesty.fitsums import (
-    bin_sums,
-    continuum_basis,
-    least_squares,
-    line_scatter,
-    masked_median,
-    smoothed,
-)
+from specvit.honesty.fitsums import bin_sums, line_scatter, masked_median, smoothed, solved
 
 RNG = np.random.default_rng(8)
 BIN = 4
@@ -23,37 +14,12 @@ def tensor(values):
     return torch.as_tensor(np.asarray(values), dtype=torch.float32)
 
 
-def test_a_whole_spectrum_has_chebyshev_polynomials():
-    basis = continuum_basis(torch.ones(1, 101, dtype=bool), 8)[0].numpy()
-    exact = chebyshev.chebvander(np.linspace(-1, 1, 101), 7).T
-    np.testing.assert_allclose(basis, exact, atol=1e-5)
-
-
-@pytest.mark.parametrize(("share", "kept"), [(0.8, 6), (0.5, 4), (0.1, 3)])
-def test_a_part_has_fewer_and_they_span_it(share, kept):
-    """Of a constant order per pixel; at least a parabola. The ends of what is seen are at ±1."""
-    n = 1001
-    good = np.zeros((1, n), bool)
-    good[0, 100 : 100 + int(share * n)] = True
-    basis = continuum_basis(torch.as_tensor(good), 8)[0].numpy()
-    assert (np.abs(basis).max(1) > 0).sum() == kept
-    x = basis[1][good[0]]
-    assert x[0] == pytest.approx(-1) and x[-1] == pytest.approx(1, abs=1e-5)
-    np.testing.assert_allclose(basis[2][good[0]], 2 * x**2 - 1, atol=1e-5)
-
-
-def test_least_squares_are_those_of_scipy():
-    columns, target = RNG.standard_normal((3, 5, 60)), RNG.standard_normal((3, 60))
-    found = least_squares(tensor(columns), tensor(target)).numpy()
-    for rows, values, got in zip(columns, target, found, strict=True):
-        np.testing.assert_allclose(got, lsq_linear(rows.T, values).x, atol=2e-5)
-
-
 def test_columns_of_zeros_get_no_weight():
     columns = RNG.standard_normal((1, 3, 50))
     columns[0, 1] = 0
     target = RNG.standard_normal((1, 50))
-    found = least_squares(tensor(columns), tensor(target)).numpy()[0]
+    gram, right = columns @ columns.swapaxes(1, 2), (columns @ target[..., None])[..., 0]
+    found = solved(tensor(gram), tensor(right)).numpy()[0]
     exact = np.linalg.lstsq(columns[0, [0, 2]].T, target[0], rcond=None)[0]
     np.testing.assert_allclose(found, [exact[0], 0, exact[1]], atol=1e-5)
 

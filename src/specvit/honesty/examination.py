@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from specvit.constants import SPEED_OF_LIGHT
 from specvit.honesty.findings import Findings
-from specvit.honesty.fitsums import bin_sums, least_squares, paired, smoothed, solved
-from specvit.honesty.linemodel import CONTINUUM_TERMS, LineModel
-from specvit.honesty.prepared import LABEL_SPREAD, LARGEST_VELOCITY, WIDTH, PreparedSpectra
+from specvit.honesty.fitsums import bin_sums, paired, solved
+from specvit.honesty.linemodel import CONTINUUM_TERMS, LARGEST_VELOCITY, LineModel
+from specvit.honesty.prepared import LABEL_SPREAD, WIDTH, PreparedSpectra
 from specvit.labels import LABELS
 from specvit.network.tensors import tensor_of
 
@@ -125,6 +126,15 @@ def _at_once(device):
     return 4096 if large else 1024
 
 
+class _Equations(NamedTuple):
+    """Linear equations of b fits, pixels over their errors."""
+
+    rows: torch.Tensor  # derivatives by the parameters, (b, 8, n_pixels)
+    lines: torch.Tensor  # what the polynomials are multiplied by to be derivatives, too, (b, n_pixels)
+    residual: torch.Tensor  # (b, n_pixels)
+    gram: torch.Tensor  # normal matrix of parameters and polynomials, (b, 16, 16)
+
+
 class _Fit(PreparedSpectra):
     """Fits of b spectra."""
 
@@ -181,40 +191,40 @@ class _Fit(PreparedSpectra):
         """χ² with priors, the step to its minimum, covariance and whitened residuals at x."""
         equations = self._equations(x, slopes)
         chi2, step, covariance = self._solved(x, prior, equations)
-        return chi2, step[:, :_N], covariance, equations[1]
+        return chi2, step[:, :_N], covariance, equations.residual
 
     def _equations(self, x, slopes, transform=None):
-        """Whitened derivatives by parameters and polynomials (b, 16, n_pixels), residuals, normal matrix."""
+        """`_Equations` at parameters x (b, 8), with the polynomials that fit best there."""
         m = self.model
         transform = m.depths(x[:, 3:] * self.units[:, 3:]) if transform is None else transform
         shift, width, strength = x[:, 0] * self.units[:, 0], x[:, 1] * self.units[:, 1], x[:, 2:3]
         depth, by_shift, by_width = m.observe(transform, shift, width, self.blur)
-        lines = 1 + strength * depth
-        rows = self.flux.new_empty(len(x), _N + CONTINUUM_TERMS, self.flux.shape[1])
-        columns = torch.mul((lines * self.root)[:, None], self.polynomials, out=rows[:, _N:])
-        gram = rows.new_empty(len(x), *[_N + CONTINUUM_TERMS] * 2)
-        gram[:, _N:, _N:] = columns @ columns.mT
-        coefficients = solved(gram[:, _N:, _N:], (columns @ (self.flux * self.root)[..., None])[..., 0])
-        curve = (coefficients[:, None] @ self.polynomials)[:, 0]
-        residual = (self.flux - curve * lines) * self.root
+        lines = torch.addcmul(self.root, strength * self.root, depth)
+        gram = x.new_empty(len(x), *[_N + CONTINUUM_TERMS] * 2)
+        gram[:, _N:, _N:] = self.continuum.gram(lines.square())
+        coefficients = solved(gram[:, _N:, _N:], self.continuum.sums(lines * self.whitened))
+        curve = self.continuum.curve(coefficients)
+        residual = torch.addcmul(self.whitened, curve, lines, value=-1)
         scale = curve * self.root
         strong = scale * strength
+        rows = self.flux.new_empty(len(x), _N, self.flux.shape[1])
         torch.mul(strong * self.units[:, :1], by_shift, out=rows[:, _SHIFT])
         torch.mul(strong * self.units[:, 1:2], by_width, out=rows[:, WIDTH])
         torch.mul(scale, depth, out=rows[:, _DEPTH])
-        torch.mul(strong[:, None], slopes, out=rows[:, _DEPTH + 1 : _N])
-        gram[:, :_N] = rows[:, :_N] @ rows.mT
+        torch.mul(strong[:, None], slopes, out=rows[:, _DEPTH + 1 :])
+        gram[:, :_N, :_N] = rows @ rows.mT
+        gram[:, :_N, _N:] = self.continuum.sums(rows * lines[:, None])
         gram[:, _N:, :_N] = gram[:, :_N, _N:].mT
-        return rows, residual, gram
+        return _Equations(rows, lines, residual, gram)
 
     def _solved(self, x, prior, equations):
         """χ² with priors, the step of parameters and polynomials to its minimum, covariance of the former."""
-        rows, residual, gram = equations
-        gram, precision = gram.double(), prior.double() ** -2
+        residual = equations.residual
+        gram, precision = equations.gram.double(), prior.double() ** -2
         offset = (self.null - x).double()
         gram.diagonal(dim1=1, dim2=2)[:, :_N] += precision
         gradient = gram.new_zeros(gram.shape[:2])
-        gradient[:, :_N] = (rows[:, :_N] @ residual[..., None])[..., 0].double() + precision * offset
+        gradient[:, :_N] = (equations.rows @ residual[..., None])[..., 0].double() + precision * offset
         size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-20).rsqrt()
         scaled = gram * size[:, :, None] * size[:, None]
         scaled.diagonal(dim1=1, dim2=2).add_(1e-7)
@@ -228,15 +238,23 @@ class _Fit(PreparedSpectra):
     def screened(self):
         """`Findings` of one linear step, and which spectra have a velocity beyond those learned, ndarray."""
         x = self._moved(self.known_shift)
-        rows, residual, _ = equations = self._equations(x, self._label_slopes(x), self.transform)
+        equations = self._equations(x, self._label_slopes(x), self.transform)
+        priors = self.tight, self.loose
+        steps, covariances = zip(*(self._solved(x, prior, equations)[1:] for prior in priors), strict=True)
+        left = self._left(equations, torch.stack(steps, 1))
         fits = []
-        for prior in (self.tight, self.loose):
-            _, step, covariance = self._solved(x, prior, equations)
-            left = residual - (step[:, None] @ rows)[:, 0]
-            value = x + step[:, :_N]
+        for k, prior in enumerate(priors):
+            value = x + steps[k][:, :_N]
             pull = ((value - self.null) / prior).square().sum(1)
-            fits.append([left.square().sum(1) + pull, self._bounded(value), covariance, left])
+            chi2 = left[:, k].square().sum(1) + pull
+            fits.append([chi2, self._bounded(value), covariances[k], left[:, k]])
         return self._judged(*fits), (self.shift != self.known_shift)[:, 0].cpu().numpy()
+
+    def _left(self, equations, steps):
+        """Residuals after linear steps (b, m, 16) of parameters and polynomials, (b, m, n_pixels)."""
+        left = equations.residual[:, None] - steps[..., :_N] @ equations.rows
+        polynomials = self.continuum.curve(steps[..., _N:])
+        return left.addcmul_(polynomials, equations.lines[:, None], value=-1)
 
     def findings(self):
         """`Findings` of these spectra."""
@@ -249,10 +267,10 @@ class _Fit(PreparedSpectra):
         value, covariance = far[1], far[2]
         error = covariance.diagonal(dim1=1, dim2=2).sqrt()
         test = (value - self.null).square() / (error.square() + self.tight.square())
-        smooth = least_squares(self.root[:, None] * self.polynomials, self.flux * self.root)
-        smooth = (self.flux - (smooth[:, None] @ self.polynomials)[:, 0]) * self.root
+        smooth = self.continuum.curve(self.continuum.fitted(self.root, self.whitened))
+        smooth = torch.addcmul(self.whitened, smooth, self.root, value=-1)
         plain = near[3] / self.root.clamp_min(1e-30)
-        depth = (1 - smoothed(self.flux, self.good)).clamp(0, 1) * 0.02
+        depth = self.depth * 0.02
         n = 2 // self.model.coarse  # χ² is that of pairs of pixels
         (plain, weight), (depth, _) = (paired(x, self.ivar * self.good, n) for x in (plain, depth))
         plain = plain.square() / (1 / weight.clamp_min(1e-30) + depth.square() + MODEL_ERR**2) * (weight > 0)

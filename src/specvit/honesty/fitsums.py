@@ -8,8 +8,6 @@ from specvit.pixelscatter import scatter_of_differences, windows
 
 __all__ = [
     "bin_sums",
-    "continuum_basis",
-    "least_squares",
     "line_scatter",
     "masked_median",
     "paired",
@@ -21,31 +19,6 @@ __all__ = [
 _FEWEST_DIFFERENCES = 40
 #: Ridge, over the diagonal, of normal equations that were summed in single precision.
 _RIDGE = 1e-7
-
-
-def continuum_basis(good, terms):
-    """Chebyshev polynomials over the range that each spectrum is seen in, (b, terms, n_pixels) or (1, …).
-
-    The order is that of `terms` over the whole grid: the shorter the range, the fewer polynomials are kept,
-    at least T0 to T2; the others are 0.
-    """
-    if good[:, 0].all() and good[:, -1].all():  # one set for all
-        good = good[:1] | True
-    pixel = torch.arange(good.shape[1], device=good.device, dtype=torch.float32)
-    low = torch.where(good, pixel, torch.inf).min(1, keepdim=True).values
-    span = (torch.where(good, pixel, -torch.inf).max(1, keepdim=True).values - low).clamp_min(1)
-    x = (2 * (pixel - low) / span - 1).clamp(-1, 1)
-    basis = [torch.ones_like(x), x]
-    for _ in range(terms - 2):
-        basis.append(2 * x * basis[-1] - basis[-2])
-    order = torch.arange(terms, device=good.device)
-    kept = order <= (terms - 1) * (span / (good.shape[1] - 1)).clamp_min(2 / (terms - 1))
-    return torch.stack(basis, 1) * kept[:, :, None]
-
-
-def least_squares(columns, target):
-    """Least squares, (b, k, n) and (b, n) → (b, k)."""
-    return solved(columns @ columns.mT, (columns @ target[..., None])[..., 0])
 
 
 def solved(gram, right):
@@ -62,12 +35,11 @@ def masked_median(values, good):
 
 def smoothed(flux, good):
     """Mean over three pixels, of the good ones."""
-    total, count = torch.where(good, flux, 0.0), good.float()
-    for values in (total, count):
-        middle = values.clone()
-        values[:, 1:] += middle[:, :-1]
-        values[:, :-1] += middle[:, 1:]
-    return torch.where(count > 0, total / count.clamp_min(1), 1.0)
+    total, count = (
+        torch.nn.functional.avg_pool1d(x[:, None], 3, 1, 1)[:, 0]
+        for x in (torch.where(good, flux, 0.0), good.float())
+    )
+    return torch.where(count > 0, total / count.clamp_min(1 / 3), 1.0)
 
 
 def bin_sums(residual, good, n):
@@ -79,6 +51,8 @@ def bin_sums(residual, good, n):
 
 def paired(flux, ivar, n):
     """Weighted means of `n` pixels and their inverse variance, (b, m); of those that are good."""
+    if n == 1:
+        return torch.where(ivar > 0, flux, 0.0), ivar
     length = flux.shape[1] // n * n
     weight = ivar[:, :length].unflatten(1, (-1, n))
     total = weight.sum(2)

@@ -8,18 +8,21 @@ import numpy as np
 import torch
 from torch import nn
 
+from specvit.constants import SPEED_OF_LIGHT
 from specvit.grid import PixelGrid, find_windows
-from specvit.labels import LABELS
+from specvit.honesty.sampled import WeightedSums
 from specvit.stars.emulator import NATIVE_LSF_FRACTION
 
-__all__ = ["BIN", "CONTINUUM_TERMS", "LABEL_STEPS", "LineModel", "coarser"]
+__all__ = ["BIN", "CONTINUUM_TERMS", "LABEL_UNITS", "LARGEST_VELOCITY", "LineModel", "coarser"]
 
 #: Chebyshev polynomials, T0 to T7 over the whole grid, that multiply the model.
 CONTINUUM_TERMS = 8
-#: Differences that derivatives by labels are taken over, in their units.
-LABEL_STEPS = (40.0, 0.08, 0.06, 0.04, 0.04)
+#: What fits count labels in.
+LABEL_UNITS = (40.0, 0.08, 0.06, 0.04, 0.04)
 #: Pixels that a line spread function covers.
 BIN = 4
+#: Velocities are searched up to this, in km/s.
+LARGEST_VELOCITY = 600.0
 _MARGIN = 400  # samples of the Fourier grid beyond the emulator's: ± 1200 km/s before spectra wrap around
 
 
@@ -61,33 +64,42 @@ class LineModel(nn.Module):
         samples = PixelGrid(np.exp(log_edges), sharp)
         self.correction = None if calibration is None else calibration.on(samples)
         position = (np.log(grid.wave) - log_wave[0]) / self.step
-        whole = np.clip(np.floor(position).astype(int), 1, log_wave.size // thinned - 3)
+        self.cubic, self.linear = WeightedSums.cubic(position), WeightedSums.linear(position)
+        #: Sums of pixels onto the samples, so that Σ w(pixel) cubic(x)(pixel) is Σ spread(w) x.
+        self.spread = self.cubic.transposed(self.n_fft)
         own = (grid.lsf_sigma / grid.wave) ** 2
         #: Variance in ln λ of the line spread function in the middle of the grid: the unit of widths.
         self.unit = float(np.median(own))
         to_grid = own * (1 - NATIVE_LSF_FRACTION**2)
-        nearest = np.interp(
+        # Pixel of each sample of the Fourier grid.
+        pixel = np.interp(
             log_wave[0] + self.step * np.arange(self.n_fft), np.log(grid.wave), range(len(grid))
         )
-        nearest = np.rint(nearest).astype(int)  # pixel of each sample of the Fourier grid
+        #: ln(1 + v/c) of one lag, and lags up to the largest velocity.
+        self.lag = self.step / coarse
+        self.n_lags = int(LARGEST_VELOCITY / SPEED_OF_LIGHT / self.lag)
+        frequency = 2 * np.pi * np.fft.rfftfreq(self.n_fft, self.step)
         bands = find_windows("telluric")
         buffers = {
-            "frequency": 2 * np.pi * np.fft.rfftfreq(self.n_fft, self.step),
+            "frequency": frequency,
+            "lags": _inverse(frequency, self.lag * np.arange(-self.n_lags, self.n_lags + 1), self.n_fft),
             "mean": _transform(emulator.mean - 1, fine, thinned),
             "components": _transform(emulator.components, fine, thinned),
-            "index": whole + np.arange(-1, 3)[:, None],
-            "weights": _cubic(position - whole),
-            "fraction": position - whole,
             "to_grid": to_grid,
-            "nearest": nearest,
-            "label_steps": np.array(LABEL_STEPS),
+            "pixel": pixel,
+            "nearest": np.rint(pixel),
+            "label_units": np.array(LABEL_UNITS),
             "own": own,
             "telluric": np.any([(low < grid.wave) & (grid.wave < high) for low, high in bands], 0),
         }
         for name, values in buffers.items():
-            dtype = torch.int64 if name in ("index", "nearest") else torch.float32
+            dtype = torch.int64 if name == "nearest" else torch.float32
             values = torch.as_tensor(np.ascontiguousarray(values), dtype=dtype)
             self.register_buffer(name, values, persistent=False)
+        orders = torch.stack([torch.ones_like(self.frequency), -(self.frequency**2), self.frequency**4])
+        orders = torch.cat([orders, -1j * self.frequency[None]])
+        #: Of n − 1: itself, its second and fourth derivatives, and the negative of its first.
+        self.register_buffer("orders", orders, persistent=False)
 
     @property
     def label_range(self):
@@ -102,15 +114,18 @@ class LineModel(nn.Module):
         """Labels within the emulator's range."""
         return torch.minimum(torch.maximum(labels, self.label_range[0]), self.label_range[1])
 
-    def continuum(self, labels):
-        """Continuum of unit median, tensor (n, n_pixels), for labels (n, 5)."""
-        values = self.emulator.log_continuum(self.emulator.coefficients(labels)[1])[:, :: self.coarse]
-        return torch.exp(values - values.median(1, keepdim=True).values)
+    def star(self, labels):
+        """`depths`, and the continuum of unit median on the pixels, tensor (n, n_pixels)."""
+        lines, continuum = self.emulator.coefficients(labels)
+        values = self.emulator.log_continuum(continuum)[:, :: self.coarse]
+        return self._depths(lines, labels), torch.exp(values - values.median(1, keepdim=True).values)
 
     def depths(self, labels):
         """Fourier transform of n − 1, complex tensor (n, n_frequencies), for labels (n, 5)."""
-        values = torch.addmm(self.mean, self.emulator.coefficients(labels)[0], self.components)
-        transform = self._complex(values)
+        return self._depths(self.emulator.coefficients(labels)[0], labels)
+
+    def _depths(self, coefficients, labels):
+        transform = self._complex(torch.addmm(self.mean, coefficients, self.components))
         if self.correction is None:
             return transform
         lines = 1 + torch.fft.irfft(transform, self.n_fft)
@@ -121,13 +136,7 @@ class LineModel(nn.Module):
 
         Those of the emulator without its calibration: they only have to lead downhill.
         """
-        moved = self.label_steps.diag()
-        ends = [
-            self.emulator.coefficients((labels[:, None] + sign * moved).flatten(0, 1))[0] for sign in (1, -1)
-        ]
-        slope = ((ends[0] - ends[1]) / 2).unflatten(0, (-1, len(LABELS)))
-        slope = slope / self.label_steps[:, None]
-        return self._complex(slope @ self.components)
+        return self._complex(self.emulator.coefficient_slopes(labels) @ self.components)
 
     def blur(self, lsf=None):
         """Variance in ln λ that brings the emulator's spectra to a line spread function, for `observe`.
@@ -173,12 +182,11 @@ class LineModel(nn.Module):
         k = self.frequency
         kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2)
         kernel = torch.polar(kernel, -shift[:, None] * k) * transform
-        curved = kernel * -(k**2)
-        orders = [kernel, curved, curved * -(k**2), *([kernel * (-1j * k)] if derivatives else [])]
-        depth, curved, fourth, *moved = torch.fft.irfft(torch.stack(orders, 1), self.n_fft).unbind(1)
-        depth = depth + 0.5 * rest * (curved + 0.25 * rest * fourth)
-        depth = sum(_take(depth, at) * weight for at, weight in zip(self.index, self.weights, strict=True))
-        return (depth, self._between(moved[0]), 0.5 * self._between(curved)) if derivatives else depth
+        orders = kernel[:, None] * (self.orders if derivatives else self.orders[:3])
+        depth, curved, fourth, *moved = torch.fft.irfft(orders, self.n_fft).unbind(1)
+        change = torch.addcmul(curved, rest, fourth, value=0.25)
+        depth = self.cubic(torch.addcmul(depth, rest, change, value=0.5))
+        return (depth, self.linear(moved[0]), 0.5 * self.linear(curved)) if derivatives else depth
 
     def observe_many(self, transforms, shift, width, blur):
         """Line depths of several transforms a star, (n, m, frequencies) → (n, m, pixels), to some %."""
@@ -186,11 +194,17 @@ class LineModel(nn.Module):
         k = self.frequency
         kernel = torch.exp(-0.5 * (base + width)[:, None].clamp_min(0) * k**2)
         kernel = torch.polar(kernel, -shift[:, None] * k)
-        return self._between(torch.fft.irfft(transforms * kernel[:, None], self.n_fft))
+        return self.linear(torch.fft.irfft(transforms * kernel[:, None], self.n_fft))
 
-    def _between(self, values):
-        """Values on the pixels, linear between samples: for derivatives, to some %."""
-        return torch.lerp(_take(values, self.index[1]), _take(values, self.index[2]), self.fraction)
+    def correlation(self, transforms):
+        """What an inverse transform gives at the lags of the velocities searched, (…, 2 n_lags + 1).
+
+        Parameters
+        ----------
+        transforms : complex tensor, shape (..., n_frequencies)
+            Contiguous.
+        """
+        return torch.view_as_real(transforms).flatten(-2) @ self.lags
 
     @staticmethod
     def _complex(values):
@@ -205,27 +219,18 @@ def coarser(grid, n):
     return PixelGrid(grid.edges[: whole + 1 : n], grid.lsf_sigma[:whole].reshape(-1, n).mean(1))
 
 
-def _take(values, index):
-    """``values[..., index]``, three times as fast."""
-    return torch.gather(values, -1, index.expand(*values.shape[:-1], -1))
-
-
 def _transform(spectra, n, thinned):
     """Lowest frequencies of spectra (…, n_wave), those that every so many samples hold, float32."""
     values = np.fft.rfft(spectra.astype(np.float64), n)[..., : n // (2 * thinned) + 1] / thinned
     return np.stack([values.real, values.imag], -1).reshape(*values.shape[:-1], -1)
 
 
-def _cubic(t):
-    """Weights of the four samples around a fraction t of a step, (4, n): Lagrange's cubic."""
-    return np.stack(
-        [
-            -t * (t - 1) * (t - 2) / 6,
-            (t + 1) * (t - 1) * (t - 2) / 2,
-            -(t + 1) * t * (t - 2) / 2,
-            (t + 1) * t * (t - 1) / 6,
-        ]
-    )
+def _inverse(frequency, place, n):
+    """Matrix that takes a transform of n values, real and imaginary parts in turn, to values at places."""
+    phase = frequency[:, None] * place
+    matrix = np.stack([np.cos(phase), -np.sin(phase)], 1) / n
+    matrix[1 : (n + 1) // 2] *= 2  # all but the constant and the highest come with their negatives
+    return matrix.reshape(-1, place.size)
 
 
 def _smooth_number(n):

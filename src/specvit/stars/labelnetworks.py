@@ -62,6 +62,24 @@ class LabelNetworks(nn.Module):
         mean = torch.stack([network(x) for network in self.networks]).mean(0)
         return mean * self._scale, self.continuum_network(x) * self._continuum_scale
 
+    def coefficient_slopes(self, labels):
+        """Derivatives of the components' coefficients by the labels, tensor (n, 5, k), for `labels` (n, 5)."""
+        inner = torch.ones_like(labels)
+        inner[:, 0] = -5040.0 / labels[:, 0] ** 2  # of the abscissa
+        inner = (inner / self._half_range).diag_embed()
+        total = 0.0
+        for network in self.networks:  # forward, the tangents beside the values
+            value, slope = self.scaled(labels), inner
+            for layer in network:
+                if isinstance(layer, nn.Linear):
+                    value, slope = layer(value), slope @ layer.weight.T
+                else:
+                    gate = torch.sigmoid(value)
+                    slope = slope * torch.addcmul(gate, value * gate, 1 - gate)[:, None]
+                    value = value * gate
+            total = total + slope
+        return total / len(self.networks) * self._scale
+
     def scaled(self, labels):
         """The networks' input: `labels` mapped to [−1, 1] over the library's range, tensor (n, 5)."""
         return (_abscissa(labels) - self._centre) / self._half_range
