@@ -1,7 +1,7 @@
 """How fast labels are predicted: the public `predict`, beside plain networks and LightGBM.
 
 usage: python benchmarks/bench_predict.py [--device cuda] [--spectra 1024] [--threads 2] [--repeats 3]
-                                          [--profile] [--fast-only]
+                                          [--devices 2] [--profile] [--fast-only]
 
 First labels and σ in reduced precision must agree with those of the same weights in float32. Then each is
 timed on the same spectra, one after the other in every round, so that all see the same machine; CPU seconds
@@ -27,6 +27,7 @@ parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else
 parser.add_argument("--spectra", type=int, help="by default 200,000 on a GPU and 512 on a processor")
 parser.add_argument("--threads", type=int, help="of torch; by default its own choice")
 parser.add_argument("--repeats", type=int, default=3)
+parser.add_argument("--devices", type=int, default=1, help="GPUs that share the spectra, beside one alone")
 parser.add_argument("--profile", action="store_true")
 parser.add_argument("--fast-only", action="store_true", help="no peers, nothing in full float32")
 parser.add_argument("--magnitude", type=float, default=20.5)
@@ -58,7 +59,12 @@ for k, name in enumerate(full.names):
     print(f"{name:8} off by {median:.4f}, 95 % by {most:.4f}, all by {largest:.4f}, {share:.3f} σ", end="; ")
     print(f"σ by {ratio.max():.2%}")
     assert share < 0.1 and ratio.max() < 0.02, name
-print(f"alarms that differ: {int((half.batch.flags != full.batch.flags).sum())} of {len(full)}\n")
+print(f"alarms that differ: {int((half.batch.flags != full.batch.flags).sum())} of {len(full)}")
+everything = LoggEstimator(device=arguments.device, precision=fast.precision, devices=arguments.devices)
+logg = everything.predict(flux, ivar=ivar)
+off = np.abs(logg[few] - half.mean[:, half.names.index("logg")]).max()
+print(f"log g of all {n}, in pieces on {arguments.devices} devices, off by {off:.1e}\n")
+assert off < 5e-4 and np.isfinite(logg).all()
 
 
 # -- how long do they take? ------------------------------------------------------------------------------
@@ -124,6 +130,8 @@ try:
     entries["predict_table, arrays"] = lambda: fast.predict_table(flux, ivar=ivar)
 except ImportError:
     entries["predict_labels, arrays"] = lambda: fast.predict_labels(flux, ivar=ivar)
+if arguments.devices > 1:
+    entries[f"predict, arrays, {arguments.devices} GPUs"] = lambda: everything.predict(flux, ivar=ivar)
 if gpu:
     entries["plain reference network, bfloat16"] = through(plain.bfloat16(), 1)
     del entries["plain reference network, float32 eager"]

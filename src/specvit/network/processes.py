@@ -8,7 +8,12 @@ import torch
 
 from specvit.checks import check_integer
 
-__all__ = ["leave", "own_device", "process_rank"]
+__all__ = ["leave", "n_processes", "own_device", "process_rank"]
+
+
+def n_processes():
+    """How many processes torchrun has started, this one among them; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def process_rank(devices):
@@ -25,8 +30,7 @@ def process_rank(devices):
         If torchrun has not started as many on this machine.
     """
     check_integer("devices", devices, 1)
-    launched = "TORCHELASTIC_RUN_ID" in os.environ
-    started = int(os.environ["WORLD_SIZE"]) if launched else 1
+    started = n_processes()
     if devices != started:
         raise ValueError(
             f"devices must be the number of processes that were started, {started}, got {devices}; for more "

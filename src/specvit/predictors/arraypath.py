@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from specvit.honesty.alarms import alarm
 from specvit.honesty.findings import Findings
-from specvit.honesty.latefits import LateFits
 from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
 from specvit.network.tensors import scaled, tensor_of
+from specvit.predictors.lanes import lanes_of
 from specvit.predictors.networkarrays import batch_size_on
 from specvit.predictors.piecewise import in_advance, joined, piece_size
 from specvit.predictors.predictions import Predictions, flag_labels
@@ -58,43 +60,111 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
         return None
     if on_error not in ("raise", "nan") or not _are_floats(X, ivar, len(grid)):
         return None
-    network = predictor._network()
-    device, min_coverage = network.label_scale.device, predictor._instrument_rules()["min_coverage"]
-    names, label_range = tuple(network.label_names), predictor._label_range()
-    parts, judged, fits = [], [], LateFits(str(device))
-    for start, some, errors, tensors in _pieces(X, ivar, device):
-        if tensors is None:
-            rows_on_grid(some, grid, start)
-        elif not getattr(some, "is_cuda", False):
-            refuse_wavelengths(_numpy(some), grid, start)
-        if judged:  # a spectrum was rejected, and the answers are of no use
-            judged.append(_judged(predictor, some, errors, tensors))
-            continue
-        if tensors is None:
-            found = predictor.predict_labels(some, ivar=errors, on_error="nan")
-            part, faulty = replace(found, batch=Quality.of(found.batch)), slice(None)
-        else:
-            part = _answers(network, grid, *tensors, min_coverage, fits)
-            flag_labels(part.batch, names, part.mean, label_range)
-            faulty = np.flatnonzero(~part.batch.usable)
-            if len(faulty):
-                flux, weight = (_numpy(x)[faulty] for x in (some, errors))
-                found = predictor.predict_labels(flux, ivar=weight, on_error="nan")
-                part.mean[faulty], part.sigma[faulty] = found.mean, found.sigma
-                part.batch.put(faulty, Quality.of(found.batch))
-                part.findings.put(faulty, found.findings)
-        parts.append((part, faulty))
-        if on_error == "raise" and not part.batch.usable.all():
-            judged = [one.batch for one, _ in parts]
-        del some, errors, tensors  # before the next come
-    if judged:
-        raise_rejected(Quality.joined(judged))
-    fits.finish()
-    for part, faulty in parts:  # rows that went the other way have their alarms already
-        flags = part.batch.flags[faulty].copy()
-        alarm(part.batch, part.findings)
-        part.batch.flags[faulty] = flags
-    return joined([part for part, _ in parts], (X.shape[0],))
+    size = piece_size(predictor.device)
+    lanes = lanes_of(predictor, -(-X.shape[0] // size))
+    answers = _Answers(predictor, grid, on_error)
+    try:
+        for k, piece in enumerate(_pieces(X, ivar, size, [lane.device for lane in lanes])):
+            answers.begin(lanes[k % len(lanes)], piece)
+            del piece  # before the next comes
+            answers.wait(0 if k == 0 else len(lanes) - 1)  # the first alone: it fills caches that all use
+        answers.wait(0)
+        for lane in lanes:
+            lane.submit(lane.fits.finish).result()
+    finally:
+        for lane in lanes:
+            lane.close()
+    return joined(answers.parts(), (X.shape[0],))
+
+
+class _Answers:
+    """Predictions of pieces, in their order.
+
+    Parameters
+    ----------
+    predictor : LoggEstimator
+        Who predicts.
+    grid : PixelGrid
+        Its own.
+    on_error : {"raise", "nan"}
+        As for `LoggEstimator.predict`.
+    """
+
+    def __init__(self, predictor, grid, on_error):
+        self._predictor, self._grid, self._on_error = predictor, grid, on_error
+        self._min_coverage = predictor._instrument_rules()["min_coverage"]
+        self._label_range = predictor._label_range()
+        self._running, self._done = deque(), []
+        self._judged = []  # qualities, once a spectrum was rejected: the answers are of no use then
+
+    def begin(self, lane, piece):
+        """Let a lane predict a piece, if it can as it is; ValueError if it is no spectra."""
+        if piece.sent is None:
+            rows_on_grid(piece.flux, self._grid, piece.start)
+        elif not getattr(piece.flux, "is_cuda", False):
+            refuse_wavelengths(_numpy(piece.flux), self._grid, piece.start)
+        wanted = piece.sent is not None and not self._judged
+        self._running.append((piece, lane.submit(self._answer, lane, piece) if wanted else None))
+
+    def wait(self, most):
+        """Take what lanes have done, until at most so many pieces are left to them."""
+        while len(self._running) > most:
+            piece, future = self._running.popleft()
+            if self._judged:
+                self._judged.append(_judged(self._predictor, piece))
+                continue
+            self._done.append(self._whole(piece, None if future is None else future.result()))
+            if self._on_error == "raise" and not self._done[-1][0].batch.usable.all():
+                self._judged = [part.batch for part, _ in self._done]
+
+    def parts(self):
+        """`Predictions` of the pieces, whose findings are complete now; raises if a spectrum was rejected."""
+        if self._judged:
+            raise_rejected(Quality.joined(self._judged))
+        for part, faulty in self._done:  # rows that went the other way have their alarms already
+            flags = part.batch.flags[faulty].copy()
+            alarm(part.batch, part.findings)
+            part.batch.flags[faulty] = flags
+        return [part for part, _ in self._done]
+
+    def _answer(self, lane, piece):
+        return _answers(lane.network, self._grid, *piece.received(), self._min_coverage, lane.fits)
+
+    def _whole(self, piece, part):
+        """`Predictions` of a piece, and the rows of it that went the way of all other spectra."""
+        predictor = self._predictor
+        if part is None:
+            found = predictor.predict_labels(piece.flux, ivar=piece.ivar, on_error="nan")
+            return replace(found, batch=Quality.of(found.batch)), slice(None)
+        flag_labels(part.batch, part.names, part.mean, self._label_range)
+        faulty = np.flatnonzero(~part.batch.usable)
+        if len(faulty):
+            flux, weight = (_numpy(x)[faulty] for x in (piece.flux, piece.ivar))
+            found = predictor.predict_labels(flux, ivar=weight, on_error="nan")
+            part.mean[faulty], part.sigma[faulty] = found.mean, found.sigma
+            part.batch.put(faulty, Quality.of(found.batch))
+            part.findings.put(faulty, found.findings)
+        return part, faulty
+
+
+class _Piece(NamedTuple):
+    """Rows of the spectra from `start` on, and on a device, each with the event that ends its way there."""
+
+    start: int
+    flux: object
+    ivar: object
+    sent: list | None  # None where they are no plain numbers
+
+    def received(self):
+        """Flux and inverse variance on the device, once they have come."""
+        tensors = []
+        for tensor, done in self.sent:
+            if done is not None:
+                current = torch.cuda.current_stream(tensor.device)
+                current.wait_event(done)
+                tensor.record_stream(current)
+            tensors.append(tensor)
+        return tensors
 
 
 def _are_floats(X, ivar, n_pixels):
@@ -122,31 +192,30 @@ def _numpy(x):
     return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
-def _pieces(X, ivar, device):
-    """First row, flux and inverse variance of each piece, and both on the device: None if not plain."""
-    stream, pinned = torch.cuda.Stream(device) if device.type == "cuda" else None, {}
-    n, size = X.shape[0], piece_size(device)
+def _pieces(X, ivar, size, devices):
+    """The spectra as `_Piece`s of `size` rows, sent to each of the devices in turn."""
+    n, pinned = X.shape[0], {}
+    streams = {device: torch.cuda.Stream(device) for device in devices if device.type == "cuda"}
 
-    def send(start):  # copies to pinned memory while the device and its caller work
+    def send(start):  # copies to pinned memory while the devices and their caller work
         arrays = [take_rows(x, start, min(start + size, n)) for x in (X, ivar)]
         if not all(_plain(x) for x in arrays):
-            return start, *arrays, None
-        if stream is None:
-            return start, *arrays, [tensor_of(x).to(device) for x in arrays]
-        turn = start // size % 2
-        return start, *arrays, [_sent(x, pinned, (turn, k), stream, device) for k, x in enumerate(arrays)]
+            return _Piece(start, *arrays, None)
+        turn, device = start // size, devices[start // size % len(devices)]
+        if device not in streams:
+            return _Piece(start, *arrays, [(tensor_of(x).to(device), None) for x in arrays])
+        sent = [_sent(x, pinned, (turn % 2, k), streams[device]) for k, x in enumerate(arrays)]
+        return _Piece(start, *arrays, sent)
 
-    for start, some, errors, sent in in_advance(send, range(0, n, size)):
-        yield start, some, errors, sent if sent is None or stream is None else _received(sent, device)
-        del some, errors, sent
+    return in_advance(send, range(0, n, size))
 
 
-def _judged(predictor, some, errors, tensors):
+def _judged(predictor, piece):
     """`Quality` of a piece whose answers nobody wants: of the rows that look faulty the rules say it."""
-    grid, rules = predictor._own_grid(), predictor._adapting()
+    grid, rules, some, errors = predictor._own_grid(), predictor._adapting(), piece.flux, piece.ivar
     quality, rows = Quality.in_order(len(some), grid), np.arange(len(some))
-    if tensors is not None:
-        flux, _, good = _good(*tensors)
+    if piece.sent is not None:
+        flux, _, good = _good(*piece.received())
         rows = np.flatnonzero(_suspect(flux, good, rules["min_coverage"]).cpu().numpy())
         some, errors = (_numpy(x)[rows] for x in (some, errors))
     if len(rows):
@@ -154,11 +223,11 @@ def _judged(predictor, some, errors, tensors):
     return quality
 
 
-def _sent(x, pinned, place, stream, device):
-    """A tensor that is being copied to the device, and the event that ends it."""
+def _sent(x, pinned, place, stream):
+    """A tensor that is being copied to the device of a stream, and the event that ends it."""
     if isinstance(x, torch.Tensor):
-        tensor = x.detach().to(device, non_blocking=True)
-        return tensor, torch.cuda.current_stream(device).record_event()
+        tensor = x.detach().to(stream.device, non_blocking=True)
+        return tensor, torch.cuda.current_stream(stream.device).record_event()
     source = tensor_of(x)
     buffer, done = pinned.get(place, (None, None))
     if buffer is None:
@@ -167,19 +236,10 @@ def _sent(x, pinned, place, stream, device):
         done.synchronize()  # the copy of two pieces before
     buffer[: len(source)].copy_(source)
     with torch.cuda.stream(stream):
-        tensor = buffer[: len(source)].to(device, non_blocking=True)
+        tensor = buffer[: len(source)].to(stream.device, non_blocking=True)
         done = stream.record_event()
     pinned[place] = buffer, done
     return tensor, done
-
-
-def _received(piece, device):
-    """The tensors of a piece, once they have come."""
-    current = torch.cuda.current_stream(device)
-    for tensor, done in piece:
-        current.wait_event(done)
-        tensor.record_stream(current)
-    return [tensor for tensor, _ in piece]
 
 
 def _good(flux, ivar):

@@ -63,7 +63,7 @@ class LabelNetworks(nn.Module):
         return mean * self._scale, self.continuum_network(x) * self._continuum_scale
 
     def coefficient_slopes(self, labels):
-        """Derivatives of the components' coefficients by the labels, tensor (n, 5, k), for `labels` (n, 5)."""
+        """Derivatives of the components' coefficients by the labels (n, 5), tensor (n, 5, k)."""
         inner = torch.ones_like(labels)
         inner[:, 0] = -5040.0 / labels[:, 0] ** 2  # of the abscissa
         inner = (inner / self._half_range).diag_embed()

@@ -1,0 +1,84 @@
+"""Lanes: places where pieces of many spectra are predicted side by side, each on a device."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+
+import torch
+
+from specvit.honesty.latefits import LateFits
+from specvit.network.processes import n_processes
+
+__all__ = ["Lane", "lanes_of"]
+
+#: On each GPU: while the host prepares the work of one piece, the GPU is at that of another.
+_ON_EACH_GPU = 2
+
+
+class Lane:
+    """A network on a device and what works through pieces there, one after the other.
+
+    Parameters
+    ----------
+    network : LabelRegressor
+        On its device; lanes of one device share it.
+    threaded : bool
+        Whether to work in a thread and a stream of its own; else `submit` works at once.
+
+    Attributes
+    ----------
+    network : LabelRegressor
+    device : torch.device
+    fits : LateFits
+        Its doubtful spectra.
+    """
+
+    def __init__(self, network, threaded=False):
+        self.network, self.device = network, network.label_scale.device
+        self.fits = LateFits(str(self.device))
+        self._pool = ThreadPoolExecutor(1, "specvit-lane") if threaded else None
+        self._stream = torch.cuda.Stream(self.device) if threaded and self.device.type == "cuda" else None
+
+    def submit(self, function, *arguments):
+        """A `Future` of what a function returns that is called here."""
+        if self._pool is not None:
+            return self._pool.submit(copy_context().run, self._call, function, *arguments)
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+    def _call(self, function, *arguments):
+        if self._stream is None:
+            return function(*arguments)
+        with torch.cuda.device(self.device), torch.cuda.stream(self._stream):
+            return function(*arguments)
+
+    def close(self):
+        """End its thread, once it has done what it was given."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def lanes_of(predictor, n_pieces):
+    """Lanes for so many pieces: one on a processor, two on each GPU.
+
+    Parameters
+    ----------
+    predictor : LoggEstimator
+        Its ``devices`` are used, if there are so many GPUs, and no other processes work beside this one.
+    n_pieces : int
+        No more lanes are made.
+
+    Returns
+    -------
+    list of Lane
+    """
+    network = predictor._network()
+    first = network.label_scale.device
+    if first.type != "cuda" or n_pieces < 2:
+        return [Lane(network)]
+    others = [k for k in range(torch.cuda.device_count()) if k != first.index]
+    used = others[: predictor.devices - 1] if n_processes() == 1 else []
+    networks = [network, *(predictor._network_on(f"cuda:{k}") for k in used)]
+    return [Lane(one, threaded=True) for one in networks * _ON_EACH_GPU][:n_pieces]

@@ -1,0 +1,88 @@
+"""Lanes: pieces side by side give what one lane gives, in order, and say of which row they complain."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from specvit import LoggEstimator, Survey
+from specvit.predictors import arraypath
+from specvit.predictors.lanes import Lane, lanes_of
+from specvit.spectra import SpectrumError
+
+pytestmark = pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    batch = Survey("paper", seed=6).draw(90, magnitude=20.5)
+    return [x.numpy() for x in (batch.flux, batch.ivar)]
+
+
+@pytest.fixture
+def estimator(monkeypatch):
+    """Pieces of 8 spectra, so that there are many."""
+    monkeypatch.setattr("specvit.predictors.piecewise.PIECE", 8)
+    return LoggEstimator(device="cpu", precision="32-true")
+
+
+@pytest.fixture
+def three_lanes(monkeypatch):
+    """Three threads instead of two on each GPU; they note which threads there were."""
+    seen = set()
+
+    class Noting(Lane):
+        def _call(self, function, *arguments):
+            seen.add(threading.get_ident())
+            return super()._call(function, *arguments)
+
+    def lanes(predictor, n_pieces):
+        return [Noting(predictor._network(), threaded=True) for _ in range(3)]
+
+    monkeypatch.setattr(arraypath, "lanes_of", lanes)
+    return seen
+
+
+def test_several_lanes_give_what_one_gives(arrays, estimator, three_lanes, monkeypatch):
+    flux, ivar = (x.copy() for x in arrays)
+    flux[31], ivar[50, :3000] = 0, 0  # rejected, and little left
+    flux[60:64] = np.roll(flux[60:64], 40, 1)  # of another velocity
+    several = estimator.predict_table(flux, ivar=ivar)
+    assert len(three_lanes) == 3
+    monkeypatch.setattr(arraypath, "lanes_of", lanes_of)
+    one = estimator.predict_table(flux, ivar=ivar)
+    for name in ("logg", "logg_err", "teff"):
+        np.testing.assert_allclose(several[name].value, one[name].value, rtol=1e-5)
+    np.testing.assert_array_equal(several["flags"], one["flags"])
+    assert several["error"].tolist() == one["error"].tolist() and one["error"][31]
+
+
+def test_the_first_row_with_a_fault_is_named(arrays, estimator, three_lanes):
+    flux, ivar = (x.copy() for x in arrays)
+    flux[[37, 70]] = 0
+    with pytest.raises(SpectrumError, match=r"spectra\[37\]: flux is zero"):
+        estimator.predict(flux, ivar=ivar)
+    flux[44] = np.linspace(7100, 8850, 4096)
+    with pytest.raises(ValueError, match="in row 44"):
+        estimator.predict(flux, ivar=ivar)
+
+
+def test_an_error_in_a_lane_reaches_the_caller_and_threads_end(arrays, estimator, three_lanes, monkeypatch):
+    before, calls = threading.active_count(), []
+
+    def fails(*arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            raise MemoryError("of the GPU")
+        return whole(*arguments)
+
+    whole = arraypath._answers
+    monkeypatch.setattr(arraypath, "_answers", fails)
+    with pytest.raises(MemoryError, match="of the GPU"):
+        estimator.predict(*arrays[:1], ivar=arrays[1])
+    assert threading.active_count() == before
+
+
+def test_a_processor_has_one_lane_without_a_thread(estimator):
+    (lane,) = lanes_of(estimator, 10)
+    assert lane.submit(threading.current_thread).result() is threading.main_thread()
