@@ -132,6 +132,7 @@ class _Equations(NamedTuple):
     rows: torch.Tensor  # derivatives by the parameters, (b, 8, n_pixels)
     lines: torch.Tensor  # what the polynomials are multiplied by to be derivatives, too, (b, n_pixels)
     residual: torch.Tensor  # (b, n_pixels)
+    gradient: torch.Tensor  # by the parameters of −χ²/2, (b, 8)
     gram: torch.Tensor  # normal matrix of parameters and polynomials, (b, 16, 16)
 
 
@@ -190,7 +191,9 @@ class _Fit(PreparedSpectra):
     def _system(self, x, prior, slopes):
         """χ² with priors, the step to its minimum, covariance and whitened residuals at x."""
         equations = self._equations(x, slopes)
-        chi2, step, covariance = self._solved(x, prior, equations)
+        step, covariance = self._solved(x, prior, equations)
+        pull = ((x - self.null) / prior).double().square().sum(1)
+        chi2 = equations.residual.square().sum(1).double() + pull
         return chi2, step[:, :_N], covariance, equations.residual
 
     def _equations(self, x, slopes, transform=None):
@@ -215,23 +218,22 @@ class _Fit(PreparedSpectra):
         gram[:, :_N, :_N] = rows @ rows.mT
         gram[:, :_N, _N:] = self.continuum.sums(rows * lines[:, None])
         gram[:, _N:, :_N] = gram[:, :_N, _N:].mT
-        return _Equations(rows, lines, residual, gram)
+        gradient = (rows @ residual[..., None])[..., 0]
+        return _Equations(rows, lines, residual, gradient, gram)
 
     def _solved(self, x, prior, equations):
-        """χ² with priors, the step of parameters and polynomials to its minimum, covariance of the former."""
-        residual = equations.residual
+        """The step of parameters and polynomials to the least χ² with priors, covariance of the former."""
         gram, precision = equations.gram.double(), prior.double() ** -2
         offset = (self.null - x).double()
         gram.diagonal(dim1=1, dim2=2)[:, :_N] += precision
         gradient = gram.new_zeros(gram.shape[:2])
-        gradient[:, :_N] = (equations.rows @ residual[..., None])[..., 0].double() + precision * offset
+        gradient[:, :_N] = equations.gradient.double() + precision * offset
         size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-20).rsqrt()
         scaled = gram * size[:, :, None] * size[:, None]
         scaled.diagonal(dim1=1, dim2=2).add_(1e-7)
         inverse = torch.linalg.inv(scaled) * size[:, :, None] * size[:, None]
         step = (inverse @ gradient[..., None])[..., 0]
-        chi2 = residual.square().sum(1).double() + (precision * offset.square()).sum(1)
-        return chi2, step.float(), inverse[:, :_N, :_N].float()
+        return step.float(), inverse[:, :_N, :_N].float()
 
     # -- the findings ----------------------------------------------------------------------------------
 
@@ -240,7 +242,7 @@ class _Fit(PreparedSpectra):
         x = self._moved(self.known_shift)
         equations = self._equations(x, self._label_slopes(x), self.transform)
         priors = self.tight, self.loose
-        steps, covariances = zip(*(self._solved(x, prior, equations)[1:] for prior in priors), strict=True)
+        steps, covariances = zip(*(self._solved(x, prior, equations) for prior in priors), strict=True)
         left = self._left(equations, torch.stack(steps, 1))
         fits = []
         for k, prior in enumerate(priors):
@@ -269,11 +271,12 @@ class _Fit(PreparedSpectra):
         test = (value - self.null).square() / (error.square() + self.tight.square())
         smooth = self.continuum.curve(self.continuum.fitted(self.root, self.whitened))
         smooth = torch.addcmul(self.whitened, smooth, self.root, value=-1)
-        plain = near[3] / self.root.clamp_min(1e-30)
-        depth = self.depth * 0.02
         n = 2 // self.model.coarse  # χ² is that of pairs of pixels
-        (plain, weight), (depth, _) = (paired(x, self.ivar * self.good, n) for x in (plain, depth))
-        plain = plain.square() / (1 / weight.clamp_min(1e-30) + depth.square() + MODEL_ERR**2) * (weight > 0)
+        known = self.ivar * self.good
+        plain, weight = paired(near[3] / self.root.clamp_min(1e-30), known, n)
+        depth = paired(self.depth, known, n)[0]
+        of_model = (depth * 0.02).square_().add_(MODEL_ERR**2)
+        plain = plain.square().mul_(weight).div_(of_model.mul_(weight).add_(1))
         binned, whole = bin_sums(far[3], self.good, self.model.bin)
         shift = value[:, _SHIFT] * self.units[:, 0]
         result = Findings(

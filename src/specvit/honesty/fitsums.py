@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from specvit.network import inputs
 from specvit.pixelscatter import scatter_of_differences, windows
 
 __all__ = [
@@ -30,7 +31,8 @@ def solved(gram, right):
 
 
 def masked_median(values, good):
-    return values.masked_fill(~good, torch.nan).nanmedian(1).values.nan_to_num(1.0)
+    """Median of each row over its good pixels, (b,); 1 where there are none."""
+    return inputs.masked_median(values, good)[:, 0].nan_to_num(1.0)
 
 
 def smoothed(flux, good):

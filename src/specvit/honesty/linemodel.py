@@ -115,10 +115,10 @@ class LineModel(nn.Module):
         return torch.minimum(torch.maximum(labels, self.label_range[0]), self.label_range[1])
 
     def star(self, labels):
-        """`depths`, and the continuum of unit median on the pixels, tensor (n, n_pixels)."""
+        """`depths`, and the continuum on the pixels, of unit geometric mean, tensor (n, n_pixels)."""
         lines, continuum = self.emulator.coefficients(labels)
         values = self.emulator.log_continuum(continuum)[:, :: self.coarse]
-        return self._depths(lines, labels), torch.exp(values - values.median(1, keepdim=True).values)
+        return self._depths(lines, labels), torch.exp(values - values.mean(1, keepdim=True))
 
     def depths(self, labels):
         """Fourier transform of n − 1, complex tensor (n, n_frequencies), for labels (n, 5)."""

@@ -84,13 +84,14 @@ class PreparedSpectra:
         self.flux, self.ivar = self.flux / continuum, self.ivar * continuum.square()
         zero = self.flux.new_zeros(len(self.flux))
         lines = 1 + self.model.observe(self.transform, zero, zero, self.blur, derivatives=False)
-        weight = self.ivar.sqrt()
+        root = weight = self.ivar.sqrt()
         # Outliers, cosmics among them, would bend it.
         for _ in range(2):
-            curve = self.continuum.curve(self.continuum.fitted(lines * weight, self.flux * weight))
-            residual = (self.flux - curve * lines) * weight
-            limit = 5 * SIGMA_PER_MAD * masked_median(residual.abs(), self.good)[:, None]
-            weight = torch.where(residual.abs() > limit, 0.0, self.ivar.sqrt())
+            whitened, seen = self.flux * weight, lines * weight
+            curve = self.continuum.curve(self.continuum.fitted(seen, whitened))
+            residual = whitened.addcmul_(curve, seen, value=-1).abs_()
+            limit = 5 * SIGMA_PER_MAD * masked_median(residual, self.good)[:, None]
+            weight = torch.where(residual > limit, 0.0, root)
         curve = torch.where(curve > 0.1, curve, 0.1)
         self.flux, self.ivar = self.flux / curve, self.ivar * curve**2
 

@@ -57,18 +57,19 @@ def _gain(spectra):
     weight = spectra.root.square()
     rows = torch.stack([weight * (spectra.flux - 1), weight], 1)
     on_samples = m.spread(rows)
-    smooth = on_samples[:, 1:] * continuum.at(m.pixel, _TERMS)
+    smooth = on_samples[:, 1:] * continuum.at(m.pixel, _TERMS)[:, 1:]  # the first polynomial is 1
     data = torch.fft.rfft(torch.cat([on_samples, smooth], 1))
     base = m.to_grid.mean() + m.own.mean() * (spectra.wider[:, None] - 1)
     template = spectra.transform * torch.exp(-0.5 * base * m.frequency**2)
     square = torch.fft.rfft(torch.fft.irfft(template, m.n_fft).square())
-    both = data * template.conj()[:, None]
-    torch.mul(data[:, 1], square.conj(), out=both[:, 1])
-    curves = m.correlation(both).double()  # (b, 2 + terms, n_lags)
+    both = data.new_empty(len(data), 2 + _TERMS, data.shape[2])
+    torch.mul(data, template.conj()[:, None], out=both[:, :-1])
+    torch.mul(data[:, 1], square.conj(), out=both[:, -1])
+    curves = m.correlation(both).double()  # (b, 2 + terms, n_lags): r d, w d with each polynomial, w d²
     gram = continuum.gram(weight)[:, :_TERMS, :_TERMS].double()
     gram.diagonal(dim1=1, dim2=2).mul_(1 + 1e-7).add_(1e-9)
-    target, cross = continuum.sums(rows[:, 0])[:, :_TERMS, None].double(), curves[:, 2:]
+    target, cross = continuum.sums(rows[:, 0])[:, :_TERMS, None].double(), curves[:, 1:-1]
     solved = torch.linalg.solve(gram, torch.cat([cross, target], 2))
     top = curves[:, 0] - (cross * solved[..., -1:]).sum(1)
-    below = (curves[:, 1] - (cross * solved[..., :-1]).sum(1)).clamp_min(1e-9)
+    below = (curves[:, -1] - (cross * solved[..., :-1]).sum(1)).clamp_min(1e-9)
     return torch.where(top > 0, top.square() / below, 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from specvit.network.inputs import masked_median, median_snr, per_pixel, usable
+from specvit.network.inputs import masked_median, per_pixel, snr_and_coverage, usable
 
 __all__ = ["describe", "interpolate_cells"]
 
@@ -28,11 +28,10 @@ def describe(flux, ivar, lsf=None):
     coverage : Tensor
         Share of pixels that are usable.
     """
-    mask = usable(flux, ivar)
-    snr = median_snr(flux, ivar)
-    coverage = mask.sum(1).to(flux.dtype) / flux.shape[1]
+    snr, coverage = snr_and_coverage(flux, ivar)
     if lsf is None:
         return snr, torch.zeros_like(snr), coverage
+    mask = usable(flux, ivar)
     return snr, masked_median(per_pixel(lsf, flux), mask)[:, 0].nan_to_num(0.0), coverage
 
 

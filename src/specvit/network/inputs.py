@@ -9,15 +9,18 @@ from __future__ import annotations
 import torch
 
 from specvit.checks import check_choice
+from specvit.network.fastlayers import can_compile
 
 __all__ = [
     "ENCODINGS",
     "SNR_DEFINITION",
+    "by_rows",
     "encode",
     "masked_median",
     "median_snr",
     "n_channels",
     "per_pixel",
+    "snr_and_coverage",
     "usable",
 ]
 
@@ -33,9 +36,29 @@ INFORMATION_RANGE = (-2.0, 1.5)
 CLIP = 2.0
 
 
+#: Most pixels of a row that one program of a GPU can hold.
+_LONGEST = 8192
+
+
 def usable(flux, ivar):
     """Pixels that carry information, shape (n, n_pixels)."""
-    return (ivar > 0) & torch.isfinite(ivar) & torch.isfinite(flux)
+    # NaN is neither above nor below anything; torch.isfinite reads and writes four times as much.
+    return (ivar > 0) & (ivar < torch.inf) & (flux.abs() < torch.inf)
+
+
+def by_rows(*tensors, dtypes=(torch.float32, torch.bool)):
+    """`specvit.network.rowkernels` if they take these tensors (n, n_pixels), else None."""
+    first = tensors[0]
+    if not first.is_cuda or torch.compiler.is_compiling() or not can_compile(first.device):
+        return None
+    tracked = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+    if tracked or first.ndim != 2 or first.shape[1] > _LONGEST or not len(first):
+        return None
+    if any(x.dtype not in dtypes for x in tensors):
+        return None
+    from specvit.network import rowkernels
+
+    return rowkernels
 
 
 def masked_median(values, mask):
@@ -52,6 +75,8 @@ def masked_median(values, mask):
     -------
     Tensor, shape (n, 1)
     """
+    if kernels := by_rows(values, mask):
+        return kernels.medians(values, mask)
     count = mask.sum(dim=1, keepdim=True)  # (n, 1)
     if values.is_cuda:
         ordered = values.masked_fill(~mask, torch.inf).sort(dim=1).values  # masked pixels go last
@@ -87,9 +112,16 @@ def median_snr(flux, ivar):
     >>> median_snr(flux, ivar).tolist()  # of 20 and 30
     [25.0]
     """
+    return snr_and_coverage(flux, ivar)[0]
+
+
+def snr_and_coverage(flux, ivar):
+    """`median_snr`, and the share of pixels that are usable, both (n,)."""
+    if kernels := by_rows(flux, ivar):
+        return kernels.snr_and_coverage(flux, ivar)
     mask = usable(flux, ivar)
-    snr = flux * ivar.clamp_min(0).sqrt()
-    return masked_median(snr, mask)[:, 0]
+    snr = masked_median(flux * ivar.clamp_min(0).sqrt(), mask)[:, 0]
+    return snr, mask.sum(1).to(flux.dtype) / flux.shape[1]
 
 
 def _scale(flux, mask, level=None):
@@ -120,9 +152,10 @@ def _weighted(flux, ivar, level=None):
 def _instrument(flux, ivar, lsf, sampling, level=None):
     """Four channels: those of ``weighted``, then `lsf` and `sampling`, 0 where a pixel is masked."""
     x, valid = _weighted(flux, ivar, level)
-    mask = usable(flux, ivar)
-    told = [torch.zeros_like(flux) if one is None else per_pixel(one, flux) for one in (lsf, sampling)]
-    return torch.cat([x, torch.stack([one.masked_fill(~mask, 0) for one in told], dim=1)], dim=1), valid
+    bad = ~usable(flux, ivar)
+    told = [None if one is None else per_pixel(one, flux).masked_fill(bad, 0) for one in (lsf, sampling)]
+    none = torch.zeros_like(flux[:1]).expand_as(flux)
+    return torch.stack([*x.unbind(1), *(none if one is None else one for one in told)], dim=1), valid
 
 
 def per_pixel(values, like):
@@ -228,5 +261,11 @@ def encode(flux, ivar, encoding="weighted", lsf=None, sampling=None, level=None)
                     f"{name} must have shape (n,) or that of flux, {tuple(flux.shape)}, got "
                     f"{tuple(value.shape)}"
                 )
-        return _instrument(flux, ivar, lsf, sampling, level)
+    told = lsf, sampling
+    if level is None and encoding in ("weighted", "instrument") and (kernels := by_rows(flux, ivar)):
+        told = [None if x is None or encoding == "weighted" else per_pixel(x, flux) for x in told]
+        constants = FEATURE_SIZE, CLIP, *INFORMATION_RANGE
+        return kernels.encoded(flux, ivar, n_channels(encoding), told, constants)
+    if encoding == "instrument":
+        return _instrument(flux, ivar, *told, level)
     return ENCODINGS[encoding][0](flux, ivar, level)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-__all__ = ["device_of", "order_one", "scaled", "tensor_of"]
+from specvit.network.inputs import by_rows, usable
+
+__all__ = ["cleaned", "device_of", "order_one", "scaled", "tensor_of"]
 
 #: Inverse variances of a flux of order one that float32 holds, with room for what is made of them.
 _WEIGHTS = (1e-30, 1e30)
@@ -29,6 +31,28 @@ def scaled(flux, ivar):
     scale = torch.where(ivar > 0, flux.abs(), 0.0).amax(1, keepdim=True)
     scale = torch.where(scale > 0, scale, 1.0)
     return [flux / scale, torch.where(ivar > 0, (ivar * scale * scale).clamp(*_WEIGHTS), 0.0)]
+
+
+def cleaned(flux, ivar):
+    r"""Flux of order one and its inverse variance in float32, 0 where a pixel cannot be used.
+
+    Parameters
+    ----------
+    flux, ivar : Tensor of float32 or float64, shape (n, n_pixels)
+        Any scale; anything where `ivar` is not positive and finite.
+
+    Returns
+    -------
+    flux, ivar : Tensor of float32, shape (n, n_pixels)
+        The largest \|flux\| is 1.
+    good, high : Tensor of int, shape (n,)
+        Numbers of pixels that can be used, and of those whose flux is above a thousandth of the largest.
+    """
+    if kernels := by_rows(flux, ivar, dtypes=(torch.float32, torch.float64)):
+        return kernels.cleaned(flux, ivar, _WEIGHTS)
+    good = usable(flux, ivar)
+    flux, ivar = scaled(torch.where(good, flux, 0.0), torch.where(good, ivar, 0.0))
+    return flux.float(), ivar.float(), good.sum(1), (good & (flux > 1e-3)).sum(1)
 
 
 def order_one(flux, ivar):

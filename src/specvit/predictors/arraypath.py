@@ -13,7 +13,7 @@ from specvit.honesty.alarms import alarm
 from specvit.honesty.findings import Findings
 from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
-from specvit.network.tensors import scaled, tensor_of
+from specvit.network.tensors import cleaned, tensor_of
 from specvit.predictors.lanes import lanes_of
 from specvit.predictors.networkarrays import batch_size_on
 from specvit.predictors.piecewise import in_advance, joined, piece_size
@@ -215,8 +215,9 @@ def _judged(predictor, piece):
     grid, rules, some, errors = predictor._own_grid(), predictor._adapting(), piece.flux, piece.ivar
     quality, rows = Quality.in_order(len(some), grid), np.arange(len(some))
     if piece.sent is not None:
-        flux, _, good = _good(*piece.received())
-        rows = np.flatnonzero(_suspect(flux, good, rules["min_coverage"]).cpu().numpy())
+        flux, _, good, high = cleaned(*piece.received())
+        found = _suspect(good, high, good.double() / flux.shape[1], rules["min_coverage"])
+        rows = np.flatnonzero(found.cpu().numpy())
         some, errors = (_numpy(x)[rows] for x in (some, errors))
     if len(rows):
         quality.put(rows, Quality.of(adapt(some, ivar=errors, grid=grid, on_error="nan", **rules)))
@@ -242,39 +243,27 @@ def _sent(x, pinned, place, stream):
     return tensor, done
 
 
-def _good(flux, ivar):
-    """Flux and inverse variance of order one, in their own precision, and where there is information."""
-    good = (ivar > 0) & torch.isfinite(ivar) & torch.isfinite(flux)
-    return *scaled(torch.where(good, flux, 0.0), torch.where(good, ivar, 0.0)), good
+def _suspect(good, high, coverage, min_coverage):
+    """Rows that a rule may reject, bool (n,), by the numbers of good and of `high` pixels.
 
-
-def _suspect(flux, good, min_coverage):
-    """Rows of a flux of at most 1 that a rule may reject, bool (n,).
-
-    A median below 1e-3 may be due to extreme pixels (`specvit.spectra.rules`), or not positive.
+    A median below 1e-3 of the largest may be due to extreme pixels (`specvit.spectra.rules`), or is not
+    positive.
     """
-    small = 2 * (good & (flux > 1e-3)).sum(1) <= good.sum(1)
-    return small | (good.sum(1).double() / good.shape[1] < min_coverage)
+    return (2 * high <= good) | (coverage < min_coverage)
 
 
 def _answers(network, grid, flux, ivar, min_coverage, fits):
     """`Predictions` of a piece, their findings to be finished; rows that look faulty are unusable."""
-    flux, ivar, good = _good(flux, ivar)
-    flux, ivar = flux.float(), ivar.float()
+    flux, ivar, good, high = cleaned(flux, ivar)
     size, answers = batch_size_on(flux.device), []
     for some in zip(flux.split(size), ivar.split(size), strict=True):
         answers.append(network.predict(*some, return_snr=True))
     mean, sigma, snr = (torch.cat(column) for column in zip(*answers, strict=True))
-    coverage = good.sum(1).double() / good.shape[1]
-    columns = torch.cat([mean, sigma, snr[:, None], coverage[:, None]], 1).double().cpu().numpy()
+    columns = torch.cat([mean, sigma, torch.stack([snr, good, high], 1)], 1).double().cpu().numpy()
     quality, k = Quality.in_order(len(columns), grid), mean.shape[1]
-    mean, sigma, quality.snr, quality.coverage = (
-        columns[:, :k],
-        columns[:, k:-2],
-        columns[:, -2],
-        columns[:, -1],
-    )
-    faulty = np.isnan(mean).any(1) | _suspect(flux, good, min_coverage).cpu().numpy()
+    mean, sigma, (quality.snr, good, high) = columns[:, :k], columns[:, k:-3], columns[:, -3:].T
+    quality.coverage = good / flux.shape[1]
+    faulty = np.isnan(mean).any(1) | _suspect(good, high, quality.coverage, min_coverage)
     quality.flags[faulty] |= int(Flag.UNUSABLE)
     quality.flags[quality.coverage < PARTIAL] |= int(Flag.PARTIAL_COVERAGE)
     names, findings = tuple(network.label_names), Findings.nothing(len(columns))
