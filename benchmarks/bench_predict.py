@@ -64,7 +64,7 @@ everything = LoggEstimator(device=arguments.device, precision=fast.precision, de
 logg = everything.predict(flux, ivar=ivar)
 off = np.abs(logg[few] - half.mean[:, half.names.index("logg")]).max()
 print(f"log g of all {n}, in pieces on {arguments.devices} devices, off by {off:.1e}\n")
-assert off < 5e-4 and np.isfinite(logg).all()
+assert off < 2e-3 and np.isfinite(logg).all()
 
 
 # -- how long do they take? ------------------------------------------------------------------------------

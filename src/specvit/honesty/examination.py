@@ -14,7 +14,7 @@ from specvit.honesty.fitsums import bin_sums, paired, solved
 from specvit.honesty.linemodel import CONTINUUM_TERMS, LARGEST_VELOCITY, LineModel
 from specvit.honesty.prepared import LABEL_SPREAD, WIDTH, PreparedSpectra
 from specvit.labels import LABELS
-from specvit.network.tensors import tensor_of
+from specvit.network.tensors import spectra_at_once, tensor_of
 
 __all__ = ["MODEL_ERR", "examine", "screen"]
 
@@ -25,8 +25,8 @@ MODEL_ERR = 0.02
 _KNOWN_WIDTH, _KNOWN_STRENGTH = 0.25, 0.03
 #: The same of what trouble may do.
 _UNKNOWN = (300.0, 6.0, 0.5)
-#: Bytes of a GPU that fits of 4096 spectra, of some MB each, fit on easily.
-_LARGE_GPU = 3e10
+#: Bytes that a fit takes on the pixels of the grid, and spectra beyond which there is no gain.
+_BYTES, _ENOUGH = 2e6, 4096
 #: Places of parameters.
 _SHIFT, _DEPTH = 0, 2
 _N = 3 + len(LABELS)
@@ -50,7 +50,7 @@ def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, sampling=None
         log2 of the width of native pixels over the grid's. Pixels of the grid that share a native one share
         its noise: the weight of each is divided by their number.
     batch_size : int, optional
-        Spectra at once; by default 64, on a GPU 4096 if it has the memory, else 1024.
+        Spectra at once; by default 64 on a processor, on a GPU what a quarter of its memory holds.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def screen(model: LineModel, flux, ivar, labels, sigma, lsf=None, sampling=None,
 def _fits(model, arrays, batch_size):
     """Numbers of the rows that can be fitted and their `_Fit`, batch by batch."""
     device = model.mean.device
-    batch_size = batch_size or _at_once(device)
+    batch_size = batch_size or _at_once(model)
     for start in range(0, len(arrays[0]), batch_size):
         given = [None if x is None else tensor_of(x[start : start + batch_size]).to(device) for x in arrays]
         usable = given[2].isfinite().all(1) & ((given[1] > 0).sum(1) > 8 * CONTINUUM_TERMS)
@@ -119,11 +119,14 @@ def _fits(model, arrays, batch_size):
             yield rows, _Fit(model, *given)
 
 
-def _at_once(device):
+def _at_once(model):
+    device = model.mean.device
+    most = spectra_at_once(device)
     if device.type != "cuda":
-        return 64
-    large = torch.cuda.get_device_properties(device).total_memory > _LARGE_GPU
-    return 4096 if large else 1024
+        return most
+    quarter = torch.cuda.get_device_properties(device).total_memory / 4
+    pixels = model.coarse**2  # a coarse model has fewer pixels, and is not fitted step by step
+    return max(64, min(most, _ENOUGH * pixels, int(quarter / _BYTES * pixels)))
 
 
 class _Equations(NamedTuple):

@@ -14,7 +14,6 @@ import triton.language as tl
 __all__ = ["cleaned", "encoded", "medians", "snr_and_coverage"]
 
 _INF = tl.constexpr(float("inf"))
-_NAN = tl.constexpr(float("nan"))
 
 
 def _launch(kernel, rows, n_pixels, *arguments, **constants):
@@ -54,7 +53,7 @@ def _median(x, mask):
     above = tl.min(tl.where(key > low, key, 0xFFFFFFFF))
     high = tl.where(up_to > count // 2, low, above)
     first = _value(low)
-    return tl.where(count > 0, first + 0.5 * (_value(high) - first), _NAN)
+    return tl.where(count > 0, first + 0.5 * (_value(high) - first), float("nan"))
 
 
 @triton.jit

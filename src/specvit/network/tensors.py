@@ -7,15 +7,26 @@ import torch
 
 from specvit.network.inputs import by_rows, usable
 
-__all__ = ["cleaned", "device_of", "order_one", "scaled", "tensor_of"]
+__all__ = ["cleaned", "device_of", "order_one", "scaled", "spectra_at_once", "tensor_of"]
 
 #: Inverse variances of a flux of order one that float32 holds, with room for what is made of them.
 _WEIGHTS = (1e-30, 1e30)
+#: Spectra at once on a processor, so that they stay in its cache, on a GPU, and on one of so many bytes: the
+#: host launches as many kernels for a few as for thousands, and must not be what the GPU waits for.
+_ON_PROCESSOR, _ON_GPU, _ON_LARGE_GPU, _LARGE = 64, 4096, 16_384, 6e10
 
 
 def device_of(name):
     """Device of a name, where "auto" is a GPU if there is one."""
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def spectra_at_once(device):
+    """How many spectra are worked on at once on a device."""
+    device = torch.device(device)
+    if device.type != "cuda":
+        return _ON_PROCESSOR
+    return _ON_LARGE_GPU if torch.cuda.get_device_properties(device).total_memory > _LARGE else _ON_GPU
 
 
 def tensor_of(x):

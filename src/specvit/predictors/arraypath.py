@@ -13,9 +13,8 @@ from specvit.honesty.alarms import alarm
 from specvit.honesty.findings import Findings
 from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
-from specvit.network.tensors import cleaned, tensor_of
+from specvit.network.tensors import cleaned, device_of, spectra_at_once, tensor_of
 from specvit.predictors.lanes import lanes_of
-from specvit.predictors.networkarrays import batch_size_on
 from specvit.predictors.piecewise import in_advance, joined, piece_size
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag, adapt
@@ -60,17 +59,20 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
         return None
     if on_error not in ("raise", "nan") or not _are_floats(X, ivar, len(grid)):
         return None
-    size = piece_size(predictor.device)
+    device = device_of(predictor.device)  # whose pieces are single batches if it is a GPU
+    size = spectra_at_once(device) if str(device).startswith("cuda") else piece_size(device)
     lanes = lanes_of(predictor, -(-X.shape[0] // size))
     answers = _Answers(predictor, grid, on_error)
     try:
-        for k, piece in enumerate(_pieces(X, ivar, size, [lane.device for lane in lanes])):
-            answers.begin(lanes[k % len(lanes)], piece)
+        most = 0  # left to the lanes after the first piece, which is alone: it fills caches that all use
+        for piece in _pieces(X, ivar, size, [lane.device for lane in lanes]):
+            answers.begin(lanes[piece.start // size % len(lanes)], piece)
             del piece  # before the next comes
-            answers.wait(0 if k == 0 else len(lanes) - 1)  # the first alone: it fills caches that all use
+            answers.wait(most)
+            most = len(lanes) - 1
         answers.wait(0)
-        for lane in lanes:
-            lane.submit(lane.fits.finish).result()
+        for last in [lane.submit(lane.fits.finish) for lane in lanes]:
+            last.result()
     finally:
         for lane in lanes:
             lane.close()
@@ -255,7 +257,7 @@ def _suspect(good, high, coverage, min_coverage):
 def _answers(network, grid, flux, ivar, min_coverage, fits):
     """`Predictions` of a piece, their findings to be finished; rows that look faulty are unusable."""
     flux, ivar, good, high = cleaned(flux, ivar)
-    size, answers = batch_size_on(flux.device), []
+    size, answers = spectra_at_once(flux.device), []
     for some in zip(flux.split(size), ivar.split(size), strict=True):
         answers.append(network.predict(*some, return_snr=True))
     mean, sigma, snr = (torch.cat(column) for column in zip(*answers, strict=True))

@@ -12,8 +12,9 @@ from specvit.network.processes import n_processes
 
 __all__ = ["Lane", "lanes_of"]
 
-#: On each GPU: while the host prepares the work of one piece, the GPU is at that of another.
-_ON_EACH_GPU = 2
+#: On a single GPU: while the host prepares the work of one piece, the GPU is at that of another. On several,
+#: of which one works while the host is at another, more only wait for Python's lock.
+_ON_ONE_GPU = 2
 
 
 class Lane:
@@ -61,7 +62,7 @@ class Lane:
 
 
 def lanes_of(predictor, n_pieces):
-    """Lanes for so many pieces: one on a processor, two on each GPU.
+    """Lanes for so many pieces: one on a processor, two on a GPU, one on each of several.
 
     Parameters
     ----------
@@ -81,4 +82,5 @@ def lanes_of(predictor, n_pieces):
     others = [k for k in range(torch.cuda.device_count()) if k != first.index]
     used = others[: predictor.devices - 1] if n_processes() == 1 else []
     networks = [network, *(predictor._network_on(f"cuda:{k}") for k in used)]
-    return [Lane(one, threaded=True) for one in networks * _ON_EACH_GPU][:n_pieces]
+    networks = networks if used else networks * _ON_ONE_GPU
+    return [Lane(one, threaded=True) for one in networks[:n_pieces]]

@@ -6,18 +6,13 @@ import numpy as np
 import torch
 
 from specvit.network.reduced import half_of, reduced
-from specvit.network.tensors import device_of, scaled, tensor_of
+from specvit.network.tensors import device_of, scaled, spectra_at_once, tensor_of
 
 __all__ = [
-    "ON_GPU",
     "batch_covariance",
-    "batch_size_on",
     "predict_arrays",
     "to_device",
 ]
-
-#: Spectra at once: on a processor so many that they stay in its cache, on a GPU that it is busy.
-_BATCH, ON_GPU = 64, 4096
 
 
 def to_device(regressor, device, precision="32-true"):
@@ -30,11 +25,6 @@ def to_device(regressor, device, precision="32-true"):
     half = half_of(regressor.label_scale.device)
     mixed = precision in ("bf16-mixed", "16-mixed") or (precision == "auto" and half is torch.float16)
     return reduced(regressor, half if mixed else None)
-
-
-def batch_size_on(device):
-    """Spectra that a network takes at once on a device."""
-    return ON_GPU if torch.device(device).type == "cuda" else _BATCH
 
 
 def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None, *, covariance=False):
@@ -59,7 +49,7 @@ def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None, *, covariance
     like = {"dtype": regressor.label_scale.dtype, "device": regressor.label_scale.device}
     told, rows = (lsf, sampling) if regressor.encoding == "instrument" else (None, None), []
     predict = regressor.predict_covariance if covariance else regressor.predict
-    size = batch_size_on(like["device"])
+    size = spectra_at_once(like["device"])
     for start in range(0, len(flux), size):
         part = slice(start, start + size)
         given = [tensor_of(x[part]).to(like["device"]) for x in (flux, ivar)]

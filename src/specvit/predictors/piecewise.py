@@ -13,7 +13,6 @@ from specvit.honesty.findings import Findings
 from specvit.honesty.passes import examined
 from specvit.network.tensors import device_of
 from specvit.predictors.knowledge import conditioned, read_given
-from specvit.predictors.networkarrays import ON_GPU
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import adapt
 from specvit.spectra.arrays import rows_on_grid
@@ -24,13 +23,13 @@ from specvit.spectra.rules import raise_rejected
 
 __all__ = ["PIECE", "answered", "in_advance", "in_pieces", "joined", "piece_size"]
 
-#: Spectra at once on a processor.
-PIECE = 512
+#: Spectra in a piece that is predicted on a processor, and on a GPU.
+PIECE, _ON_GPU = 512, 4096
 
 
 def piece_size(device):
-    """Spectra at once on a device, by name: on a GPU so many that it is busy."""
-    return ON_GPU if str(device_of(device)).startswith("cuda") else PIECE
+    """Spectra in a piece that is predicted on a device, by name."""
+    return _ON_GPU if str(device_of(device)).startswith("cuda") else PIECE
 
 
 def answered(predictor, batch, *, on_error, velocity, given):
