@@ -5,8 +5,8 @@ usage: python scripts/refine_weights.py WEIGHTS --out FILE [--calibrated] [--kee
 Labels and the cells of the calibration stay as they are; a second factor on σ is set from fresh stars of
 Survey("any") by `specvit.network.cellcalibration.refine_calibration` (which scripts/train_weights.py does at
 its end, too). Shares within 1 σ are printed before and after, on other stars of this survey: by predicted σ
-and label, and by resolution, coverage and S/N. FILE has the record of WEIGHTS, with this command under
-"refinement" and all figures measured anew.
+and label, and by resolution, coverage and S/N. FILE has the record of WEIGHTS, with this command and
+what it was run on under "refinement_…", and all figures measured anew.
 
 Predictions are kept in FOLDER, 1,000 a file: a run that was cut off goes on.
 """
@@ -140,22 +140,20 @@ def main():
         for name in ("paper", "pfs-mr")
     }
     figures["any"] = score_cells(fast, n=arguments.cell_size, device=device, **library)
-    record = record | {
-        "figures": figures,
-        "refinement": {
-            "command": "python scripts/refine_weights.py "
-            + shlex.join(Path(word).name if "/" in word else word for word in sys.argv[1:]),
-            "seed": arguments.seed,
-            "revision": arguments.revision,
-            "specvit": __version__,
-            "torch": torch.__version__,
-            "device": torch.cuda.get_device_name(device)
-            if device.type == "cuda"
-            else f"CPU, {os.cpu_count()} cores",
-            "spectra": len(held_out.error),
-            "score_size": arguments.score_size,
-        },
+    about = {
+        "command": "python scripts/refine_weights.py "
+        + shlex.join(Path(word).name if "/" in word else word for word in sys.argv[1:]),
+        "seed": arguments.seed,
+        "revision": arguments.revision,
+        "specvit": __version__,
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"CPU, {os.cpu_count()} cores",
+        "spectra": len(held_out.error),
+        "score_size": arguments.score_size,
     }
+    record = record | {f"refinement_{key}": value for key, value in about.items()} | {"figures": figures}
     save_weights(arguments.out, regressor.cpu(), grid=grid, record=record, dtype=torch.float16)
 
 
