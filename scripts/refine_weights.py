@@ -5,8 +5,8 @@ usage: python scripts/refine_weights.py WEIGHTS --out FILE [--calibrated] [--kee
 Labels and the cells of the calibration stay as they are; a second factor on σ is set from fresh stars of
 Survey("any") by `specvit.network.cellcalibration.refine_calibration` (which scripts/train_weights.py does at
 its end, too). Shares within 1 σ are printed before and after, on other stars of this survey: by predicted σ
-and label, and by resolution, coverage and S/N. FILE has the record of WEIGHTS, with this command and
-what it was run on under "refinement_…", and all figures measured anew.
+and label, and by resolution, coverage and S/N. FILE has the record of WEIGHTS, with this command and what it
+was run on under "refinement_…", and all figures measured anew; --score-size 0 leaves these as they were.
 
 Predictions are kept in FOLDER, 1,000 a file: a run that was cut off goes on.
 """
@@ -109,7 +109,9 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--size", type=int, default=200_000, help="stars to calibrate on")
     parser.add_argument("--check-size", type=int, default=40_000, help="stars to compare shares on")
-    parser.add_argument("--score-size", type=int, default=20_000, help="stars of each magnitude")
+    parser.add_argument(
+        "--score-size", type=int, default=20_000, help="stars of each magnitude; 0: no figures"
+    )
     parser.add_argument("--cell-size", type=int, default=4000, help="stars of each cell")
     parser.add_argument("--seed", type=int, default=2, help="the next one is measured on")
     parser.add_argument("--calibrated", action="store_true", help="the library calibrated on real stars")
@@ -134,12 +136,15 @@ def main():
     pulls_of["after"] = pulls(regressor, fresh)
     print_shares(regressor.label_names, fresh, pulls_of)
 
-    fast, seed = reduced(regressor, half_of(device)), arguments.seed + 1
-    figures = {
-        name: score_survey(fast, Survey(name, seed=seed, **library), n=arguments.score_size, device=device)
-        for name in ("paper", "pfs-mr")
-    }
-    figures["any"] = score_cells(fast, n=arguments.cell_size, device=device, **library)
+    if arguments.score_size:
+        fast, seed = reduced(regressor, half_of(device)), arguments.seed + 1
+        record["figures"] = {
+            name: score_survey(
+                fast, Survey(name, seed=seed, **library), n=arguments.score_size, device=device
+            )
+            for name in ("paper", "pfs-mr")
+        }
+        record["figures"]["any"] = score_cells(fast, n=arguments.cell_size, device=device, **library)
     about = {
         "command": "python scripts/refine_weights.py "
         + shlex.join(Path(word).name if "/" in word else word for word in sys.argv[1:]),
@@ -151,9 +156,12 @@ def main():
         if device.type == "cuda"
         else f"CPU, {os.cpu_count()} cores",
         "spectra": len(held_out.error),
-        "score_size": arguments.score_size,
     }
-    record = record | {f"refinement_{key}": value for key, value in about.items()} | {"figures": figures}
+    if arguments.score_size:
+        about |= {"score_size": arguments.score_size, "cell_size": arguments.cell_size}
+    else:
+        about["figures"] = "measured before the refinement, which changes the shares within 1 σ only"
+    record |= {f"refinement_{key}": value for key, value in about.items()}
     save_weights(arguments.out, regressor.cpu(), grid=grid, record=record, dtype=torch.float16)
 
 

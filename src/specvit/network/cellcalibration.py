@@ -54,7 +54,7 @@ def calibrate_cells(regressor, batches, *, rounds=2):
     shape = tuple(len(nodes) for nodes in axes.values())
     n_labels = regressor.n_labels
     regressor.set_calibration([1.0], np.ones((1, n_labels)))
-    held_out = predict_held_out(regressor.eval(), batches)
+    held_out = predict_held_out(regressor, batches)
     if not len(held_out.error):
         return
     places = np.stack([held_out.lsf, held_out.coverage.log(), held_out.snr.log10()], 1)

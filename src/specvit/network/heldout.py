@@ -35,7 +35,7 @@ class HeldOut(NamedTuple):
 
 @torch.no_grad()
 def predict_held_out(regressor, batches):
-    """Predictions of an ``instrument`` regressor in eval mode, without its calibration.
+    """Predictions of an ``instrument`` regressor without its calibration.
 
     Parameters
     ----------
@@ -48,18 +48,27 @@ def predict_held_out(regressor, batches):
     -------
     HeldOut
     """
-    device, rows = regressor.label_scale.device, []
-    for flux, ivar, labels, *instrument in batches:
-        flux, ivar, *instrument = (one.to(device) for one in (flux, ivar, *instrument))
-        x, valid = regressor.encode(flux, ivar, *instrument)
-        mean, log_sigma, factor = regressor.heads(x)
-        log_sigma = torch.zeros_like(mean) if log_sigma is None else log_sigma
-        truth = (labels.to(mean) - regressor.label_centre) / regressor.label_scale
-        snr, lsf, coverage = regressor.calibration_axes(flux, ivar, *instrument[:1])
-        unit = torch.eye(regressor.n_labels).to(mean).expand(len(mean), -1, -1)
-        correlation = unit if factor is None else factor @ factor.mT
-        error = (truth - mean) * torch.exp(-log_sigma)
-        known = valid & error.isfinite().all(1) & (snr > 0)
-        one = (error, mean, log_sigma, snr, lsf, coverage, correlation)
-        rows.append([values[known].double().cpu() for values in one])
+    training = regressor.training
+    regressor.eval()
+    try:
+        rows = [_predicted(regressor, *batch) for batch in batches]
+    finally:
+        regressor.train(training)
     return HeldOut(*map(torch.cat, zip(*rows, strict=True)))
+
+
+def _predicted(regressor, flux, ivar, labels, *instrument):
+    """What `HeldOut` holds, of one batch."""
+    device = regressor.label_scale.device
+    flux, ivar, *instrument = (one.to(device) for one in (flux, ivar, *instrument))
+    x, valid = regressor.encode(flux, ivar, *instrument)
+    mean, log_sigma, factor = regressor.heads(x)
+    log_sigma = torch.zeros_like(mean) if log_sigma is None else log_sigma
+    truth = (labels.to(mean) - regressor.label_centre) / regressor.label_scale
+    snr, lsf, coverage = regressor.calibration_axes(flux, ivar, *instrument[:1])
+    unit = torch.eye(regressor.n_labels).to(mean).expand(len(mean), -1, -1)
+    correlation = unit if factor is None else factor @ factor.mT
+    error = (truth - mean) * torch.exp(-log_sigma)
+    known = valid & error.isfinite().all(1) & (snr > 0)
+    one = (error, mean, log_sigma, snr, lsf, coverage, correlation)
+    return [values[known].double().cpu() for values in one]

@@ -16,16 +16,21 @@ __all__ = ["VARIABLES", "interval_shape", "n_terms", "shape_terms", "shape_varia
 #: What the factor of a label depends on: ln(σ/label scale) and the standardised label, as predicted,
 #: log10(S/N), relative line spread function and ln(coverage).
 VARIABLES = ("log_sigma", "label", "log_snr", "lsf", "log_coverage")
-#: The polynomial is cubic in the first three. In all it is quadratic, so that the shares at each resolution
-#: and coverage stay what the cells made them.
-_CUBIC = 3
-_TERMS = [
-    chosen
-    for degree, of in ((1, len(VARIABLES)), (2, len(VARIABLES)), (3, _CUBIC))
-    for chosen in combinations_with_replacement(range(of), degree)
-]
+#: Highest total degree of the polynomial in the first two variables, the first three, and all. The ends of a
+#: prior are sharp, so that much happens in the first two; by the rest, shares at each S/N, resolution and
+#: coverage stay what the cells made them.
+_DEGREES = ((2, 6), (3, 3), (len(VARIABLES), 2))
+_TERMS = sorted(
+    {
+        chosen
+        for of, highest in _DEGREES
+        for degree in range(1, highest + 1)
+        for chosen in combinations_with_replacement(range(of), degree)
+    },
+    key=lambda chosen: (len(chosen), chosen),
+)
 #: Largest |ln factor|: a polynomial is trusted no further.
-_LARGEST = 0.3
+_LARGEST = 0.5
 
 
 def n_terms():
@@ -84,7 +89,7 @@ def interval_shape(variables, limits, coefficients):
     limits : Tensor, shape (2, n_labels, 5)
         Beyond these the factor is constant.
     coefficients : Tensor, shape (n_terms, n_labels)
-        Of ln(factor), which is cut at ±0.3.
+        Of ln(factor), which is cut at ±0.5.
     """
     logarithm = (shape_terms(variables, limits) * coefficients.T).sum(-1)
     return logarithm.clamp(-_LARGEST, _LARGEST).exp()
