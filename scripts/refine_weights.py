@@ -161,6 +161,7 @@ def main():
         about |= {"score_size": arguments.score_size, "cell_size": arguments.cell_size}
     else:
         about["figures"] = "measured before the refinement, which changes the shares within 1 σ only"
+    record = {key: value for key, value in record.items() if not key.startswith("refinement_")}
     record |= {f"refinement_{key}": value for key, value in about.items()}
     save_weights(arguments.out, regressor.cpu(), grid=grid, record=record, dtype=torch.float16)
 
