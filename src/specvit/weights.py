@@ -124,7 +124,12 @@ def _check_state(regressor, grid):
         if not (axes[2].isfinite().all() and (axes[2].diff() > 0).all()):
             raise ValueError("calibration_lsf must be finite and strictly increasing")
     factor = regressor.calibration_factor
-    regressor.set_calibration(*axes)
+    if regressor.encoding == "instrument":
+        shape = regressor.shape_limits, regressor.shape_coefficients
+        regressor.set_calibration(*axes)
+        regressor.set_shape(*shape)
+    else:
+        regressor.set_calibration(*axes)
     regressor.calibration_factor = factor
     if regressor.covariance and not 0 <= regressor.correlation_shrinkage <= 1:
         raise ValueError(f"correlation_shrinkage must be in [0, 1], got {regressor.correlation_shrinkage}")

@@ -6,8 +6,11 @@ import numpy as np
 import torch
 
 from specvit.constants import ONE_SIGMA
+from specvit.network.heldout import predict_held_out
+from specvit.network.quantileregression import quantile_regression
+from specvit.network.shapefactor import shape_terms, shape_variables
 
-__all__ = ["AXES", "calibrate_cells", "shrink_correlations"]
+__all__ = ["AXES", "calibrate_cells", "pulls", "refine_calibration", "shrink_correlations"]
 
 #: Nodes of the calibration: log2 of the line spread function over the grid's, coverage, and S/N.
 AXES = {
@@ -17,16 +20,23 @@ AXES = {
 }
 #: Spectra that the factor of a cell rests on, at least: the window grows until it holds as many.
 _LEAST = 1500.0
+#: Quantiles of the variables of the second factor beyond which it is constant, and their least distance.
+_LIMITS = (0.005, 0.995)
+_NARROWEST = 1e-3
+#: Penalty of its coefficients: that of a Gaussian prior of 5 % each.
+_RIDGE = 200.0
+#: Of errors over σ, for their logarithm.
+_SMALLEST = 1e-3
 
 
-@torch.no_grad()
 def calibrate_cells(regressor, batches, *, rounds=2):
     """Set the factors on σ of an ``instrument`` regressor, from spectra it has not been trained on.
 
     At each node of line spread function × coverage × S/N the factor is the 68.27 % quantile of
     |truth − prediction|/σ over the spectra about it, weighted with a Gaussian of half the distance to the
     next node, wider where these are few: conformal prediction, localised (Guan 2023, Biometrika 110, 33).
-    Between nodes factors are linear. A second round corrects for what smoothing has left.
+    Between nodes factors are linear. A second round corrects for what smoothing has left. Then comes
+    `refine_calibration`.
 
     Advantage over `~specvit.network.conformal.calibrate`: σ is right for each kind of instrument, not over
     all together. Disadvantage: needs 10⁵ spectra.
@@ -44,37 +54,80 @@ def calibrate_cells(regressor, batches, *, rounds=2):
     shape = tuple(len(nodes) for nodes in axes.values())
     n_labels = regressor.n_labels
     regressor.set_calibration([1.0], np.ones((1, n_labels)))
-    device, rows = regressor.label_scale.device, []
-    for flux, ivar, labels, *instrument in batches:
-        flux, ivar, *instrument = (one.to(device) for one in (flux, ivar, *instrument))
-        described = regressor.calibration_axes(flux, ivar, *instrument[:1])
-        if regressor.covariance:
-            mean, covariance = regressor.predict_covariance(flux, ivar, *instrument)
-            sigma = covariance.diagonal(dim1=1, dim2=2).sqrt()
-            correlation = covariance / (sigma[:, :, None] * sigma[:, None, :])
-        else:
-            (mean, sigma), correlation = regressor.predict(flux, ivar, *instrument), None
-        error = (labels.to(mean) - mean) / sigma
-        rows.append([error, *described] + ([] if correlation is None else [correlation]))
-    error, snr, lsf, coverage, *correlation = (torch.cat(column) for column in zip(*rows, strict=True))
-    known = error.isfinite().all(1) & (snr > 0)
-    error, snr, lsf, coverage = (x[known].double().cpu() for x in (error, snr, lsf, coverage))
-    if not len(error):
+    held_out = predict_held_out(regressor, batches)
+    if not len(held_out.error):
         return
-    places = np.stack([lsf.numpy(), coverage.log().numpy(), snr.log10().numpy()], 1)
+    places = np.stack([held_out.lsf, held_out.coverage.log(), held_out.snr.log10()], 1)
     scaled = [axes["lsf"], np.log(axes["coverage"]), np.log10(axes["snr"])]
     places = np.clip(places, [axis[0] for axis in scaled], [axis[-1] for axis in scaled])
     table = np.ones((*shape, n_labels))
     for _ in range(rounds):
         regressor.set_calibration(axes["snr"], table, axes["lsf"], axes["coverage"])
-        factor = regressor.calibration(snr.to(device), lsf.to(device), coverage.to(device)).double().cpu()
-        table = table * _local_quantiles((error / factor).abs().numpy(), places, scaled)
+        table = table * _local_quantiles(pulls(regressor, held_out).abs().numpy(), places, scaled)
     regressor.set_calibration(axes["snr"], table, axes["lsf"], axes["coverage"])
-    if correlation:
-        factor = regressor.calibration(snr.to(device), lsf.to(device), coverage.to(device)).double().cpu()
+    refine_calibration(regressor, held_out)
+
+
+def refine_calibration(regressor, held_out):
+    """Set the second factor on σ and the shrinkage of the correlations, on top of the factors there are.
+
+    What the cells leave is a function of the answer: where the posterior is not Gaussian its 68.27 % interval
+    is no fixed multiple of the σ of the network. So ln(|truth − prediction|/σ) has its 68.27 % quantile
+    regressed on the polynomial of `specvit.network.shapefactor`, with shrinkage towards the factors
+    there are. The joint region of all labels follows: their σ change, and correlations are then shrunk as
+    far as that region needs.
+
+    Parameters
+    ----------
+    regressor : LabelRegressor
+        A network with the encoding ``instrument``, calibrated in cells. Its second factor is replaced.
+    held_out : HeldOut
+        Its predictions for spectra that it was not trained on, of `predict_held_out`.
+    """
+    regressor.set_shape(regressor.shape_limits, regressor.shape_coefficients[:0])
+    logarithm = np.log(np.maximum(pulls(regressor, held_out).abs().numpy(), _SMALLEST))
+    variables = shape_variables(*_given(held_out))
+    limits = torch.as_tensor(np.quantile(variables.numpy(), _LIMITS, axis=0))
+    limits[1] = torch.maximum(limits[1], limits[0] + _NARROWEST)
+    terms = shape_terms(variables, limits).numpy()[..., 1:]
+    regressor.set_shape(
+        limits,
+        np.stack(
+            [
+                quantile_regression(terms[:, k], logarithm[:, k], ONE_SIGMA, ridge=_RIDGE)
+                for k in range(regressor.n_labels)
+            ],
+            1,
+        ),
+    )
+    if regressor.covariance:
         regressor.correlation_shrinkage.fill_(
-            shrink_correlations((error / factor).numpy(), correlation[0][known].double().cpu().numpy())
+            shrink_correlations(pulls(regressor, held_out).numpy(), held_out.correlation.numpy())
         )
+
+
+@torch.no_grad()
+def pulls(regressor, held_out):
+    """(truth − prediction)/σ with the factors that the regressor has now, float64 on the CPU.
+
+    Parameters
+    ----------
+    regressor : LabelRegressor
+        A network with the encoding ``instrument``.
+    held_out : HeldOut
+        Its predictions.
+
+    Returns
+    -------
+    Tensor, shape (n, n_labels)
+    """
+    factor = regressor.error_factor(*(one.to(regressor.label_scale) for one in _given(held_out)))
+    return held_out.error / factor.double().cpu()
+
+
+def _given(held_out):
+    """What factors on σ depend on."""
+    return held_out.mean, held_out.log_sigma, held_out.snr, held_out.lsf, held_out.coverage
 
 
 def shrink_correlations(error, correlation):

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from specvit.checks import check_choice
-from specvit.network.cells import describe, interpolate_cells
+from specvit.network.calibratederrors import CalibratedErrors
 from specvit.network.heads import n_outputs_of, split_heads
-from specvit.network.inputs import encode, median_snr, n_channels
+from specvit.network.inputs import encode, n_channels
 from specvit.network.labelscaling import LABEL_SCALINGS, centre_and_scale
 from specvit.network.vit import SpectrumViT, ViTConfig
 
 __all__ = ["LabelRegressor"]
 
 
-class LabelRegressor(nn.Module):
+class LabelRegressor(CalibratedErrors):
     """Labels of spectra with a Vision Transformer.
 
     Parameters
@@ -49,6 +48,9 @@ class LabelRegressor(nn.Module):
         Factors on σ at these signal-to-noise ratios; linear in log10(S/N) between them, constant beyond. For
         the encoding ``instrument`` of shape (a, b, k, n_labels), also at relative line spread functions
         `calibration_lsf` (a,) and coverages `calibration_coverage` (b,).
+    shape_limits, shape_coefficients : Tensor, shapes (2, n_labels, 5) and (m, n_labels)
+        ``instrument`` only: a second factor, for the shape of the posterior, see
+        `specvit.network.shapefactor.interval_shape`; with m = 0 there is none.
     correlation_shrinkage : Tensor, shape ()
         Share of the predicted correlations that calibration has taken away; with `covariance` only.
 
@@ -96,14 +98,7 @@ class LabelRegressor(nn.Module):
         self.network = SpectrumViT(config, wavelength)
         self.register_buffer("label_centre", torch.zeros(len(label_names)))
         self.register_buffer("label_scale", torch.ones(len(label_names)))
-        # A point regressor knows no σ until it is calibrated.
-        factor = torch.full((1, len(label_names)), 1.0 if heteroscedastic else torch.nan)
-        self.register_buffer("calibration_snr", torch.ones(1))
-        if encoding == "instrument":
-            self.register_buffer("calibration_lsf", torch.zeros(1))
-            self.register_buffer("calibration_coverage", torch.ones(1))
-            factor = factor[None, None]
-        self.register_buffer("calibration_factor", factor)
+        self._register_calibration()
         if covariance:
             self.register_buffer("correlation_shrinkage", torch.zeros(()))
 
@@ -236,69 +231,10 @@ class LabelRegressor(nn.Module):
         invalid = ~valid[:, None]
         sigma_z = torch.ones_like(mean_z) if log_sigma_z is None else log_sigma_z.exp()
         axes = self.calibration_axes(flux, ivar, lsf)
-        sigma = sigma_z * self.label_scale * self.calibration(*axes)
+        sigma = sigma_z * self.label_scale * self.error_factor(mean_z, sigma_z.log(), *axes)
         mean = self.label_centre + self.label_scale * mean_z
         mean, sigma = (x.masked_fill(invalid, torch.nan) for x in (mean, sigma))
         return mean, sigma, factor, axes[0]
-
-    def calibration_axes(self, flux, ivar, lsf=None):
-        """Arguments of `calibration` for `flux`, `ivar`, `lsf`: S/N, for ``instrument`` lsf and coverage."""
-        if self.encoding != "instrument":
-            return (median_snr(flux, ivar),)
-        return describe(flux, ivar, lsf)
-
-    def calibration(self, snr, lsf=None, coverage=None):
-        """Factor on σ at the signal-to-noise ratios `snr`, (n,) -> (n, n_labels).
-
-        For the encoding ``instrument`` also at the relative line spread functions `lsf` and `coverage`, (n,).
-        """
-        dtype = self.calibration_snr.dtype
-        # A ratio that is not positive is beyond the low end.
-        log_snr = torch.log10(snr.to(dtype).nan_to_num(0.0).clamp_min(torch.finfo(dtype).tiny))
-        axis = torch.log10(self.calibration_snr)
-        if self.encoding != "instrument":
-            return interpolate_cells((log_snr,), (axis,), self.calibration_factor)
-        axes = (self.calibration_lsf, self.calibration_coverage.log(), axis)
-        points = (lsf.to(dtype).nan_to_num(0.0), coverage.to(dtype).clamp_min(1e-4).log(), log_snr)
-        return interpolate_cells(points, axes, self.calibration_factor)
-
-    def set_calibration(self, snr, factor, lsf=None, coverage=None):
-        """Set the factors on σ.
-
-        Parameters
-        ----------
-        snr : array-like of float, shape (k,)
-            Positive and strictly increasing.
-        factor : array-like of float, shape (k, n_labels)
-            Positive and finite. For the encoding ``instrument`` of shape (a, b, k, n_labels).
-        lsf, coverage : array-like of float, shapes (a,) and (b,), optional
-            Strictly increasing, `coverage` positive; needed for ``instrument``, where they default to one
-            value each, for which `factor` may have shape (k, n_labels).
-        """
-        like = {"dtype": self.label_scale.dtype, "device": self.label_scale.device}
-        snr, factor = torch.as_tensor(snr, **like), torch.as_tensor(factor, **like)
-        shape, axes = (len(snr) if snr.ndim == 1 else 0, self.n_labels), {"snr": snr}
-        if self.encoding == "instrument":
-            lsf = torch.zeros(1, **like) if lsf is None else torch.as_tensor(lsf, **like)
-            coverage = torch.ones(1, **like) if coverage is None else torch.as_tensor(coverage, **like)
-            if factor.ndim == 2:
-                factor = factor[None, None]
-            shape, axes = (len(lsf), len(coverage), *shape), {"coverage": coverage, "snr": snr}
-        elif lsf is not None or coverage is not None:
-            raise ValueError(f"lsf and coverage have no meaning for encoding={self.encoding!r}")
-        if not all(shape) or factor.shape != shape:
-            raise ValueError(
-                f"snr and factor must have shapes (k,) and {('(a, b, ' if len(shape) == 4 else '(')}k, "
-                f"{self.n_labels}) with k >= 1, got {tuple(snr.shape)} and {tuple(factor.shape)}"
-            )
-        for name, axis in axes.items():
-            if not ((axis > 0).all() and axis.isfinite().all() and (axis.diff() > 0).all()):
-                raise ValueError(f"{name} must be positive, finite and strictly increasing")
-        if not ((factor > 0).all() and factor.isfinite().all()):
-            raise ValueError("factor must be positive and finite")
-        self.calibration_snr, self.calibration_factor = snr.clone(), factor.clone()
-        if self.encoding == "instrument":
-            self.calibration_lsf, self.calibration_coverage = lsf.clone(), coverage.clone()
 
     def set_label_scaling(self, centre, scale):
         """Set label = `centre` + `scale`·z; both array-like of shape (n_labels,), `scale` positive."""
@@ -336,11 +272,3 @@ class LabelRegressor(nn.Module):
         return cls(
             ViTConfig.from_dict(description.pop("config")), description.pop("label_names"), **description
         )
-
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        # The number of calibration points belongs to the state, not to the shape of the model.
-        for name in ("calibration_snr", "calibration_factor", "calibration_lsf", "calibration_coverage"):
-            stored = state_dict.get(prefix + name)
-            if stored is not None:
-                setattr(self, name, getattr(self, name).new_empty(stored.shape))
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

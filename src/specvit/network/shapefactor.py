@@ -1,0 +1,95 @@
+"""The factor on σ for the shape of a posterior, which depends on what was predicted.
+
+Where a posterior is Gaussian, σ is half of its 68.27 % interval. Where a spectrum tells little, the posterior
+is the prior between its ends, or what these leave of it, and the interval is another multiple of σ. How far
+it is so shows in σ itself, in units of the prior's width, in how near the label is to an end, and in the S/N.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+
+import torch
+
+__all__ = ["VARIABLES", "interval_shape", "n_terms", "shape_terms", "shape_variables"]
+
+#: What the factor of a label depends on: ln(σ/label scale) and the standardised label, as predicted,
+#: log10(S/N), relative line spread function and ln(coverage).
+VARIABLES = ("log_sigma", "label", "log_snr", "lsf", "log_coverage")
+#: Highest total degree of the polynomial in the first two variables, the first three, and all. The ends of a
+#: prior are sharp, so that much happens in the first two; by the rest, shares at each S/N, resolution and
+#: coverage stay what the cells made them.
+_DEGREES = ((2, 6), (3, 3), (len(VARIABLES), 2))
+_TERMS = sorted(
+    {
+        chosen
+        for of, highest in _DEGREES
+        for degree in range(1, highest + 1)
+        for chosen in combinations_with_replacement(range(of), degree)
+    },
+    key=lambda chosen: (len(chosen), chosen),
+)
+#: Largest |ln factor|: a polynomial is trusted no further.
+_LARGEST = 0.5
+
+
+def n_terms():
+    """Number of coefficients of a label, the constant included."""
+    return 1 + len(_TERMS)
+
+
+def shape_variables(mean, log_sigma, snr, lsf, coverage):
+    """The `VARIABLES` of each label.
+
+    Parameters
+    ----------
+    mean, log_sigma : Tensor, shape (n, n_labels)
+        Standardised labels and ln σ of them, before calibration.
+    snr, lsf, coverage : Tensor, shape (n,)
+        As of `specvit.network.cells.describe`.
+
+    Returns
+    -------
+    Tensor, shape (n, n_labels, 5)
+        Finite where the first two are: an S/N that is not positive is the smallest positive number.
+    """
+    log_snr = torch.log10(snr.to(mean).nan_to_num(0.0).clamp_min(torch.finfo(mean.dtype).tiny))
+    seen = torch.stack([log_snr, lsf.to(mean).nan_to_num(0.0), coverage.to(mean).clamp_min(1e-4).log()], -1)
+    return torch.cat([torch.stack([log_sigma, mean], -1), seen[:, None].expand(-1, mean.shape[1], -1)], -1)
+
+
+def shape_terms(variables, limits):
+    """Monomials of variables that are scaled to ±1 between limits and clipped there.
+
+    Parameters
+    ----------
+    variables : Tensor, shape (..., 5)
+        In the order of `VARIABLES`.
+    limits : Tensor, shape (2, ..., 5)
+        Lowest and highest values.
+
+    Returns
+    -------
+    Tensor, shape (..., n_terms)
+        The constant first.
+    """
+    low, high = limits
+    x = (2 * (variables - low) / (high - low) - 1).clamp(-1, 1)
+    columns = [torch.ones_like(x[..., 0])] + [x[..., list(chosen)].prod(-1) for chosen in _TERMS]
+    return torch.stack(columns, -1)
+
+
+def interval_shape(variables, limits, coefficients):
+    """Factors on σ, shape (n, n_labels).
+
+    Parameters
+    ----------
+    variables : Tensor, shape (n, n_labels, 5)
+        Of `shape_variables`.
+    limits : Tensor, shape (2, n_labels, 5)
+        Beyond these the factor is constant.
+    coefficients : Tensor, shape (n_terms, n_labels)
+        Of ln(factor), which is cut at ±0.5.
+    """
+    logarithm = (shape_terms(variables, limits) * coefficients.T).sum(-1)
+    return logarithm.clamp(-_LARGEST, _LARGEST).exp()
