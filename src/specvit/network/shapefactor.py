@@ -75,8 +75,10 @@ def shape_terms(variables, limits):
     """
     low, high = limits
     x = (2 * (variables - low) / (high - low) - 1).clamp(-1, 1)
-    columns = [torch.ones_like(x[..., 0])] + [x[..., list(chosen)].prod(-1) for chosen in _TERMS]
-    return torch.stack(columns, -1)
+    columns = {(): torch.ones_like(x[..., 0])}
+    for chosen in _TERMS:  # from low degrees to high ones
+        columns[chosen] = columns[chosen[:-1]] * x[..., chosen[-1]]
+    return torch.stack(list(columns.values()), -1)
 
 
 def interval_shape(variables, limits, coefficients):

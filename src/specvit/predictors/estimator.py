@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import fields
 
 from sklearn.exceptions import NotFittedError
@@ -79,9 +78,9 @@ class LoggEstimator(Predictor):
     device : str
         Where to train and predict; "auto" is a GPU where there is one.
     devices : int
-        GPUs that work together. `predict` and `predict_table` share arrays out among those that there are.
-        `fit` takes as many processes, each on its own device, started with ``torchrun --standalone
-        --nproc-per-node=N``; all end with the same network. `random_state` must then be an integer.
+        GPUs that `predict` and `predict_table` share arrays out among. `fit` takes as many processes, each
+        on its own device, started with ``torchrun --standalone --nproc-per-node=N``; all end with the same
+        network. `random_state` must then be an integer.
     random_state : int, RandomState or None
         Seed of `fit`: first weights, order of the spectra, choice of held-out spectra. With an integer a fit
         can be repeated. None draws a seed from NumPy's global generator; ``record_["seed"]`` holds it.
@@ -290,9 +289,6 @@ class LoggEstimator(Predictor):
 
     def _network(self):
         return to_device(self._ready()[0], self.device, self.precision)
-
-    def _network_on(self, device):
-        return to_device(copy.deepcopy(self._ready()[0]), device, self.precision)
 
     def _found(self, X, **options):
         found = floats_in_pieces(self, X, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 
@@ -9,6 +10,7 @@ import torch
 
 from specvit.honesty.latefits import LateFits
 from specvit.network.processes import n_processes
+from specvit.predictors.networkarrays import to_device
 
 __all__ = ["Lane", "lanes_of"]
 
@@ -81,6 +83,7 @@ def lanes_of(predictor, n_pieces):
         return [Lane(network)]
     others = [k for k in range(torch.cuda.device_count()) if k != first.index]
     used = others[: predictor.devices - 1] if n_processes() == 1 else []
-    networks = [network, *(predictor._network_on(f"cuda:{k}") for k in used)]
+    plain, precision = predictor._ready()[0], predictor.precision
+    networks = [network, *(to_device(copy.deepcopy(plain), f"cuda:{k}", precision) for k in used)]
     networks = networks if used else networks * _ON_ONE_GPU
     return [Lane(one, threaded=True) for one in networks[:n_pieces]]
