@@ -68,7 +68,7 @@ def test_the_faulty_spectrum_is_named_by_its_place(estimator, arrays):
 
 
 def test_nothing_is_written_to_and_memory_stays_flat(estimator, arrays, monkeypatch):
-    monkeypatch.setattr("specvit.predictors.piecewise.PIECE", 32)
+    monkeypatch.setattr("specvit.network.tensors._ON_PROCESSOR", 32)
     flux, ivar = (np.concatenate([x[20:40]] * 8) for x in arrays)
     flux.flags.writeable = ivar.flags.writeable = False
     estimator.predict(flux[:2], ivar=ivar[:2])

@@ -22,7 +22,7 @@ def arrays():
 @pytest.fixture
 def estimator(monkeypatch):
     """Pieces of 8 spectra, so that there are many."""
-    monkeypatch.setattr("specvit.predictors.piecewise.PIECE", 8)
+    monkeypatch.setattr("specvit.network.tensors._ON_PROCESSOR", 8)
     return LoggEstimator(device="cpu", precision="32-true")
 
 

@@ -28,6 +28,7 @@ WAVE = np.linspace(7080.0, 7240.0, 90)
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
     monkeypatch.setattr("specvit.predictors.piecewise.PIECE", PIECE)
+    monkeypatch.setattr("specvit.network.tensors._ON_PROCESSOR", PIECE)
 
 
 @pytest.fixture(scope="module")

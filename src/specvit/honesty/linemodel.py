@@ -53,7 +53,8 @@ class LineModel(nn.Module):
         grid, log_wave = coarser(emulator.grid, coarse), np.log(emulator.wave)
         #: Pixels taken together, and pixels of the model that a line spread function covers.
         self.coarse, self.bin = coarse, BIN // coarse
-        self.emulator = copy.deepcopy(emulator).eval().requires_grad_(False)
+        spectra = {id(x): x for x in (emulator.wave, emulator.mean, emulator.components)}  # not copied
+        self.emulator = copy.deepcopy(emulator, spectra).eval().requires_grad_(False)
         # Lines as wide as a line spread function need but every second sample, and half of the frequencies.
         thinned = 2 * coarse
         self.step = thinned * float(np.diff(log_wave).mean())

@@ -30,7 +30,12 @@ _DOUBTFUL_LINES = (0.5, 1.6)
 @lru_cache
 def line_model(device, coarse=1):
     """The `LineModel` of the emulator that ships, on a device given by its name."""
-    return LineModel(Emulator.load(), LineCalibration.load(), coarse).to(device)
+    return LineModel(*_library(), coarse).to(device)
+
+
+@lru_cache
+def _library():
+    return Emulator.load(), LineCalibration.load()
 
 
 def judged(given, snr, device):

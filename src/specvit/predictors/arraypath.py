@@ -15,7 +15,7 @@ from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
 from specvit.network.tensors import cleaned, device_of, spectra_at_once, tensor_of
 from specvit.predictors.lanes import lanes_of
-from specvit.predictors.piecewise import in_advance, joined, piece_size
+from specvit.predictors.piecewise import in_advance, joined
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag, adapt
 from specvit.spectra.arrays import refuse_wavelengths, rows_on_grid
@@ -59,8 +59,7 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
         return None
     if on_error not in ("raise", "nan") or not _are_floats(X, ivar, len(grid)):
         return None
-    device = device_of(predictor.device)  # whose pieces are single batches if it is a GPU
-    size = spectra_at_once(device) if str(device).startswith("cuda") else piece_size(device)
+    size = spectra_at_once(device_of(predictor.device))
     lanes = lanes_of(predictor, -(-X.shape[0] // size))
     answers = _Answers(predictor, grid, on_error)
     try:
