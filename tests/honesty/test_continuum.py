@@ -87,6 +87,25 @@ def test_fits_are_those_of_scipy(name):
         assert not found[k][~kept].any()
 
 
+@pytest.mark.parametrize("width", [90, 200])
+def test_fits_to_both_ends_alone_leave_the_noise(width):
+    """Where polynomials over the gap are alike to single precision, what they do there must not grow."""
+    n, b = 4096, 64
+    good = np.zeros((b, n))
+    good[:, :width] = good[:, -width:] = 1
+    x = np.linspace(-1, 1, n)
+    weight = good * 50 * RNG.uniform(0.7, 1.3, (b, n))
+    target = weight * (1 + 0.3 * x - 0.2 * x**2 + 0.1 * np.sin(3 * x)) + good * RNG.standard_normal((b, n))
+    basis = chebyshev.chebvander(x, TERMS - 1)
+    found = Continuum(torch.as_tensor(good > 0), TERMS).fitted(tensor(weight), tensor(target)).numpy()
+    assert np.abs(found).max() < 5
+    for w, y, coefficients in zip(weight, target, found, strict=True):
+        columns = basis * w[:, None]
+        exact = columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
+        worse = np.square(y - columns @ coefficients).sum() - np.square(y - exact).sum()
+        assert worse < 25  # Δχ²
+
+
 def test_polynomials_between_pixels():
     good = SEEN["parts"]
     position = np.array([0.0, 120.4, 450.7, 1000.0])

@@ -10,7 +10,7 @@ import torch
 
 from specvit.constants import SPEED_OF_LIGHT
 from specvit.honesty.findings import Findings
-from specvit.honesty.fitsums import bin_sums, paired, solved
+from specvit.honesty.fitsums import RIDGE, bin_sums, paired, solved
 from specvit.honesty.linemodel import CONTINUUM_TERMS, LARGEST_VELOCITY, LineModel
 from specvit.honesty.prepared import LABEL_SPREAD, WIDTH, PreparedSpectra
 from specvit.labels import LABELS
@@ -233,7 +233,7 @@ class _Fit(PreparedSpectra):
         gradient[:, :_N] = equations.gradient.double() + precision * offset
         size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-20).rsqrt()
         scaled = gram * size[:, :, None] * size[:, None]
-        scaled.diagonal(dim1=1, dim2=2).add_(1e-7)
+        scaled.diagonal(dim1=1, dim2=2).add_(RIDGE)
         inverse = torch.linalg.inv(scaled) * size[:, :, None] * size[:, None]
         step = (inverse @ gradient[..., None])[..., 0]
         return step.float(), inverse[:, :_N, :_N].float()

@@ -8,6 +8,7 @@ from specvit.network import inputs
 from specvit.pixelscatter import scatter_of_differences, windows
 
 __all__ = [
+    "RIDGE",
     "bin_sums",
     "line_scatter",
     "masked_median",
@@ -18,15 +19,17 @@ __all__ = [
 
 #: Fewest differences between pixels from which the scatter of a spectrum is measured.
 _FEWEST_DIFFERENCES = 40
-#: Ridge, over the diagonal, of normal equations that were summed in single precision.
-_RIDGE = 1e-7
+#: Ridge, over the diagonal, of normal equations that were summed in single precision. Of a spectrum that is
+#: seen at both ends alone, polynomials are alike to 1e-7 and sums wrong by some 3e-7: with less they may grow
+#: to thousands there.
+RIDGE = 1e-6
 
 
 def solved(gram, right):
     """Solution of normal equations that were summed in single precision, (b, k, k) and (b, k) → (b, k)."""
     gram = gram.double()
     diagonal = gram.diagonal(dim1=1, dim2=2)
-    diagonal.mul_(1 + _RIDGE).add_(torch.where(diagonal > 0, 0.0, 1.0))  # columns of zeros get 0
+    diagonal.mul_(1 + RIDGE).add_(torch.where(diagonal > 0, 0.0, 1.0))  # columns of zeros get 0
     return torch.linalg.solve(gram, right[..., None].double())[..., 0].float()
 
 
