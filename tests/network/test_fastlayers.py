@@ -139,3 +139,44 @@ def test_on_a_gpu_in_half_precision():
     fastlayers.ENABLED = True
     torch.testing.assert_close(*outputs, rtol=0.05, atol=0.02)
     assert (slopes[0] - slopes[1]).norm() < 0.05 * slopes[1].norm()
+
+
+@needs_triton
+def test_kernels_start_on_the_device_of_their_tensors():
+    """Triton takes the current one, which need not be that of a network on the second GPU."""
+    interpreted("""
+from specvit.honesty.samplekernel import weighted_sums
+from specvit.network import attentionkernels, mlpkernels, normkernels, rowkernels
+entered = []
+
+class Noting(torch.cuda.device_of):
+    def __init__(self, x):
+        self.x = x
+        super().__init__(x)
+
+    def __enter__(self):
+        entered.append(self.x)
+        return super().__enter__()
+
+torch.cuda.device_of = Noting
+flux, ivar, one = torch.rand(2, 64) + 1, torch.ones(2, 64), torch.ones(64)
+qkv, seed = torch.randn(2, 16, 192), torch.zeros(2, dtype=torch.int64)
+out, norm = attentionkernels.attention_forward(qkv, seed, 2, 0.0)
+x, weight = torch.randn(8, 64), torch.randn(128, 64)
+after, before = mlpkernels.linear_gelu(x, weight, torch.zeros(128))
+calls = [
+    (attentionkernels.attention_backward, qkv, out, norm, torch.ones_like(out), seed, 2, 0.0),
+    (mlpkernels.gelu_gradient, x, weight.T.contiguous(), before),
+    (normkernels.add_norm, x, None, one, one, 1e-5, torch.float32),
+    (rowkernels.medians, flux, ivar > 0),
+    (rowkernels.cleaned, flux, ivar, (1e-30, 1e30)),
+    (rowkernels.encoded, flux, ivar, 2, (None, None), (0.2, 2.0, -2.0, 1.5)),
+    (rowkernels.snr_and_coverage, flux, ivar),
+    (weighted_sums, flux, torch.zeros(2, 5, dtype=torch.int64), torch.ones(2, 5)),
+]
+assert entered[0] is qkv and entered[1] is x
+for function, *given in calls:
+    entered.clear()
+    function(*given)
+    assert [one is given[0] for one in entered] == [True], function
+""")

@@ -6,6 +6,8 @@ import torch
 import triton
 import triton.language as tl
 
+from specvit.network.fastlayers import on_its_device
+
 __all__ = ["weighted_sums"]
 
 _BLOCK = 1024
@@ -22,6 +24,7 @@ def _weighted_sums(values, index, weights, out, stride, M, K: tl.constexpr, BM: 
     tl.store(out + row * M + place, total, mask=inside)
 
 
+@on_its_device
 def weighted_sums(values, index, weights):
     """As `specvit.honesty.sampled.WeightedSums`.
 

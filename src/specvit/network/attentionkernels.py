@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import torch
 
+from specvit.network.fastlayers import on_its_device
+
 try:
     import triton
     import triton.language as tl
@@ -196,6 +198,7 @@ def _options(qkv, heads, dropout):
     return n, t, d, known, (d**-0.5 * _LOG2E, int(dropout * 2**32), 1 / (1 - dropout), t)
 
 
+@on_its_device
 def attention_forward(qkv, seed, heads, dropout, shape=None):
     """Attention of packed projections.
 
@@ -229,6 +232,7 @@ def attention_forward(qkv, seed, heads, dropout, shape=None):
     return out, norm
 
 
+@on_its_device
 def attention_backward(qkv, out, norm, grad, seed, heads, dropout, shape=None):
     """Gradient of the projections from that of the output, `grad`.
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import torch
 
+from specvit.network.fastlayers import on_its_device
+
 try:
     import triton
     import triton.language as tl
@@ -88,6 +90,7 @@ def _precision(x):
     return "tf32" if x.dtype in (torch.float16, torch.bfloat16) else "ieee"
 
 
+@on_its_device
 def linear_gelu(x, weight, bias, *, keep=True, tiles=None):
     """GELU of a linear layer.
 
@@ -118,6 +121,7 @@ def linear_gelu(x, weight, bias, *, keep=True, tiles=None):
     return after, before
 
 
+@on_its_device
 def gelu_gradient(grad, weight, before, *, tiles=None):
     """Gradient of what went into GELU, from that of the output of the linear layer after it.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from specvit.network.fastlayers import on_its_device
+
 try:
     import triton
     import triton.language as tl
@@ -37,6 +39,7 @@ def _add_norm(
     tl.store(out + place, value.to(out.dtype.element_ty), mask=inside)
 
 
+@on_its_device
 def add_norm(x, y, weight, bias, eps, dtype):
     """Add to the residual stream, and normalise.
 

@@ -11,6 +11,8 @@ import torch
 import triton
 import triton.language as tl
 
+from specvit.network.fastlayers import on_its_device
+
 __all__ = ["cleaned", "encoded", "medians", "snr_and_coverage"]
 
 _INF = tl.constexpr(float("inf"))
@@ -65,6 +67,7 @@ def _medians(values, mask, out, stride, n, N: tl.constexpr):
     tl.store(out + row, _median(x, known & inside))
 
 
+@on_its_device
 def medians(values, mask):
     """As `specvit.network.inputs.masked_median`.
 
@@ -108,6 +111,7 @@ def _cleaned(flux, ivar, out, weight, good, most, low, high, n, N: tl.constexpr)
     tl.store(most + row, tl.sum((usable & (f > 1e-3)).to(tl.int32)))
 
 
+@on_its_device
 def cleaned(flux, ivar, limits):
     """Spectra of order one in float32, bad pixels 0 in both, as `specvit.network.tensors.scaled` has them.
 
@@ -164,6 +168,7 @@ def _encoded(
     tl.store(valid + row, known.to(tl.int8))
 
 
+@on_its_device
 def encoded(flux, ivar, channels, told, constants):
     """As `specvit.network.encode`, for the encodings ``weighted`` and ``instrument``.
 
@@ -200,6 +205,7 @@ def _described(flux, ivar, snr, coverage, n, N: tl.constexpr):
     tl.store(coverage + row, tl.sum(good.to(tl.int32)).to(tl.float32) / n)
 
 
+@on_its_device
 def snr_and_coverage(flux, ivar):
     """`specvit.network.median_snr` and the share of pixels that are usable, both (n,), of float32."""
     flux, ivar = flux.contiguous(), ivar.contiguous()
