@@ -1,9 +1,11 @@
 """Lanes: pieces side by side give what one lane gives, in order, and say of which row they complain."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from specvit import LoggEstimator, Survey
 from specvit.predictors import arraypath
@@ -86,3 +88,23 @@ def test_an_error_in_a_lane_reaches_the_caller_and_threads_end(arrays, estimator
 def test_a_processor_has_one_lane_without_a_thread(estimator):
     (lane,) = lanes_of(estimator, 10)
     assert lane.submit(threading.current_thread).result() is threading.main_thread()
+
+
+class Stream:
+    """A stream of a GPU that notes which streams it waits for."""
+
+    def __init__(self, device):
+        self.device, self.before = device, []
+
+    def wait_stream(self, other):
+        self.before.append(other)
+
+
+def test_a_lane_on_a_gpu_waits_for_the_network_to_be_there(monkeypatch):
+    device = torch.device("cuda", 1)
+    callers = Stream(device)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda of: callers if of == device else None)
+    lane = Lane(SimpleNamespace(label_scale=SimpleNamespace(device=device)), threaded=True)
+    lane.close()
+    assert lane._stream.device == device and lane._stream.before == [callers]

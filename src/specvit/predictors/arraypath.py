@@ -197,6 +197,10 @@ def _pieces(X, ivar, size, devices):
     """The spectra as `_Piece`s of `size` rows, sent to each of the devices in turn."""
     n, pinned = X.shape[0], {}
     streams = {device: torch.cuda.Stream(device) for device in devices if device.type == "cuda"}
+    # Where the caller makes his tensors: a thread has streams of its own.
+    callers = [
+        torch.cuda.current_stream(x.device) if getattr(x, "is_cuda", False) else None for x in (X, ivar)
+    ]
 
     def send(start):  # copies to pinned memory while the devices and their caller work
         arrays = [take_rows(x, start, min(start + size, n)) for x in (X, ivar)]
@@ -205,7 +209,10 @@ def _pieces(X, ivar, size, devices):
         turn, device = start // size, devices[start // size % len(devices)]
         if device not in streams:
             return _Piece(start, *arrays, [(tensor_of(x).to(device), None) for x in arrays])
-        sent = [_sent(x, pinned, (turn % 2, k), streams[device]) for k, x in enumerate(arrays)]
+        sent = [
+            _sent(x, pinned, (turn % 2, k), streams[device], caller)
+            for k, (x, caller) in enumerate(zip(arrays, callers, strict=True))
+        ]
         return _Piece(start, *arrays, sent)
 
     return in_advance(send, range(0, n, size))
@@ -225,11 +232,15 @@ def _judged(predictor, piece):
     return quality
 
 
-def _sent(x, pinned, place, stream):
-    """A tensor that is being copied to the device of a stream, and the event that ends it."""
+def _sent(x, pinned, place, stream, caller):
+    """A tensor that is being copied to the device of a stream, and the event that ends it.
+
+    A tensor goes in the stream that the caller makes it in, None for one that is on the host.
+    """
     if isinstance(x, torch.Tensor):
-        tensor = x.detach().to(stream.device, non_blocking=True)
-        return tensor, torch.cuda.current_stream(stream.device).record_event()
+        with torch.cuda.stream(caller):
+            tensor = tensor_of(x).to(stream.device, non_blocking=True)
+            return tensor, torch.cuda.current_stream(stream.device).record_event()
     source = tensor_of(x)
     buffer, done = pinned.get(place, (None, None))
     if buffer is None:

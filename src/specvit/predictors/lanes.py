@@ -41,7 +41,11 @@ class Lane:
         self.network, self.device = network, network.label_scale.device
         self.fits = LateFits(str(self.device))
         self._pool = ThreadPoolExecutor(1, "specvit-lane") if threaded else None
-        self._stream = torch.cuda.Stream(self.device) if threaded and self.device.type == "cuda" else None
+        self._stream = None
+        if threaded and self.device.type == "cuda":
+            self._stream = torch.cuda.Stream(self.device)
+            # The network may still be on its way to the device, or to half precision, in the caller's stream.
+            self._stream.wait_stream(torch.cuda.current_stream(self.device))
 
     def submit(self, function, *arguments):
         """A `Future` of what a function returns that is called here."""
