@@ -6,7 +6,7 @@ import torch
 
 from specvit.network import LabelRegressor, ViTConfig
 from specvit.network.cellcalibration import calibrate_cells, pulls, refine_calibration
-from specvit.network.conformal import predict_batches
+from specvit.network.conformal import forget_errors, predict_batches
 from specvit.network.heldout import HeldOut, predict_held_out
 from specvit.network.shapefactor import interval_shape, n_terms, shape_terms, shape_variables
 from specvit.weights import load_weights, save_weights
@@ -182,6 +182,17 @@ def test_a_new_calibration_takes_the_factor_away(calibrated):
     torch.testing.assert_close(
         made.error_factor(torch.zeros(1, 2), torch.zeros(1, 2), *axes), torch.tensor([[2.0, 3.0]])
     )
+
+
+def test_a_label_that_is_learned_anew_without_calibration_has_no_factor_of_before(calibrated):
+    made = regressor()
+    made.load_state_dict(calibrated.state_dict())
+    given = torch.full((1, 2), 0.5), torch.full((1, 2), -1.0), *torch.tensor([[10.0], [0.0], [1.0]])
+    before = made.error_factor(*given)
+    forget_errors(made, keep=("a",))
+    assert made.error_factor(*given)[0, 1].isnan()
+    forget_errors(made, keep=("a", "b"))
+    torch.testing.assert_close(made.error_factor(*given), torch.stack([before[:, 0], torch.ones(1)], 1))
 
 
 @pytest.mark.parametrize(

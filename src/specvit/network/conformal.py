@@ -80,6 +80,9 @@ def forget_errors(regressor, keep):
         elif regressor.heteroscedastic:
             factor[..., k] = factor[..., k].nan_to_num(nan=1.0)
     regressor.calibration_factor = factor
+    if regressor.encoding == "instrument":  # a label that is learned later starts without it
+        known = factor.new_tensor([name in keep for name in regressor.label_names])
+        regressor.shape_coefficients = regressor.shape_coefficients * known
 
 
 def binned_quantiles(size, snr, *, min_count, max_points):
