@@ -8,10 +8,11 @@ its end, too). Shares within 1 σ are printed before and after, on other stars o
 and label, and by resolution, coverage and S/N. FILE has the record of WEIGHTS, with this command and what it
 was run on under "refinement_…", and all figures measured anew; --score-size 0 leaves these as they were.
 
-Predictions are kept in FOLDER, 1,000 a file: a run that was cut off goes on.
+Predictions are kept in FOLDER, 1,000 a file, by weights and library: a run that was cut off goes on.
 """
 
 import argparse
+import hashlib
 import os
 import shlex
 import sys
@@ -41,6 +42,18 @@ def drawn(survey, number, device):
     """A thousand spectra in pieces."""
     batch = survey.draw(DRAWN, stream=CALIBRATION + number, device=device).training
     return zip(*(one.split(AT_ONCE) for one in batch), strict=True)
+
+
+def kept_in(folder, regressor, calibrated):
+    """Folder for predictions of a network, for spectra of one library; None without a folder."""
+    if folder is None:
+        return None
+    digest = hashlib.sha256(b"calibrated" if calibrated else b"")
+    for tensor in (*regressor.network.state_dict().values(), regressor.label_centre, regressor.label_scale):
+        digest.update(tensor.cpu().numpy().tobytes())
+    own = folder / digest.hexdigest()[:12]
+    own.mkdir(parents=True, exist_ok=True)
+    return own
 
 
 def predictions(regressor, survey, size, folder, device):
@@ -119,16 +132,14 @@ def main():
     parser.add_argument("--revision", default="unknown", help="git revision, for the record")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
-    if arguments.keep:
-        arguments.keep.mkdir(parents=True, exist_ok=True)
     device = torch.device(arguments.device)
     library = {"emulator": Emulator.load(calibrated=True)} if arguments.calibrated else {}
 
     regressor, grid, record = load_weights(arguments.weights)
     regressor.to(device)
-    fast = reduced(regressor, half_of(device))
+    fast, keep = reduced(regressor, half_of(device)), kept_in(arguments.keep, regressor, arguments.calibrated)
     held_out, fresh = (
-        predictions(fast, Survey("any", seed=seed, **library), size, arguments.keep, device)
+        predictions(fast, Survey("any", seed=seed, **library), size, keep, device)
         for seed, size in ((arguments.seed, arguments.size), (arguments.seed + 1, arguments.check_size))
     )
     pulls_of = {"before": pulls(regressor, fresh)}
