@@ -47,7 +47,7 @@ class Ledger:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        for name in ("rows", "claims", "checkpoints", "failures"):
+        for name in ("rows", "claims", "checkpoints", "failures", "sharing"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def rows(self):
@@ -84,10 +84,22 @@ class Ledger:
         """Folder of the checkpoints of a configuration."""
         return self.folder / "checkpoints" / key
 
+    def most_sharing(self, key, sharing):
+        """Most workers of a device while a configuration was in work: `sharing` now, others in earlier calls.
+
+        Of a training that goes on from a checkpoint the minutes before it count, too.
+        """
+        path = self.folder / "sharing" / key
+        sharing = max(sharing, int(path.read_text()) if path.exists() else 1)
+        if sharing > 1:
+            _write_whole(path, str(sharing))
+        return sharing
+
     def finish(self, row):
         """Keep a row, and nothing else of its configuration."""
         _write_whole(self.folder / "rows" / f"{row['key']}.json", json.dumps(row, sort_keys=True))
         shutil.rmtree(self.checkpoints(row["key"]), ignore_errors=True)
+        (self.folder / "sharing" / row["key"]).unlink(missing_ok=True)
 
     def forget(self, key):
         """Drop the row of a configuration, so that it is run again."""

@@ -58,7 +58,8 @@ def _machine(device):
 def _row(configuration, settings, device, ledger):
     """The row of a configuration, or None if time was up before it was done."""
     whole = not ledger.checkpoints(configuration.key).exists()  # else part of the energy was used before
-    own = device.type == "cuda" and configuration.lane == "device" and settings["sharing"] == 1
+    sharing = ledger.most_sharing(configuration.key, settings["sharing"])
+    own = device.type == "cuda" and configuration.lane == "device" and sharing == 1
     energy = gpu_joules() if own and whole else None
     if configuration.target == "stelib":
         results = fit_real(configuration, device=device, threads=settings["threads"], data=settings["data"])
@@ -89,7 +90,7 @@ def _row(configuration, settings, device, ledger):
         "revision": settings["revision"],
         "specvit": __version__,
         "torch": torch.__version__,
-        "sharing": settings["sharing"],
+        "sharing": sharing,
         "joules": None if energy is None else round(gpu_joules() - energy),
         **results,
     }

@@ -112,6 +112,14 @@ def test_a_finished_row_is_kept_whole_and_its_checkpoint_is_not(tmp_path):
     assert not ledger.checkpoints("a").exists()
 
 
+def test_a_training_that_once_shared_its_device_is_known_to_have_done_so(tmp_path):
+    Ledger(tmp_path).most_sharing("one", 3)
+    ledger = Ledger(tmp_path)  # of a later call, which goes on alone
+    assert ledger.most_sharing("one", 1) == 3 and ledger.most_sharing("other", 1) == 1
+    ledger.finish({"key": "one"})
+    assert ledger.most_sharing("one", 1) == 1
+
+
 def test_a_row_that_is_forgotten_is_run_again(tmp_path):
     ledger = Ledger(tmp_path)
     for key in "ab":
