@@ -24,7 +24,8 @@ class Continuum:
 
     Attributes
     ----------
-    polynomials : Tensor, shape (b, k, n), or (1, k, n) where they are the same for all
+    polynomials : Tensor, shape (b, k, n)
+        (1, k, n) where they are the same for all.
     """
 
     def __init__(self, good, terms):

@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
-from specvit.network.fastlayers import on_its_device
+from specvit.network.kerneldevice import on_its_device
 
 __all__ = ["weighted_sums"]
 

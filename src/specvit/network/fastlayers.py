@@ -6,11 +6,9 @@ On a processor, in full precision, or where the number of tokens does not fit, `
 
 from __future__ import annotations
 
-from functools import wraps
-
 import torch
 
-__all__ = ["can_compile", "fast_attention", "fast_mlp", "fits_attention", "fits_mlp", "on_its_device"]
+__all__ = ["can_compile", "fast_attention", "fast_mlp", "fits_attention", "fits_mlp"]
 
 #: Tokens times width of a head that one program of a GPU can hold, with their gradients.
 _LARGEST = 8192
@@ -35,20 +33,6 @@ def can_compile(device):
     from specvit.network.fastops import ready
 
     return ready(device.index)
-
-
-def on_its_device(function):
-    """A function that starts kernels, called with the GPU of its first tensor as the current one.
-
-    Triton starts them on the current device, wherever their tensors are.
-    """
-
-    @wraps(function)
-    def called(x, *arguments, **options):
-        with torch.cuda.device_of(x):
-            return function(x, *arguments, **options)
-
-    return called
 
 
 def fits_attention(x, heads, width):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from specvit.network.fastlayers import on_its_device
+from specvit.network.kerneldevice import on_its_device
 
 try:
     import triton

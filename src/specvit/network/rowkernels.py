@@ -11,7 +11,7 @@ import torch
 import triton
 import triton.language as tl
 
-from specvit.network.fastlayers import on_its_device
+from specvit.network.kerneldevice import on_its_device
 
 __all__ = ["cleaned", "encoded", "medians", "snr_and_coverage"]
 
@@ -74,7 +74,9 @@ def medians(values, mask):
     Parameters
     ----------
     values : Tensor of float32, shape (n, n_pixels)
+        Finite where `mask` is True.
     mask : Tensor of bool, shape (n, n_pixels)
+        True for the pixels that count.
 
     Returns
     -------
@@ -175,6 +177,7 @@ def encoded(flux, ivar, channels, told, constants):
     Parameters
     ----------
     flux, ivar : Tensor of float32, shape (n, n_pixels)
+        In one unit of the flux; anything where a pixel cannot be used.
     channels : int
         2 or 4.
     told : tuple of two Tensors, shape (n, n_pixels), or None

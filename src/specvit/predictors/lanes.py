@@ -32,7 +32,9 @@ class Lane:
     Attributes
     ----------
     network : LabelRegressor
+        As given.
     device : torch.device
+        Where it is.
     fits : LateFits
         Its doubtful spectra.
     """
