@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 from specvit.paths import user_path
+from specvit.progress import clear_line
 
 __all__ = [
     "add_output",
@@ -72,6 +73,7 @@ def examples(*lines, about=""):
 
 def tell(text):
     """Print on the standard error: how far a command has come."""
+    clear_line()
     print(text, file=sys.stderr, flush=True)
 
 

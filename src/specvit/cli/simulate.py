@@ -49,7 +49,7 @@ def run(args):
         survey,
         args.out,
         args.n,
-        progress=not args.quiet,
+        progress=False if args.quiet else None,  # on a terminal only
         **given(args, "shard_size", "first_stream", "device"),
     )
     print(f"{args.n} spectra of {survey!r} in {len(paths)} file{'s' * (len(paths) > 1)}: {args.out}")

@@ -20,6 +20,7 @@ from specvit.dataset.layout import table_dtype
 from specvit.dataset.shardrecords import describe, is_complete
 from specvit.dataset.shardwriter import CHUNK, Shard, ShardWriter, new_arrays, simulate_chunk
 from specvit.paths import user_path
+from specvit.progress import on_terminal
 from specvit.survey.observation import full_float32
 
 _LOG = logging.getLogger(__name__)
@@ -80,7 +81,8 @@ def write_dataset(
     device : str or torch.device
         Where spectra are simulated. A run must be resumed on the same kind of device to be identical.
     progress : bool or callable, optional
-        True writes a line to the standard error; a callable receives a `Progress` after each chunk.
+        Whether to write a line to the standard error; by default on a terminal only. A callable receives a
+        `Progress` after each chunk.
     check_space : bool
         Whether to make sure of the disk space before anything is written.
 
@@ -230,16 +232,17 @@ def _require_space(folder, needed):
 def _reporter(progress, found, total):
     """Function to call with the number of spectra just written."""
     started, written = time.monotonic(), 0
+    shown = not callable(progress) and on_terminal(progress)
 
     def report(count):
         nonlocal written
         written += count
         rate = written / max(time.monotonic() - started, 1e-9)
         state = Progress(found + written, total, rate, (total - found - written) / rate)
-        if progress is True:
+        if shown:
             sys.stderr.write(f"\r{state}  " + ("\n" if state.done == total else ""))
             sys.stderr.flush()
-        elif progress:
+        elif callable(progress):
             progress(state)
 
     return report

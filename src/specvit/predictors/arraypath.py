@@ -14,7 +14,7 @@ from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
 from specvit.network.tensors import scaled, tensor_of
 from specvit.predictors.networkarrays import batch_size_on
-from specvit.predictors.piecewise import in_advance, joined, piece_size
+from specvit.predictors.piecewise import in_advance, joined, piece_size, progress_line
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag, adapt
 from specvit.spectra.arrays import refuse_wavelengths, rows_on_grid
@@ -62,6 +62,7 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
     device, min_coverage = network.label_scale.device, predictor._instrument_rules()["min_coverage"]
     names, label_range = tuple(network.label_names), predictor._label_range()
     parts, judged, fits = [], [], LateFits(str(device))
+    line = progress_line(predictor, X.shape[0], piece_size(device))
     for start, some, errors, tensors in _pieces(X, ivar, device):
         if tensors is None:
             rows_on_grid(some, grid, start)
@@ -86,6 +87,7 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
         parts.append((part, faulty))
         if on_error == "raise" and not part.batch.usable.all():
             judged = [one.batch for one, _ in parts]
+        line(start + len(some), X.shape[0])
         del some, errors, tensors  # before the next come
     if judged:
         raise_rejected(Quality.joined(judged))

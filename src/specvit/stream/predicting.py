@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from specvit.predictors import LoggEstimator
+from specvit.progress import no_lines
 from specvit.spectra import adapt
 from specvit.spectra.cutting import spectra_on_axis
 from specvit.spectra.kinds import Kind, kind_of
@@ -249,7 +250,9 @@ class Worker:
         options = self.afterwards if kind_of(block.spectra) is Kind.BATCH else self.options
         given = {} if block.ivar is None else {"ivar": block.ivar}
         try:
-            return [(block, self.predictor.predict_table(block.spectra, on_error="nan", **given, **options))]
+            with no_lines():  # the stream has its own
+                table = self.predictor.predict_table(block.spectra, on_error="nan", **given, **options)
+            return [(block, table)]
         except MemoryError:
             raise
         except Exception as error:  # one torn spectrum must not cost the others their rows
