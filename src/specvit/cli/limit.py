@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from specvit.cli.common import add_traceback, count, examples, given, positive
+from specvit.cli.common import (
+    add_spectrograph,
+    add_traceback,
+    count,
+    examples,
+    given,
+    own_grid,
+    positive,
+)
 from specvit.paths import user_path
 
 __all__ = ["add_parser", "run"]
@@ -39,12 +47,7 @@ def add_parser(commands):
             help=what + ("" if needed else " (default: 0)"),
         )
     star.add_argument("--snr", type=positive, default=50.0, help="per pixel (default: %(default)g)")
-    grid = parser.add_argument_group("spectrograph (default: PFS MR)")
-    grid.add_argument("--instrument", metavar="NAME", help="a preset by name, as SDSS, LAMOST, MUSE")
-    grid.add_argument(
-        "--range", nargs=2, type=positive, metavar=("LOW", "HIGH"), help="vacuum wavelengths in Angstrom"
-    )
-    grid.add_argument("--resolving-power", type=positive, metavar="R", help="of the range, constant")
+    add_spectrograph(parser.add_argument_group("spectrograph (default: PFS MR)"))
     parser.add_argument(
         "--given",
         action="append",
@@ -66,21 +69,17 @@ def add_parser(commands):
 
 def run(args):
     """Carry the command out; returns its exit status."""
-    if (args.range is None) != (args.resolving_power is None):
-        raise ValueError("--range and --resolving-power go together")
-    known = {}
+    grid, known = own_grid(args), {}
     for text in args.given or ():
         name, sign, sigma = text.partition("=")
         if not sign:
             raise ValueError(f"--given must be LABEL=SIGMA, as teff=50, got {text}")
         known[name] = float(sigma)
 
-    from specvit.grid import PixelGrid
     from specvit.limits import star_limit
 
     options = given(args, "instrument", "posteriors")
-    if args.range is not None:
-        options["grid"] = PixelGrid.from_resolving_power(*args.range, args.resolving_power, name="own grid")
+    options |= {} if grid is None else {"grid": grid}
     star = given(args, "teff", "logg", "mh", "alpham", "cm")
     limit = star_limit(star, snr=args.snr, given=known, **options)
     print(limit)
