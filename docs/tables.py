@@ -46,6 +46,12 @@ def _make_entry(cell, label):
     cell.append(box)
 
 
+def _broken(head):
+    """Let the names of columns, as OUT_OF_DOMAIN, go on in the next line after each underscore."""
+    for text in [text for row in head for text in row.find_all(string=True) if "_" in text]:
+        text.replace_with(text.replace("_", "_\u200b"))
+
+
 def fitted(match):
     """A table, as HTML, with the heads of columns in its cells and classes that say how wide it is."""
     whole = _MARKS.sub("", match[0].replace(" ± ", "\u00a0±\u00a0"))
@@ -55,13 +61,15 @@ def fitted(match):
     labels = [cell.get_text(" ", strip=True) for cell in head[-1].find_all("th")] if head else []
     if len({len(cells) for cells in (*rows, *filter(None, [labels]))}) != 1:  # cells span others
         return match[0]
-    texts = [*filter(None, [labels]), *([cell.get_text(" ") for cell in row] for row in rows)]
+    breakable = [label.replace("_", "_ ") for label in labels]  # where `_broken` lets them
+    texts = [*filter(None, [breakable]), *([cell.get_text(" ") for cell in row] for row in rows)]
     columns = ([*column, "."] for column in zip(*texts, strict=True))
     longest = [max(len(word) for text in column for word in _WORD.findall(text)) for column in columns]
 
     def width(letter, padding):
         return sum(longest) * letter + len(longest) * padding
 
+    _broken(head)
     classes = table.get("class", [])
     if len(labels) > 2 and width(*_ON_PHONE) > _PHONE:
         classes.append("as-list")

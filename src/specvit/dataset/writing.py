@@ -42,6 +42,11 @@ class Progress:
         Spectra written per second by this run.
     remaining : float
         Seconds left at that rate.
+
+    Examples
+    --------
+    >>> print(Progress(500, 2000, 100.0, 15.0))
+    500/2,000 spectra, 100/s, 15 s left
     """
 
     done: int

@@ -34,6 +34,12 @@ class FeatureRegressor(Predictor):
     two methods. ``_learn(batches)`` takes ``FeatureBatches`` and returns predictions and truth (n, n_labels)
     and S/N (n,) of the held-out spectra, and the number of spectra used. ``_labels(features)`` takes a tensor
     (m, p) to an ndarray (m, n_labels).
+
+    Examples
+    --------
+    >>> from specvit.predictors import RidgeEstimator
+    >>> issubclass(RidgeEstimator, FeatureRegressor)
+    True
     """
 
     #: Where surveys are simulated and features made for learning.

@@ -38,6 +38,16 @@ def save_fits(path, spectra, estimator=None):
     ------
     FileNotFoundError
         If the folder of a file does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from specvit import example_spectrum
+    >>> folder = tempfile.mkdtemp()
+    >>> save_fits(folder, [("star", example_spectrum(), {})])  # no star without a figure
+    {}
+    >>> [path.name for path in Path(folder).iterdir()]
+    ['star.png']
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import PdfPages
@@ -72,7 +82,13 @@ def save_fits(path, spectra, estimator=None):
 
 
 def check_place(path):
-    """The path that figures go to, refused if it is a file in a folder that does not exist."""
+    """The path that figures go to, refused if it is a file in a folder that does not exist.
+
+    Examples
+    --------
+    >>> check_place("figures").name
+    'figures'
+    """
     path = user_path(path)
     is_file = path.suffix.lower() == ".pdf" or _is_image(path)
     if is_file and not path.parent.is_dir():
