@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -34,22 +37,22 @@ _COLUMNS = _FIRST + [column for name in METRICS for column in (name, f"{name}_er
 
 
 def evaluate(
-    predictors,
-    data,
+    predictors: Mapping[str, Any],
+    data: Any,
     *,
-    n=4000,
-    magnitudes=None,
-    snr_bins=None,
-    labels=("logg",),
-    limits=True,
-    limit_stars=500,
-    bootstrap=200,
-    seed=0,
-    device="cpu",
-    batch_size=1000,
-    return_predictions=False,
-    progress=None,
-):
+    n: int = 4000,
+    magnitudes: Sequence[float] | None = None,
+    snr_bins: Sequence[float] | None = None,
+    labels: str | Sequence[str] = ("logg",),
+    limits: bool | dict[str, Any] = True,
+    limit_stars: int = 500,
+    bootstrap: int = 200,
+    seed: int = 0,
+    device: Any = "cpu",
+    batch_size: int = 1000,
+    return_predictions: bool = False,
+    progress: bool | Callable[[str, int, int], Any] | None = None,
+) -> Any:
     """Measure predictors on identical spectra and noise: overall, per magnitude and per S/N.
 
     Parameters

@@ -10,9 +10,13 @@ import shutil
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -59,8 +63,16 @@ class Progress:
 
 
 def write_dataset(
-    survey, path, n, *, shard_size=10_000, first_stream=0, device="cpu", progress=None, check_space=True
-):
+    survey: Any,
+    path: str | PathLike[str],
+    n: int,
+    *,
+    shard_size: int = 10_000,
+    first_stream: int = 0,
+    device: Any = "cpu",
+    progress: bool | Callable[[Progress], Any] | None = None,
+    check_space: bool = True,
+) -> list[Path]:
     """Simulate `n` spectra and write them as HDF5 in the reference's layout.
 
     A shard is written under a temporary name, synchronised to disk and renamed, so that a file

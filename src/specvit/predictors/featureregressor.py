@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -55,15 +55,15 @@ class FeatureRegressor(Predictor):
 
     def fit(
         self,
-        X,
-        y=None,
+        X: Any,
+        y: Any = None,
         *,
-        ivar=None,
-        medium=None,
-        resolution=None,
-        on_error="raise",
-        lower_resolution="raise",
-    ):
+        ivar: Any = None,
+        medium: Any = None,
+        resolution: Any = None,
+        on_error: Any = "raise",
+        lower_resolution: Any = "raise",
+    ) -> Self:
         """Learn labels from spectra.
 
         Parameters
