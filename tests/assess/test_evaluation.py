@@ -380,6 +380,11 @@ def test_progress_of_predictions_and_of_limits(paper_spectra):
     ]
 
 
+def test_surveys_of_many_instruments_are_refused():
+    with pytest.raises(ValueError, match=r"data must be seen by one instrument.*instrumentcells"):
+        evaluate({"a": Offset()}, Survey("any"), n=20)
+
+
 def test_lines_of_progress_on_a_terminal_only(monkeypatch, capsys):
     options = {"n": 20, "bootstrap": 0, "limits": False}
     evaluate({"a": Offset(), "b": Offset()}, Magnitudes(), **options)

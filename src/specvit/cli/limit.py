@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from specvit.cli.common import (
     add_spectrograph,
     add_traceback,
@@ -51,6 +53,7 @@ def add_parser(commands):
     parser.add_argument(
         "--given",
         action="append",
+        type=_known,
         metavar="LABEL=SIGMA",
         help="sigma with which a label is known from elsewhere, as teff=50; may be repeated",
     )
@@ -69,12 +72,7 @@ def add_parser(commands):
 
 def run(args):
     """Carry the command out; returns its exit status."""
-    grid, known = own_grid(args), {}
-    for text in args.given or ():
-        name, sign, sigma = text.partition("=")
-        if not sign:
-            raise ValueError(f"--given must be LABEL=SIGMA, as teff=50, got {text}")
-        known[name] = float(sigma)
+    grid, known = own_grid(args), dict(args.given or ())
 
     from specvit.limits import star_limit
 
@@ -92,3 +90,12 @@ def run(args):
         suffix = args.plot.suffix.removeprefix(".") or "png"
         print(*save_figure(figure, args.plot, (suffix,)))
     return 0
+
+
+def _known(text):
+    """Type of ``--given``: a label, and the σ with which it is known."""
+    name, _, sigma = text.partition("=")
+    try:
+        return name, positive(sigma)
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"must be LABEL=SIGMA, as teff=50, got {text}") from None
