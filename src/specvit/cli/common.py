@@ -98,7 +98,16 @@ def examples(*lines, about=""):
     """Keywords of a parser whose help ends with what it says `about` files and with examples, `lines`."""
     text = textwrap.fill(about, 78) + "\n\n" if about else ""
     epilog = text + "examples:\n" + "\n".join(f"  {line}" for line in lines)
-    return {"epilog": epilog, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    return {"epilog": epilog, "formatter_class": _HelpFormatter}
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Descriptions are wrapped, as usual; examples stay as they are."""
+
+    def _fill_text(self, text, width, indent):
+        if "examples:\n" in text:
+            return "".join(indent + line for line in text.splitlines(keepends=True))
+        return super()._fill_text(text, width, indent)
 
 
 def tell(text):

@@ -52,7 +52,8 @@ def add_parser(commands):
         nargs="+",
         default=[],
         choices=["ridge", "lightgbm", "chi2"],
-        help="train these and measure them too",
+        metavar="PEER",
+        help="ridge, lightgbm, chi2: train these and measure them too",
     )
     peers.add_argument(
         "--train-size", type=count, default=50_000, metavar="N", help="spectra to train on (default: 50,000)"
