@@ -201,8 +201,10 @@ def listed():
     things = {}
     for page in sorted((Path(__file__).parents[1] / "docs" / "reference").glob("*.rst")):
         for found in re.finditer(r"automodapi:: (\S+)((?:\n   :.*)*)", page.read_text(encoding="utf-8")):
-            module, skipped = importlib.import_module(found[1]), re.search(r":skip: (.*)", found[2])
-            for name in set(module.__all__) - set(skipped[1].split(", ") if skipped else ()):
+            module = importlib.import_module(found[1])
+            skipped, only = (re.search(f":{option}: (.*)", found[2]) for option in ("skip", "include"))
+            names = set(only[1].split(", ") if only else module.__all__)
+            for name in names - set(skipped[1].split(", ") if skipped else ()):
                 thing = getattr(module, name)
                 if inspect.isclass(thing) or inspect.isroutine(thing):
                     things[f"{found[1]}.{name}"] = thing
