@@ -291,6 +291,8 @@ def test_a_survey_with_a_stated_snr_is_kept(tmp_path, emulator):
 def test_progress_is_shown(tmp_path, capsys):
     write_dataset(Stub(), tmp_path / "a.h5", 300, progress=True)
     assert "256/300 spectra" in capsys.readouterr().err
+    write_dataset(Stub(), tmp_path / "b.h5", 300)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("change", [{"survey": Stub(1)}, {"n": 51}, {"shard_size": 25}, {"first_stream": 9}])
