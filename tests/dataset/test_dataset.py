@@ -168,6 +168,13 @@ def test_labels_are_found_by_name(folder):
         SpectrumDataset(folder, labels=("gravity",))
 
 
+def test_a_survey_of_many_instruments_is_refused_before_anything_is_written(tmp_path):
+    # each spectrum has a line spread function and pixels of its own, of which a file would say nothing
+    with pytest.raises(ValueError, match="survey must be of one instrument"):
+        write_dataset(Survey("any"), tmp_path / "any" / "set.h5", 10)
+    assert not list(tmp_path.iterdir())
+
+
 def test_masked_pixels_come_back_without_weight(tmp_path):
     (path,) = write_dataset(Stub(masked=0.2), tmp_path / "one.h5", 100)
     stored = SpectrumDataset(path)[:]

@@ -111,7 +111,8 @@ def write_dataset(
     Raises
     ------
     ValueError
-        If `n` or `shard_size` is not positive, or a file is in the way that belongs to another set.
+        If `n` or `shard_size` is not positive, the survey is of many instruments (`Survey` of ``"any"``), or
+        a file is in the way that belongs to another set.
     OSError
         If the disk has too little space, or another process is writing the same shard.
 
@@ -151,9 +152,9 @@ def write_dataset(
         folder, paths, shard_size = path.parent, [path], n
     else:
         folder, paths = path, [path / f"shard-{k:05d}.h5" for k in range(-(-n // shard_size))]
-    folder.mkdir(parents=True, exist_ok=True)
     chunks = -(-shard_size // CHUNK)
     whole = {"n": n, "shard_size": shard_size, "first_stream": first_stream} | describe(survey, first_stream)
+    folder.mkdir(parents=True, exist_ok=True)
     shards = [
         Shard(
             path=file,
