@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import metadata, version
 from pathlib import Path
 
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
 from sphinx_astropy.conf.v3 import *  # noqa: F403
 from sphinx_astropy.conf.v3 import exclude_patterns, extensions, intersphinx_mapping
@@ -130,6 +131,25 @@ def plain_docstring(app, what, name, obj, options, lines):
         if "\\" not in line and not line.lstrip().startswith(">>>"):
             line = re.sub(r"``.*?``|\|", lambda found: r"\|" if found[0] == "|" else found[0], line)
         lines[i] = line
+
+
+def constants(app, what, name, obj, options, lines):
+    """Of a constant that a room takes from one of its modules: what stands above it there, not its type's."""
+    room, _, own = name.rpartition(".")
+    if what != "data" or room not in sys.modules:
+        return
+    general = (type(getattr(sys.modules[room], own)).__doc__ or "").strip().splitlines()[:1]
+    if lines[:1] not in ([], [""], general):
+        return
+    path = Path(sys.modules[room].__file__)
+    for module in (
+        "specvit.constants",
+        *(f"{room}.{one.stem}" for one in sorted(path.parent.glob("[a-z]*.py"))),
+    ):
+        found = ModuleAnalyzer.for_module(module).find_attr_docs().get(("", own))
+        if found:
+            lines[:] = found
+            return
 
 
 def write_records(app):
@@ -344,6 +364,7 @@ def setup(app):
     app.connect("builder-inited", write_instruments)
     app.connect("builder-inited", write_honesty)
     app.connect("missing-reference", resolve_public_name)
+    app.connect("autodoc-process-docstring", constants, priority=400)
     app.connect("autodoc-process-docstring", plain_docstring)
 
 

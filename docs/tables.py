@@ -1,4 +1,4 @@
-"""Tables that fit a phone: each cell knows the head of its column, and wide tables become a list of rows.
+"""Tables and headings that fit a phone: cells know the head of their column, and wide tables become lists.
 
 `static/specvit.css` does the rest. Whether a table is wide is estimated from its longest words. The directive
 ``measured-table`` is a csv-table that leaves out columns of the file.
@@ -11,6 +11,7 @@ from docutils.parsers.rst import directives
 from docutils.parsers.rst.directives.tables import CSVTable
 
 _TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+_MODULE = re.compile(r"(?<=<h[1-6]>)specvit[\w.]+")
 _WORD = re.compile(r"[^ \n-]+")  # a space that does not break is part of it
 _MARKS = re.compile(r"(?<=[●○]) (?=[●○])")
 _PHONE, _DESKTOP = 366, 850  # pixels
@@ -46,6 +47,24 @@ def _make_entry(cell, label):
     cell.append(box)
 
 
+def _broken(head):
+    """Let the names of columns, as OUT_OF_DOMAIN, go on in the next line after each underscore."""
+    for text in [text for row in head for text in row.find_all(string=True) if "_" in text]:
+        text.replace_with(text.replace("_", "_\u200b"))
+
+
+def _broken_code(cell):
+    """The same for the names of flags in cells, by a mark that is not copied with them."""
+    if not re.fullmatch("[A-Z_]+", cell.get_text()):
+        return
+    cell["class"] = [*cell["class"], "flag"]
+    first, *rest = re.split(r"(?<=_)", cell.get_text())
+    cell.string = first
+    for part in rest:
+        cell.append(BeautifulSoup("", "html.parser").new_tag("wbr"))
+        cell.append(part)
+
+
 def fitted(match):
     """A table, as HTML, with the heads of columns in its cells and classes that say how wide it is."""
     whole = _MARKS.sub("", match[0].replace(" ± ", "\u00a0±\u00a0"))
@@ -55,13 +74,17 @@ def fitted(match):
     labels = [cell.get_text(" ", strip=True) for cell in head[-1].find_all("th")] if head else []
     if len({len(cells) for cells in (*rows, *filter(None, [labels]))}) != 1:  # cells span others
         return match[0]
-    texts = [*filter(None, [labels]), *([cell.get_text(" ") for cell in row] for row in rows)]
+    breakable = [label.replace("_", "_ ") for label in labels]  # where `_broken` lets them
+    texts = [*filter(None, [breakable]), *([cell.get_text(" ") for cell in row] for row in rows)]
     columns = ([*column, "."] for column in zip(*texts, strict=True))
     longest = [max(len(word) for text in column for word in _WORD.findall(text)) for column in columns]
 
     def width(letter, padding):
         return sum(longest) * letter + len(longest) * padding
 
+    _broken(head)
+    for cell in table.select("tbody code .pre"):
+        _broken_code(cell)
     classes = table.get("class", [])
     if len(labels) > 2 and width(*_ON_PHONE) > _PHONE:
         classes.append("as-list")
@@ -76,9 +99,10 @@ def fitted(match):
 
 
 def fit_tables(app, page, template, context, doctree):
-    """Apply `fitted` to all tables of a page."""
+    """Apply `fitted` to all tables of a page; names of modules in headings may go on after each dot."""
     if "body" in context:
-        context["body"] = _TABLE.sub(fitted, context["body"])
+        body = _TABLE.sub(fitted, context["body"])
+        context["body"] = _MODULE.sub(lambda found: found[0].replace(".", ".<wbr/>"), body)
 
 
 def setup(app):

@@ -1,5 +1,6 @@
 """Options and data shared by every test, and a survey of which everything is known in closed form."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,28 @@ except ImportError:  # the header is a convenience
 
 #: Small extracts of larger data: their README says of which, and what made them.
 DATA = Path(__file__).parent / "data"
+
+
+class Screen(io.StringIO):
+    """A terminal, and what stands on it in the end."""
+
+    def isatty(self):
+        return True
+
+    def lines(self):
+        """One str for each, without what was written over."""
+        shown = []
+        for line in self.getvalue().split("\n"):
+            cells = []
+            for part in line.split("\r"):
+                cells[: len(part)] = part
+            shown.append("".join(cells).rstrip())
+        return shown
+
+
+@pytest.fixture
+def screen():
+    return Screen()
 
 
 def pytest_addoption(parser):

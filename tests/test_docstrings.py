@@ -196,6 +196,34 @@ def test_is_documented(name):
     assert faults(PUBLIC[name]) == []
 
 
+def listed():
+    """Classes and functions that the pages of the reference show, by their full names."""
+    things = {}
+    for page in sorted((Path(__file__).parents[1] / "docs" / "reference").glob("*.rst")):
+        for found in re.finditer(r"automodapi:: (\S+)((?:\n   :.*)*)", page.read_text(encoding="utf-8")):
+            module = importlib.import_module(found[1])
+            skipped, only = (re.search(f":{option}: (.*)", found[2]) for option in ("skip", "include"))
+            names = set(only[1].split(", ") if only else module.__all__)
+            for name in names - set(skipped[1].split(", ") if skipped else ()):
+                thing = getattr(module, name)
+                if inspect.isclass(thing) or inspect.isroutine(thing):
+                    things[f"{found[1]}.{name}"] = thing
+    return things
+
+
+LISTED = listed()
+
+
+def test_the_reference_lists_more_than_the_rooms():
+    assert {"specvit.network.losses.gaussian_nll", "specvit.predictors.LoggEstimator"} <= set(LISTED)
+
+
+@pytest.mark.parametrize("name", sorted(LISTED))
+def test_what_the_reference_lists_has_an_example(name):
+    if name.rpartition(".")[2] not in NO_EXAMPLES | NOT_RUN:
+        assert runs(sections(inspect.getdoc(LISTED[name])).get("Examples", ""))
+
+
 def entries_without_sentence(source):
     """Entries of Parameters and Attributes without a sentence in any docstring of `source`."""
     for node in ast.walk(ast.parse(source)):

@@ -2,7 +2,7 @@
 
 import io
 
-from specvit.progress import ProgressLine, on_terminal
+from specvit.progress import ProgressLine, clear_line, no_lines, on_terminal
 
 
 class Terminal(io.StringIO):
@@ -45,3 +45,55 @@ def test_rate_leaves_out_what_was_there_and_a_total_may_be_unknown(monkeypatch):
     line.found = 900
     line(1_000)
     assert line.stream.getvalue().strip() == "files: 1,000, 10 a second, 10 s"
+
+
+def test_short_work_is_not_shown(monkeypatch):
+    clock = iter([0.0, 0.5, 0.9])
+    monkeypatch.setattr("specvit.progress.time.monotonic", lambda: next(clock))
+    line = ProgressLine("spectra", shown=True, stream=io.StringIO(), delay=1.0)
+    line(10, 20)
+    line(20, 20)
+    assert line.stream.getvalue() == ""
+
+
+def test_a_line_that_has_begun_ends(monkeypatch):
+    clock = iter([0.0, 1.5, 1.6])
+    monkeypatch.setattr("specvit.progress.time.monotonic", lambda: next(clock))
+    line = ProgressLine("spectra", shown=True, stream=io.StringIO(), delay=1.0)
+    line(10, 20)
+    line(20, 20)
+    assert line.stream.getvalue().endswith(
+        "\rspectra: 20/20, 12.5 a second, 2 s     \n"
+    )  # the old text is gone
+
+
+def test_before_the_first_nothing_is_said_of_rates():
+    line = ProgressLine("spectra", shown=True, stream=io.StringIO())
+    line(0, 2_000)
+    assert line.stream.getvalue() == "\rspectra: 0/2,000"
+
+
+def test_other_text_takes_the_place_of_a_line(screen):
+    line = ProgressLine("spectra", shown=True, stream=screen)
+    line(1_000, 4_000)
+    clear_line()
+    screen.write("star.fits  2.1\n")
+    line(4_000, 4_000)
+    first, second, _ = screen.lines()
+    assert first == "star.fits  2.1" and second.startswith("spectra: 4,000/4,000")
+    clear_line()  # the line has ended, and stays
+    assert len(screen.lines()) == 3
+
+
+def test_narrow_terminals_are_not_overrun(monkeypatch):
+    monkeypatch.setattr("specvit.progress._columns", lambda stream: 20)
+    line = ProgressLine("spectra", shown=True, stream=io.StringIO())
+    line(1_000, 4_000)
+    assert len(line.stream.getvalue().strip("\r")) == 19
+
+
+def test_parts_of_other_work_have_no_line(monkeypatch):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with no_lines():
+        assert not ProgressLine("spectra").shown
+    assert ProgressLine("spectra").shown

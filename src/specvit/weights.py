@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from importlib import resources
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,7 +30,14 @@ BUNDLED = ("any", "paper")
 _RETIRED = {"pfs-mr": "any"}
 
 
-def save_weights(path, regressor, *, grid=None, record=None, dtype=torch.float32):
+def save_weights(
+    path: str | PathLike[str],
+    regressor: Any,
+    *,
+    grid: Any = None,
+    record: dict[str, Any] | None = None,
+    dtype: Any = torch.float32,
+) -> None:
     """Write a regressor to a safetensors file.
 
     Parameters
@@ -62,7 +71,7 @@ def save_weights(path, regressor, *, grid=None, record=None, dtype=torch.float32
     write_archive(path, FORMAT, tensors, fields, grid)
 
 
-def load_weights(source=BUNDLED[0]):
+def load_weights(source: str | PathLike[str] = BUNDLED[0]) -> tuple[Any, Any, dict[str, Any]]:
     """Read a regressor.
 
     Parameters
@@ -165,7 +174,7 @@ def _check_record(regressor, record):
         raise ValueError(f"features must name the {regressor.config.n_pixels} features, got {features!r}")
 
 
-def list_weights():
+def list_weights() -> dict[str, dict[str, Any]]:
     """The records of the bundled weights by their names, a dict of str to dict.
 
     Examples

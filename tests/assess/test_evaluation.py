@@ -375,9 +375,26 @@ def test_progress_of_predictions_and_of_limits(paper_spectra):
     options["limits"] = {"spectra": paper_spectra, "n_prior": 512, "n_draws": 50, "n_rounds": 1}
     evaluate({"a": regressor}, survey, **options, progress=lambda *now: told.append(now))
     assert told == [
-        *(("predictions", done, 60) for done in (20, 30, 50, 60)),
-        *(("limits", done, 8) for done in (4, 8)),
+        *(("predictions", done, 60) for done in (0, 20, 30, 50, 60)),
+        *(("limits", done, 8) for done in (0, 4, 8)),
     ]
+
+
+def test_surveys_of_many_instruments_are_refused():
+    with pytest.raises(ValueError, match=r"data must be seen by one instrument.*instrumentcells"):
+        evaluate({"a": Offset()}, Survey("any"), n=20)
+
+
+def test_lines_of_progress_on_a_terminal_only(monkeypatch, capsys):
+    options = {"n": 20, "bootstrap": 0, "limits": False}
+    evaluate({"a": Offset(), "b": Offset()}, Magnitudes(), **options)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("specvit.progress.on_terminal", lambda shown=None: shown is None)
+    evaluate({"a": Offset(), "b": Offset()}, Magnitudes(), **options)
+    told = capsys.readouterr().err
+    assert "predictions: 0/20\r" in told and "predictions: 20/20" in told and told.endswith("\n")
+    evaluate({"a": Offset()}, Magnitudes(), progress=False, **options)
+    assert capsys.readouterr().err == ""
 
 
 def test_without_pandas(monkeypatch):

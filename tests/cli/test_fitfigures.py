@@ -47,6 +47,12 @@ def test_a_folder_that_is_missing_is_told_of_before_the_work(file, tmp_path, cap
     assert "missing" in told.err and "does not exist" in told.err and not told.out
 
 
+def test_endings_of_other_files_are_no_folders(file, tmp_path, capsys):
+    assert main(["predict", str(file), "--plot", str(tmp_path / "star.gif")]) == 2
+    assert "must be a folder, or end in .pdf, .png" in capsys.readouterr().err
+    assert not (tmp_path / "star.gif").exists()
+
+
 def test_a_file_without_a_figure_is_named_once(file, tmp_path, capsys):
     path = tmp_path / "words.txt"
     path.write_text("no numbers here\n")

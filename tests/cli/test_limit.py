@@ -27,7 +27,6 @@ def test_draws_it(capsys, tmp_path):
     ("words", "message"),
     [
         (["--range", "7150", "8800"], "go together"),
-        (["--given", "teff"], "must be LABEL=SIGMA"),
         (["--instrument", "nothing"], "instrument must be one of"),
         (["--logg", "9"], "logg must lie in"),
     ],
@@ -35,3 +34,10 @@ def test_draws_it(capsys, tmp_path):
 def test_mistakes_are_one_line(words, message, capsys):
     assert cli.main([*STAR, *words]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["teff", "teff=wide", "teff=-3"])
+def test_what_is_known_is_a_label_and_an_error(text, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*STAR, "--given", text])
+    assert stop.value.code == 2 and f"must be LABEL=SIGMA, as teff=50, got {text}" in capsys.readouterr().err

@@ -309,6 +309,20 @@ def test_rows_of_several_parts_have_one_heading(stand_in, listed, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
+def test_rows_and_progress_share_a_terminal(stand_in, listed, screen, tmp_path, monkeypatch):
+    (tmp_path / "s1.txt").write_text("nothing\n")  # which is told in between
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setattr("sys.stderr", screen)
+    for more in ([], ["--output", str(tmp_path / "labels.ecsv")]):
+        assert cli.main(["predict", listed, "--batch-size", "1", *more]) == 1
+    written, lines = screen.getvalue(), screen.lines()
+    assert written.count("files: 1/3") == 2 and written.count("files: 3/3") == 2
+    assert sum(line.startswith("files:") for line in lines) == 2  # when all is done
+    assert all(line.count("s0.txt") + line.count("files:") + line.count("error:") <= 1 for line in lines)
+    rows = [line for line in lines if "2.71 ± 0.08" in line]
+    assert len(rows) == 4 and all(row.startswith(("s0.txt", "s2.txt", str(tmp_path))) for row in rows)
+
+
 def test_a_broken_file_costs_its_own_row(stand_in, listed, tmp_path, capsys):
     (tmp_path / "s1.txt").write_text("no numbers\nhere\n")
     output = tmp_path / "labels.fits"

@@ -43,6 +43,18 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"specvit {specvit.__version__}\n"
 
 
+@pytest.mark.parametrize(
+    "words", [*([command.__name__.rpartition(".")[2]] for command in COMMANDS), ["emulator", "fit"]]
+)
+def test_help_fits_a_terminal_but_for_its_examples(words, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main([*words, "--help"])
+    text, _, examples = capsys.readouterr().out.partition("\nexamples:\n")
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(line.startswith("  specvit ") or "$(specvit" in line for line in examples.splitlines())
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda module: module.__name__)
 def test_every_command_explains_itself(command, capsys):
     name = command.__name__.rsplit(".")[-1]

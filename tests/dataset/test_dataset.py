@@ -168,6 +168,13 @@ def test_labels_are_found_by_name(folder):
         SpectrumDataset(folder, labels=("gravity",))
 
 
+def test_a_survey_of_many_instruments_is_refused_before_anything_is_written(tmp_path):
+    # each spectrum has a line spread function and pixels of its own, of which a file would say nothing
+    with pytest.raises(ValueError, match="survey must be of one instrument"):
+        write_dataset(Survey("any"), tmp_path / "any" / "set.h5", 10)
+    assert not list(tmp_path.iterdir())
+
+
 def test_masked_pixels_come_back_without_weight(tmp_path):
     (path,) = write_dataset(Stub(masked=0.2), tmp_path / "one.h5", 100)
     stored = SpectrumDataset(path)[:]
@@ -291,6 +298,8 @@ def test_a_survey_with_a_stated_snr_is_kept(tmp_path, emulator):
 def test_progress_is_shown(tmp_path, capsys):
     write_dataset(Stub(), tmp_path / "a.h5", 300, progress=True)
     assert "256/300 spectra" in capsys.readouterr().err
+    write_dataset(Stub(), tmp_path / "b.h5", 300)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("change", [{"survey": Stub(1)}, {"n": 51}, {"shard_size": 25}, {"first_stream": 9}])

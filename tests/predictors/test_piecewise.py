@@ -1,5 +1,8 @@
 """Spectra of any kind in pieces: the answers of the whole, and never more than two pieces at once."""
 
+import io
+import sys
+
 import astropy.units as u
 import h5py
 import numpy as np
@@ -16,6 +19,7 @@ from specvit.honesty.findings import Findings
 from specvit.predictors import RidgeEstimator, TemplateFit
 from specvit.predictors.piecewise import in_advance
 from specvit.spectra import Flag, SpectrumBatch, SpectrumError, adapt
+from specvit.stream import predict_parts
 
 pytestmark = pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")
 
@@ -23,6 +27,23 @@ N, NPIX, PIECE = 23, 60, 5
 UNIT = u.Unit("erg / (s cm2 Angstrom)")
 GRID = PixelGrid.linear(7100, 7220, NPIX, 5.0)
 WAVE = np.linspace(7080.0, 7240.0, 90)
+
+
+def test_progress_of_what_takes_time(ridge, flux, screen, monkeypatch):
+    monkeypatch.setattr("sys.stderr", screen)
+    ridge.predict_table(flux)
+    assert screen.getvalue() == ""  # it took no time
+    monkeypatch.setattr("specvit.progress.time.monotonic", iter(np.arange(0.0, 1e4, 2.0)).__next__)
+    ridge.predict_table(flux[:PIECE])
+    assert screen.getvalue() == ""  # one piece
+    ridge.predict_table(flux)
+    assert screen.lines()[0].startswith("spectra: 23/23")
+    ridge.predict_labels(flux, on_error="nan")  # that others call, who have a line of their own
+    list(predict_parts(flux, ridge, batch_size=2 * PIECE))
+    assert len(screen.lines()) == 2
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    ridge.predict_table(flux)
+    assert sys.stderr.getvalue() == ""
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -25,6 +28,7 @@ from specvit.assess.metrics import (
 from specvit.assess.teststars import ask, label_names_of, observed_batches
 from specvit.labels import LABELS, label_tuple
 from specvit.network.inputs import median_snr
+from specvit.progress import ProgressLine
 
 __all__ = ["evaluate"]
 
@@ -33,22 +37,22 @@ _COLUMNS = _FIRST + [column for name in METRICS for column in (name, f"{name}_er
 
 
 def evaluate(
-    predictors,
-    data,
+    predictors: Mapping[str, Any],
+    data: Any,
     *,
-    n=4000,
-    magnitudes=None,
-    snr_bins=None,
-    labels=("logg",),
-    limits=True,
-    limit_stars=500,
-    bootstrap=200,
-    seed=0,
-    device="cpu",
-    batch_size=1000,
-    return_predictions=False,
-    progress=None,
-):
+    n: int = 4000,
+    magnitudes: Sequence[float] | None = None,
+    snr_bins: Sequence[float] | None = None,
+    labels: str | Sequence[str] = ("logg",),
+    limits: bool | dict[str, Any] = True,
+    limit_stars: int = 500,
+    bootstrap: int = 200,
+    seed: int = 0,
+    device: Any = "cpu",
+    batch_size: int = 1000,
+    return_predictions: bool = False,
+    progress: bool | Callable[[str, int, int], Any] | None = None,
+) -> Any:
     """Measure predictors on identical spectra and noise: overall, per magnitude and per S/N.
 
     Parameters
@@ -88,8 +92,9 @@ def evaluate(
         Spectra handed to a predictor at once. Another size draws other stars.
     return_predictions : bool
         Whether to return a table of the single predictions, too.
-    progress : callable, optional
-        Called as ``progress(what, done, total)`` after each batch: of "predictions", then of "limits".
+    progress : bool or callable, optional
+        Whether to show how far "predictions", then "limits", have come; by default on a terminal only. A
+        callable is called as ``progress(what, done, total)``, with 0 before the first batch, and after each.
 
     Returns
     -------
@@ -125,6 +130,7 @@ def evaluate(
     pd = import_pandas()
     snr_bins = SNR_BINS if snr_bins is None else snr_bins
     labels = _check(predictors, data, n, magnitudes, labels, limit_stars, bootstrap, snr_bins)
+    progress = progress if callable(progress) else _Lines(progress)
     options = dict(limits) if isinstance(limits, dict) else {}
     unknown = "not asked for" if limits is False else unknown_because(data, options)
     stars, given, samples = _observe(
@@ -144,8 +150,7 @@ def evaluate(
                 row = {"predictor": name, "kind": "predictor", "label": label} | _place(one)
                 rows.append(row | _figures(one.member, truth, mean[:, k], sigma[:, k], weights, stars.star))
     if unknown is None:
-        if progress is not None:
-            options |= {"progress": _of_all(progress, [len(sample.index) for sample in samples])}
+        options |= {"progress": _of_all(progress, [len(sample.index) for sample in samples])}
         found, index, mean, sigma = limit_rows(
             data, samples, bins, stars, labels, seed=seed, device=device, **options
         )
@@ -171,19 +176,21 @@ def evaluate(
 
 def _observe(predictors, data, n, magnitudes, limit_stars, seed, device, batch_size, progress):
     """Draw the spectra, ask every predictor, and keep what the limits need."""
-    columns, given, samples, total = [], {name: [] for name in predictors}, [], n * len(magnitudes or [0])
-    for magnitude in (None,) if magnitudes is None else magnitudes:
+    each = (None,) if magnitudes is None else magnitudes
+    columns, given, samples, total = [], {name: [] for name in predictors}, [], n * len(each)
+    progress("predictions", 0, total)
+    for magnitude in each:
         kept, start = [], sum(len(column[0]) for column in columns)
         options = {"magnitude": magnitude, "seed": seed, "device": device, "batch_size": batch_size}
         for batch in observed_batches(data, n, **options):
             # To 1e-4, as magnitudes are: a stated S/N is itself again, which float32 is not.
             snr = np.round(median_snr(batch.flux, batch.ivar).double().cpu().numpy(), 4)
             truth = batch.labels.double().cpu().numpy()
+            before = sum(len(column[0]) for column in columns)
             columns.append((batch.star, batch.magnitude, snr, truth))
-            for name, predictor in predictors.items():
+            for k, (name, predictor) in enumerate(predictors.items(), 1):
                 given[name].append(ask(f"predictors[{name!r}]", predictor, batch))
-            if progress is not None:
-                progress("predictions", sum(len(column[0]) for column in columns), total)
+                progress("predictions", before + len(batch.star) * k // len(predictors), total)
             missing = limit_stars - sum(len(part[0]) for part in kept)
             if missing > 0:
                 parts = batch.magnitude, batch.flux, batch.ivar, batch.noiseless_sigma, batch.labels
@@ -200,9 +207,22 @@ def _observe(predictors, data, n, magnitudes, limit_stars, seed, device, batch_s
     return stars, given, samples
 
 
+class _Lines:
+    """A line for each kind of work."""
+
+    def __init__(self, shown):
+        self._shown, self._lines = shown, {}
+
+    def __call__(self, what, done, total):
+        if what not in self._lines:
+            self._lines[what] = ProgressLine(what, self._shown)
+        self._lines[what](done, total)
+
+
 def _of_all(progress, sizes):
     """Progress of limits over all samples, from that of one sample after the other."""
     before = [0]
+    progress("limits", 0, sum(sizes))
 
     def report(done, size):
         progress("limits", before[0] + done, sum(sizes))

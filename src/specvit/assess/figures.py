@@ -31,6 +31,15 @@ def draw_summary(table, *, label="logg"):
     matplotlib Figure
         Two panels, the full width of a page; the second logarithmic in 1 − R²; the legend below. Not of
         pyplot, so there is nothing to close.
+
+    Examples
+    --------
+    >>> from specvit import LoggEstimator, Survey
+    >>> from specvit.assess import evaluate
+    >>> vit = {"ViT": LoggEstimator(weights="paper")}
+    >>> table = evaluate(vit, Survey("paper"), n=24, magnitudes=[20, 21], limits=False, bootstrap=0)
+    >>> len(draw_summary(table).axes)
+    2
     """
     figure = new_figure((2.06 * COLUMN[0], 1.3 * COLUMN[1]))
     left, right = figure.subplots(1, 2)
@@ -41,7 +50,15 @@ def draw_summary(table, *, label="logg"):
 
 
 def save_figure(figure, path, formats=("png",), dpi=200):
-    """Write a figure in each of `formats` beside `path`, the same bytes every time; the paths written."""
+    """Write a figure in each of `formats` beside `path`, the same bytes every time; the paths written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> figure = new_figure((3.0, 2.0))
+    >>> [path.name for path in save_figure(figure, tempfile.mkdtemp() + "/empty", ("png", "pdf"))]
+    ['empty.png', 'empty.pdf']
+    """
     import matplotlib as mpl
 
     paths = [user_path(path).with_suffix(f".{form}") for form in formats]

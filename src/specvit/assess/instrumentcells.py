@@ -59,6 +59,11 @@ def survey_of_cell(cell, **arguments):
     **arguments
         For `~specvit.survey.Survey`: ``emulator``, the library that the network knows; ``observed`` with
         other sizes than `TEST_SIZES`.
+
+    Examples
+    --------
+    >>> survey_of_cell(CELLS[0]).name
+    'any'
     """
     power, window, snr = cell
     observed = arguments.pop("observed", TEST_SIZES)
@@ -125,6 +130,13 @@ def score_cells(regressor, *, n=4000, cells=CELLS, device="cpu", batch_size=1000
     list of dict
         ``resolving_power``, ``low``, ``high``, ``snr`` (per native pixel), ``snr_pixel`` (observed median per
         pixel of the grid), ``unusable``, and for each label its `label_metrics`.
+
+    Examples
+    --------
+    >>> from specvit.weights import load_weights
+    >>> (row,) = score_cells(load_weights("any")[0], n=20, cells=CELLS[:1])
+    >>> row["resolving_power"], row["snr"], bool(0 < row["logg"]["mae"] < 1)
+    (1500.0, 20.0, True)
     """
     rows = []
     for cell in cells:

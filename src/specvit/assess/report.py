@@ -38,7 +38,13 @@ _IN_UNITS = ("mae", "rmse", "bias", "scatter")
 
 
 def software_versions():
-    """Versions of Python and of the packages that figures depend on: dict of str to str."""
+    """Versions of Python and of the packages that figures depend on: dict of str to str.
+
+    Examples
+    --------
+    >>> "python" in software_versions(), "torch" in software_versions()
+    (True, True)
+    """
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -64,6 +70,16 @@ def write_tables(folder, table, stem="table"):
     -------
     list of Path
         The files written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from specvit import LoggEstimator, Survey
+    >>> from specvit.assess import evaluate
+    >>> vit = {"ViT": LoggEstimator(weights="paper")}
+    >>> table = evaluate(vit, Survey("paper"), n=24, magnitudes=[20, 21], limits=False, bootstrap=0)
+    >>> [path.name for path in write_tables(tempfile.mkdtemp(), table)]
+    ['table.csv', 'table.ecsv']
     """
     paths = [user_path(folder) / f"{stem}.csv"]
     table.to_csv(paths[0], index=False, float_format="%.6g")
@@ -95,6 +111,15 @@ def overall_cells(table, *, label="logg"):
     -------
     list of list of str
         A heading, and a row for each predictor and limit. Figures that none of them has are left out.
+
+    Examples
+    --------
+    >>> from specvit import LoggEstimator, Survey
+    >>> from specvit.assess import evaluate
+    >>> vit = {"ViT": LoggEstimator(weights="paper")}
+    >>> table = evaluate(vit, Survey("paper"), n=24, magnitudes=[20, 21], limits=False, bootstrap=0)
+    >>> [row[0] for row in overall_cells(table)]
+    ['', 'ViT']
     """
     rows = table[(table["label"] == label) & (table["by"] == "overall")]
     unit = label_of(label).error_unit
@@ -114,6 +139,15 @@ def magnitude_cells(table, *, label="logg"):
     """R² of one label at each magnitude or in each bin of it, as text.
 
     Parameters and result are those of `overall_cells`; the first row after the heading is the median S/N.
+
+    Examples
+    --------
+    >>> from specvit import LoggEstimator, Survey
+    >>> from specvit.assess import evaluate
+    >>> vit = {"ViT": LoggEstimator(weights="paper")}
+    >>> table = evaluate(vit, Survey("paper"), n=24, magnitudes=[20, 21], limits=False, bootstrap=0)
+    >>> magnitude_cells(table)[0]
+    ['R² at magnitude', '20', '21']
     """
     rows = table[(table["label"] == label) & (table["by"] == "magnitude")]
     bins = rows.drop_duplicates(["low", "high"])[["low", "high", "snr"]].sort_values("low")

@@ -10,6 +10,7 @@ import torch
 from specvit.dataset.dataset import SpectrumDataset
 from specvit.dataset.diskstream import FrozenBatches
 from specvit.predictors.labelpredictor import as_label_predictor
+from specvit.survey import InstrumentSurvey
 from specvit.survey.streams import EVALUATION
 
 __all__ = ["ObservedBatch", "ask", "label_names_of", "observed_batches"]
@@ -74,7 +75,17 @@ def observed_batches(data, n, *, magnitude=None, seed=0, device="cpu", batch_siz
     Yields
     ------
     ObservedBatch
+
+    Raises
+    ------
+    ValueError
+        If each spectrum is of another instrument.
     """
+    if isinstance(data, InstrumentSurvey):
+        raise ValueError(
+            f"data must be seen by one instrument, got {data!r}, which draws others for each spectrum: "
+            "specvit.assess.instrumentcells measures those, cell by cell"
+        )
     if isinstance(data, SpectrumDataset):
         data = data.frozen(batch_size, device=device, seed=seed)
     if isinstance(data, FrozenBatches):

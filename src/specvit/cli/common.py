@@ -7,18 +7,26 @@ import sys
 import textwrap
 
 from specvit.paths import user_path
+from specvit.progress import clear_line
 
 __all__ = [
+    "SPECTROGRAPH",
     "add_output",
+    "add_spectrograph",
     "add_traceback",
     "check_output",
     "count",
     "examples",
     "given",
     "one_line",
+    "own_grid",
     "positive",
     "tell",
 ]
+
+
+#: What `add_spectrograph` adds, as names of attributes.
+SPECTROGRAPH = ("instrument", "range", "resolving_power")
 
 
 def positive(text):
@@ -40,6 +48,29 @@ def count(text):
 def given(args, *names):
     """Arguments that were given, as a dict: what was not is left to the defaults of the library."""
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def add_spectrograph(parser):
+    """Options ``--instrument``, or ``--range`` and ``--resolving-power``: whose pixels are meant."""
+    parser.add_argument("--instrument", metavar="NAME", help="a preset by name, as SDSS, LAMOST, MUSE")
+    parser.add_argument(
+        "--range", nargs=2, type=positive, metavar=("LOW", "HIGH"), help="vacuum wavelengths in Angstrom"
+    )
+    parser.add_argument("--resolving-power", type=positive, metavar="R", help="of the range, constant")
+
+
+def own_grid(args):
+    """The `~specvit.PixelGrid` of ``--range`` and ``--resolving-power``, or None without them."""
+    if (args.range is None) != (args.resolving_power is None):
+        raise ValueError("--range and --resolving-power go together")
+    if args.range is None:
+        return None
+    if args.instrument is not None:
+        raise ValueError("--instrument must not be given with --range and --resolving-power")
+
+    from specvit.grid import PixelGrid
+
+    return PixelGrid.from_resolving_power(*args.range, args.resolving_power, name="own grid")
 
 
 def add_output(parser, what):
@@ -67,11 +98,21 @@ def examples(*lines, about=""):
     """Keywords of a parser whose help ends with what it says `about` files and with examples, `lines`."""
     text = textwrap.fill(about, 78) + "\n\n" if about else ""
     epilog = text + "examples:\n" + "\n".join(f"  {line}" for line in lines)
-    return {"epilog": epilog, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    return {"epilog": epilog, "formatter_class": _HelpFormatter}
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Descriptions are wrapped, as usual; examples stay as they are."""
+
+    def _fill_text(self, text, width, indent):
+        if "examples:\n" in text:
+            return "".join(indent + line for line in text.splitlines(keepends=True))
+        return super()._fill_text(text, width, indent)
 
 
 def tell(text):
     """Print on the standard error: how far a command has come."""
+    clear_line()
     print(text, file=sys.stderr, flush=True)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import time
 from pathlib import Path
 
 from specvit.cli.common import add_traceback, count, examples, given, tell
 from specvit.paths import user_path
-from specvit.progress import ProgressLine
 
 __all__ = ["add_parser", "run"]
+
+#: Most spectra with which the audit asks a predictor.
+PREDICTOR_AUDIT = 4000
 
 
 def add_parser(commands):
@@ -51,7 +52,8 @@ def add_parser(commands):
         nargs="+",
         default=[],
         choices=["ridge", "lightgbm", "chi2"],
-        help="train these and measure them too",
+        metavar="PEER",
+        help="ridge, lightgbm, chi2: train these and measure them too",
     )
     peers.add_argument(
         "--train-size", type=count, default=50_000, metavar="N", help="spectra to train on (default: 50,000)"
@@ -82,6 +84,7 @@ def run(args):
         raise ValueError(f"--baselines {learned[0]} with --dataset needs --train-dataset")
 
     from specvit.assess import evaluate
+    from specvit.assess.duration import expected_seconds
     from specvit.assess.report import write_report
     from specvit.labels import label_tuple
 
@@ -89,18 +92,10 @@ def run(args):
     data = _data(args)
     predictors, record = _predictors(args, data)
     tell(f"measuring {', '.join(predictors)} on {data!r}")
-    table, predictions = evaluate(
-        predictors,
-        data,
-        n=args.n if args.dataset is None else min(args.n, len(data)),
-        labels=tuple(args.labels),
-        limits=args.limits,
-        seed=args.seed,
-        device=args.device,
-        return_predictions=True,
-        progress=_Estimates(),
-        **given(args, "magnitudes", "limit_stars"),
-    )
+    options = given(args, "magnitudes", "limit_stars", "limits", "seed", "device")
+    options |= {"labels": tuple(args.labels), "n": _number(args, args.n, data)}
+    _tell_duration(args, data, expected_seconds(predictors, data, **options))
+    table, predictions = evaluate(predictors, data, return_predictions=True, **options)
     audits = _audits(args, data, predictors, predictions) if args.audit else None
     path = write_report(
         args.out,
@@ -115,18 +110,29 @@ def run(args):
     return int(any(audit.attrs.get("passed") is False for audit in (audits or {}).values()))
 
 
-class _Estimates:
-    """Says, once a piece of work has begun, how long it will take; on a terminal how far it has come, too."""
+def _number(args, asked, data):
+    """How many spectra are taken where so many are asked for: a data set may have fewer."""
+    return asked if args.dataset is None else min(asked, len(data))
 
-    def __init__(self):
-        self._lines, self._told = {}, set()
 
-    def __call__(self, what, done, total):
-        line = self._lines.setdefault(what, ProgressLine(what))
-        if done and what not in self._told and not line.shown:
-            self._told.add(what)
-            tell(f"{what}: about {(time.monotonic() - line.started) * total / done:.0f} s for {total:,}")
-        line(done, total)
+def _tell_duration(args, data, seconds):
+    """Say how long the work will take, where a trial has told `seconds` of it."""
+    if not seconds:
+        return
+    if args.audit:  # asks each predictor twice for each label
+        one = seconds["predictions"] / (_number(args, args.n, data) * len(args.magnitudes or [None]))
+        asked = 2 * len(args.labels) * _number(args, min(args.audit_size, PREDICTOR_AUDIT), data)
+        seconds = seconds | {"audits of predictors": one * asked}
+    parts = ", ".join(f"{what} {_in_words(time)}" for what, time in seconds.items())
+    more = " (the audit of leakage comes on top)" if args.audit else ""
+    tell(f"about {_in_words(sum(seconds.values()))}: {parts}{more}")
+
+
+def _in_words(seconds):
+    """A time to two digits, as "45 s" or "12 min"."""
+    for unit, length, most in (("s", 1, 99.5), ("min", 60, 99.5), ("h", 3600, float("inf"))):
+        if seconds / length < most:
+            return f"{float(f'{seconds / length:.2g}'):g} {unit}"
 
 
 def _command(args):
@@ -193,14 +199,14 @@ def _audits(args, data, predictors, predictions):
     from specvit.assess import audit_calibration, audit_leakage, audit_predictor
 
     options = {"seed": args.seed, "device": args.device}
-    size = args.audit_size if args.dataset is None else min(args.audit_size, len(data))
+    size = _number(args, args.audit_size, data)
     audits = {}
     for label in args.labels:
         tell(f"auditing {label}")
         audits[f"Leakage of {label}"] = audit_leakage(data, n=size, label=label, **options)
         for name, predictor in predictors.items():
             if label in predictor.label_names:
-                audit = audit_predictor(predictor, data, n=min(size, 4000), label=label, **options)
+                audit = audit_predictor(predictor, data, n=min(size, PREDICTOR_AUDIT), label=label, **options)
                 audits[f"{label} read from the errors by {name}"] = audit
     audits["Calibration"] = audit_calibration(predictions)
     return audits

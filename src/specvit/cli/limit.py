@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from specvit.cli.common import add_traceback, count, examples, given, positive
+import argparse
+
+from specvit.cli.common import (
+    add_spectrograph,
+    add_traceback,
+    count,
+    examples,
+    given,
+    own_grid,
+    positive,
+)
 from specvit.paths import user_path
 
 __all__ = ["add_parser", "run"]
@@ -39,15 +49,11 @@ def add_parser(commands):
             help=what + ("" if needed else " (default: 0)"),
         )
     star.add_argument("--snr", type=positive, default=50.0, help="per pixel (default: %(default)g)")
-    grid = parser.add_argument_group("spectrograph (default: PFS MR)")
-    grid.add_argument("--instrument", metavar="NAME", help="a preset by name, as SDSS, LAMOST, MUSE")
-    grid.add_argument(
-        "--range", nargs=2, type=positive, metavar=("LOW", "HIGH"), help="vacuum wavelengths in Angstrom"
-    )
-    grid.add_argument("--resolving-power", type=positive, metavar="R", help="of the range, constant")
+    add_spectrograph(parser.add_argument_group("spectrograph (default: PFS MR)"))
     parser.add_argument(
         "--given",
         action="append",
+        type=_known,
         metavar="LABEL=SIGMA",
         help="sigma with which a label is known from elsewhere, as teff=50; may be repeated",
     )
@@ -66,21 +72,12 @@ def add_parser(commands):
 
 def run(args):
     """Carry the command out; returns its exit status."""
-    if (args.range is None) != (args.resolving_power is None):
-        raise ValueError("--range and --resolving-power go together")
-    known = {}
-    for text in args.given or ():
-        name, sign, sigma = text.partition("=")
-        if not sign:
-            raise ValueError(f"--given must be LABEL=SIGMA, as teff=50, got {text}")
-        known[name] = float(sigma)
+    grid, known = own_grid(args), dict(args.given or ())
 
-    from specvit.grid import PixelGrid
     from specvit.limits import star_limit
 
     options = given(args, "instrument", "posteriors")
-    if args.range is not None:
-        options["grid"] = PixelGrid.from_resolving_power(*args.range, args.resolving_power, name="own grid")
+    options |= {} if grid is None else {"grid": grid}
     star = given(args, "teff", "logg", "mh", "alpham", "cm")
     limit = star_limit(star, snr=args.snr, given=known, **options)
     print(limit)
@@ -93,3 +90,12 @@ def run(args):
         suffix = args.plot.suffix.removeprefix(".") or "png"
         print(*save_figure(figure, args.plot, (suffix,)))
     return 0
+
+
+def _known(text):
+    """Type of ``--given``: a label, and the σ with which it is known."""
+    name, _, sigma = text.partition("=")
+    try:
+        return name, positive(sigma)
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"must be LABEL=SIGMA, as teff=50, got {text}") from None

@@ -10,7 +10,7 @@ import warnings
 from importlib import metadata
 
 from specvit.cli import completion, emulator, evaluate, info, limit, predict, simulate, train
-from specvit.cli.common import examples, one_line
+from specvit.cli.common import examples, one_line, tell
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
@@ -75,12 +75,12 @@ def main(argv=None):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _BROKEN_PIPE
         except KeyboardInterrupt:
-            print("\nspecvit: interrupted", file=sys.stderr)
+            tell("\nspecvit: interrupted")
             return 130  # 128 + SIGINT
         except (ArithmeticError, ImportError, LookupError, OSError, TypeError, ValueError) as error:
             if args.traceback:
                 raise
-            print(f"specvit: error: {one_line(error)}", file=sys.stderr)
+            tell(f"specvit: error: {one_line(error)}")
             return 2
 
 
@@ -111,4 +111,4 @@ def _in_letters(error):
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    print(f"specvit: warning: {one_line(message)}", file=sys.stderr)
+    tell(f"specvit: warning: {one_line(message)}")

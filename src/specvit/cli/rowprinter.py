@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from specvit.cli.common import tell
 from specvit.labels import LABELS, label_of
+from specvit.progress import clear_line
 
 __all__ = ["FORMATS", "RowPrinter"]
 
@@ -59,6 +61,8 @@ class RowPrinter:
         for where, reason in part.unread:
             tell(f"specvit: error: {where}: {reason}")
         if self._shown:
+            if sys.stdout.isatty():
+                clear_line()  # which is on the same terminal
             self._print(table, place, {where for where, _ in part.unread})
         self.count += len(table)
         self.failed += len(reasons)

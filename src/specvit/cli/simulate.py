@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from specvit.cli.common import add_traceback, count, examples, given, positive
+from specvit.cli.common import (
+    add_spectrograph,
+    add_traceback,
+    count,
+    examples,
+    given,
+    own_grid,
+    positive,
+)
 from specvit.paths import user_path
 
 __all__ = ["add_parser", "add_survey_options", "make_survey", "run"]
@@ -18,6 +26,7 @@ def add_parser(commands):
         **examples(
             "specvit simulate paper --n 200_000 --out paper/",
             "specvit simulate paper --n 10_000 --first-stream 100_000 --out test.h5",
+            "specvit simulate paper --n 10_000 --instrument SDSS --snr 20 200 --out sdss.h5",
         ),
     )
     parser.add_argument("survey", metavar="SURVEY", help="paper or pfs-mr")
@@ -49,7 +58,7 @@ def run(args):
         survey,
         args.out,
         args.n,
-        progress=not args.quiet,
+        progress=False if args.quiet else None,  # on a terminal only
         **given(args, "shard_size", "first_stream", "device"),
     )
     print(f"{args.n} spectra of {survey!r} in {len(paths)} file{'s' * (len(paths) > 1)}: {args.out}")
@@ -57,7 +66,7 @@ def run(args):
 
 
 def add_survey_options(parser):
-    """Options that change a survey: its stars, emulator and noise."""
+    """Options that change a survey: its stars, spectrograph, emulator and noise."""
     parser.add_argument("--seed", type=int, metavar="N", help="of stars and noise (default: 0)")
     parser.add_argument(
         "--magnitude",
@@ -72,7 +81,7 @@ def add_survey_options(parser):
         nargs=2,
         type=positive,
         metavar=("LOW", "HIGH"),
-        help="S/N of flat noise instead of PFS's, without its imperfections: for any emulator's grid",
+        help="S/N of flat noise instead of PFS's, without its imperfections: for any spectrograph",
     )
     parser.add_argument(
         "--mask",
@@ -82,18 +91,26 @@ def add_survey_options(parser):
         metavar=("LOW", "HIGH"),
         help="wavelengths in Å without information; may be repeated",
     )
+    add_spectrograph(parser)
 
 
 def make_survey(args, **more):
     """The `~specvit.Survey` that the arguments describe."""
-    from specvit.stars import Emulator
-    from specvit.survey import Augmentation, SNRNoise, Survey
+    from specvit.stars import Emulator, regrid_emulator
+    from specvit.survey import Augmentation, SNRNoise, Survey, preset_survey
 
-    options = given(args, "seed", "magnitude") | more
-    if args.emulator is not None:
-        options["emulator"] = Emulator.load(args.emulator)
+    options, grid = given(args, "seed", "magnitude") | more, own_grid(args)
+    if args.snr is None and not (grid is None and args.instrument is None):
+        raise ValueError("--snr must say how good the spectra of another spectrograph than PFS are")
+    emulator = None if args.emulator is None else Emulator.load(args.emulator)
+    if grid is not None:
+        emulator = regrid_emulator(emulator or Emulator.load(), grid)
+    elif args.instrument is not None:
+        seen = preset_survey(args.instrument, emulator=emulator)
+        emulator, options["masked"] = seen.emulator, list(seen.masked)
+    options |= {} if emulator is None else {"emulator": emulator}
     if args.snr is not None:
         options |= {"noise": SNRNoise(args.snr), "augmentation": Augmentation()}
     if args.mask is not None:
-        options["masked"] = args.mask
+        options["masked"] = [*options.get("masked", ()), *args.mask]
     return Survey(args.survey, **options)

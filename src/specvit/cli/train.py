@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from specvit.cli.common import add_output, add_traceback, check_output, count, examples, given, positive
+from specvit.cli.common import (
+    SPECTROGRAPH,
+    add_output,
+    add_traceback,
+    check_output,
+    count,
+    examples,
+    given,
+    positive,
+)
 from specvit.cli.simulate import add_survey_options, make_survey
 from specvit.paths import user_path
 
@@ -21,6 +30,7 @@ def add_parser(commands):
         "write its weights to a file that predict --weights takes.",
         **examples(
             "specvit train paper/ --epochs 20 --out my_weights.safetensors",
+            "specvit train paper --range 7100 8850 --resolving-power 2500 --snr 20 200 --out own.safetensors",
             "specvit train paper --emulator mine.safetensors --snr 20 200 --out mine.weights.safetensors",
         ),
     )
@@ -80,9 +90,9 @@ def _data(args):
     """What is trained on, and the estimator's parameters that follow from it."""
     labels = {} if args.labels is None else {"labels": tuple(args.labels)}
     if user_path(args.survey).exists():
-        for name in ("n", "steps", "magnitude", "emulator", "snr", "mask"):
+        for name in ("n", "steps", "magnitude", "emulator", "snr", "mask", *SPECTROGRAPH):
             if getattr(args, name) is not None:
-                raise ValueError(f"--{name} is for surveys, {args.survey} is a data set")
+                raise ValueError(f"--{name.replace('_', '-')} is for surveys, {args.survey} is a data set")
 
         from specvit.dataset import SpectrumDataset
 

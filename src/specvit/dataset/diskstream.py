@@ -121,6 +121,15 @@ class FrozenBatches(_Batches):
     noise_level : float
         Factor on the noise, and on the errors; at 0 there is no noise and the errors are those of level 1
         (where they are stored).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from specvit import Survey
+    >>> from specvit.dataset import SpectrumDataset, write_dataset
+    >>> (path,) = write_dataset(Survey("paper", seed=1), tempfile.mkdtemp() + "/paper.h5", 20)
+    >>> [len(labels) for flux, ivar, labels in FrozenBatches(SpectrumDataset(path), 8)]
+    [8, 8, 4]
     """
 
     def __init__(self, dataset, batch_size, *, device="cpu", seed=42, noise_level=1.0):

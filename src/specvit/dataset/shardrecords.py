@@ -23,6 +23,12 @@ def describe(survey, stream):
     if unknown:
         raise ValueError(f"labels must be among {sorted(LABEL_COLUMNS)}, the survey has {sorted(unknown)}")
     probe = survey.draw(2, stream=stream)
+    if getattr(probe, "lsf", None) is not None or getattr(probe, "sampling", None) is not None:
+        raise ValueError(
+            f"survey must be of one instrument, got {survey!r}: the layout has no place for a line spread "
+            "function and pixels of each spectrum. Draw such spectra anew (Survey.draw, "
+            "LoggEstimator.fit(survey)), or take a survey on an instrument's own pixels"
+        )
     arrays = (probe.labels, probe.magnitude[:, None], *map(_mid, (probe.noiseless, probe.noiseless_sigma)))
     probe = torch.cat([values.double().cpu() for values in arrays], 1).flatten().tolist()
     seed = getattr(survey, "seed", None)

@@ -10,9 +10,13 @@ import shutil
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,6 +24,7 @@ from specvit.dataset.layout import table_dtype
 from specvit.dataset.shardrecords import describe, is_complete
 from specvit.dataset.shardwriter import CHUNK, Shard, ShardWriter, new_arrays, simulate_chunk
 from specvit.paths import user_path
+from specvit.progress import on_terminal
 from specvit.survey.observation import full_float32
 
 _LOG = logging.getLogger(__name__)
@@ -41,6 +46,11 @@ class Progress:
         Spectra written per second by this run.
     remaining : float
         Seconds left at that rate.
+
+    Examples
+    --------
+    >>> print(Progress(500, 2000, 100.0, 15.0))
+    500/2,000 spectra, 100/s, 15 s left
     """
 
     done: int
@@ -53,8 +63,16 @@ class Progress:
 
 
 def write_dataset(
-    survey, path, n, *, shard_size=10_000, first_stream=0, device="cpu", progress=None, check_space=True
-):
+    survey: Any,
+    path: str | PathLike[str],
+    n: int,
+    *,
+    shard_size: int = 10_000,
+    first_stream: int = 0,
+    device: Any = "cpu",
+    progress: bool | Callable[[Progress], Any] | None = None,
+    check_space: bool = True,
+) -> list[Path]:
     """Simulate `n` spectra and write them as HDF5 in the reference's layout.
 
     A shard is written under a temporary name, synchronised to disk and renamed, so that a file
@@ -80,7 +98,8 @@ def write_dataset(
     device : str or torch.device
         Where spectra are simulated. A run must be resumed on the same kind of device to be identical.
     progress : bool or callable, optional
-        True writes a line to the standard error; a callable receives a `Progress` after each chunk.
+        Whether to write a line to the standard error; by default on a terminal only. A callable receives a
+        `Progress` after each chunk.
     check_space : bool
         Whether to make sure of the disk space before anything is written.
 
@@ -92,7 +111,8 @@ def write_dataset(
     Raises
     ------
     ValueError
-        If `n` or `shard_size` is not positive, or a file is in the way that belongs to another set.
+        If `n` or `shard_size` is not positive, the survey is of many instruments (`Survey` of ``"any"``), or
+        a file is in the way that belongs to another set.
     OSError
         If the disk has too little space, or another process is writing the same shard.
 
@@ -132,9 +152,9 @@ def write_dataset(
         folder, paths, shard_size = path.parent, [path], n
     else:
         folder, paths = path, [path / f"shard-{k:05d}.h5" for k in range(-(-n // shard_size))]
-    folder.mkdir(parents=True, exist_ok=True)
     chunks = -(-shard_size // CHUNK)
     whole = {"n": n, "shard_size": shard_size, "first_stream": first_stream} | describe(survey, first_stream)
+    folder.mkdir(parents=True, exist_ok=True)
     shards = [
         Shard(
             path=file,
@@ -230,16 +250,17 @@ def _require_space(folder, needed):
 def _reporter(progress, found, total):
     """Function to call with the number of spectra just written."""
     started, written = time.monotonic(), 0
+    shown = not callable(progress) and on_terminal(progress)
 
     def report(count):
         nonlocal written
         written += count
         rate = written / max(time.monotonic() - started, 1e-9)
         state = Progress(found + written, total, rate, (total - found - written) / rate)
-        if progress is True:
+        if shown:
             sys.stderr.write(f"\r{state}  " + ("\n" if state.done == total else ""))
             sys.stderr.flush()
-        elif progress:
+        elif callable(progress):
             progress(state)
 
     return report

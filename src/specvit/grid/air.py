@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from specvit.checks import in_unit
 
@@ -17,7 +18,7 @@ def _refractive_index(wave):
     return 1 + 8.34254e-5 + 2.406147e-2 / (130 - s) + 1.5998e-4 / (38.9 - s)
 
 
-def vacuum_to_air(wave):
+def vacuum_to_air(wave: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Air wavelength of vacuum wavelengths, both in Å.
 
     Morton (2000, ApJS 130, 403, eq. 8), dry air at 15 °C. Below 2000 Å wavelengths are unchanged.
@@ -43,7 +44,7 @@ def vacuum_to_air(wave):
     return np.where(far, wave, wave / _refractive_index(np.where(far, _AIR_STARTS, wave)))
 
 
-def air_to_vacuum(wave):
+def air_to_vacuum(wave: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Vacuum wavelength of air wavelengths, both in Å: the inverse of `vacuum_to_air`.
 
     Solved by iteration to 1e-15, where the usual n(λ_air) λ_air is good to 1e-9 only.

@@ -253,7 +253,7 @@ INSTRUMENTS = {
 }
 
 
-def find_instrument(name):
+def find_instrument(name: str | Instrument) -> Instrument:
     """The preset of a name.
 
     Parameters

@@ -46,6 +46,15 @@ class LineModel(nn.Module):
     coarse : int
         Pixels that are taken together: 1, or 2 for a model of half the pixels and half the frequencies, to
         some per cent of the depth of lines.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specvit import Emulator
+    >>> model = LineModel(Emulator.load())
+    >>> giant = model.tensor([[4500.0, 2.0, -0.3, 0.1, 0.0]])
+    >>> model.label_range.shape, model.depths(giant).shape
+    (torch.Size([2, 5]), torch.Size([1, 2881]))
     """
 
     def __init__(self, emulator, calibration=None, coarse=1):
@@ -213,7 +222,14 @@ class LineModel(nn.Module):
 
 
 def coarser(grid, n):
-    """A grid whose pixels are `n` of a grid's together, with its line spread function."""
+    """A grid whose pixels are `n` of a grid's together, with its line spread function.
+
+    Examples
+    --------
+    >>> from specvit import PFS_MR
+    >>> len(coarser(PFS_MR, 2))
+    2048
+    """
     if n == 1:
         return grid
     whole = len(grid) // n * n

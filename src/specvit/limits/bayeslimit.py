@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,25 +83,25 @@ class BayesLimit:
 
 
 def bayes_limit(
-    survey,
-    magnitude=None,
-    n_stars=1000,
+    survey: Any,
+    magnitude: float | None = None,
+    n_stars: int = 1000,
     *,
-    snr=None,
-    spectra=None,
-    stream=LIMITS,
-    batch=None,
-    device="cpu",
-    amplitude=None,
-    n_prior=8192,
-    n_draws=800,
-    n_rounds=15,
-    target_ess=1000,
-    min_ess=100,
-    batch_size=64,
-    seed=0,
-    progress=None,
-):
+    snr: float | None = None,
+    spectra: Any = None,
+    stream: int = LIMITS,
+    batch: Any = None,
+    device: Any = "cpu",
+    amplitude: float | None = None,
+    n_prior: int = 8192,
+    n_draws: int = 800,
+    n_rounds: int = 15,
+    target_ess: float = 1000,
+    min_ess: float = 100,
+    batch_size: int = 64,
+    seed: int = 0,
+    progress: Callable[[int, int], Any] | None = None,
+) -> BayesLimit:
     """The Bayes limit of a survey: R², MAE and RMSE that no estimator can exceed, with their errors.
 
     Of all functions of the spectrum the posterior mean has the least squared error. Therefore

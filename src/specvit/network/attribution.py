@@ -39,6 +39,17 @@ def gradients(regressor, flux, ivar, column, lsf=None, sampling=None):
     label : Tensor, shape (n,)
     gradient : Tensor, shape (n, n_pixels)
         Per unit of flux; 0 where a pixel is masked.
+
+    Examples
+    --------
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, ("logg", "teff"))
+    >>> flux, ivar = torch.ones(2, 64), torch.full((2, 64), 100.0)
+    >>> ivar[0, 5] = 0
+    >>> label, gradient = gradients(network, flux, ivar, 0)
+    >>> label.shape, gradient[0, 5].item()
+    (torch.Size([2]), 0.0)
     """
     label, (gradient,) = _derivatives(regressor, (flux, ivar, lsf, sampling), column)
     return label, gradient
@@ -92,6 +103,15 @@ def noise_gradients(regressor, flux, ivar, column, lsf=None, sampling=None):
     -------
     Tensor, shape (n, n_pixels)
         Per unit of flux; 0 where a pixel is masked.
+
+    Examples
+    --------
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, ("logg", "teff"))
+    >>> flux = 1 + 0.1 * torch.rand(2, 64)
+    >>> noise_gradients(network, flux, torch.full((2, 64), 100.0), 0).shape
+    torch.Size([2, 64])
     """
     level = masked_median(flux, usable(flux, ivar))
     _, (fixed, of_level) = _derivatives(regressor, (flux, ivar, lsf, sampling), column, level)
@@ -143,6 +163,16 @@ def integrated_gradients(regressor, flux, ivar, baseline, column, lsf=None, samp
         In the unit of the label.
     difference : Tensor of float64, shape (n,)
         Label of the spectrum less that of the baseline, to which the attributions should add up.
+
+    Examples
+    --------
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, ("logg", "teff"))
+    >>> flux, smooth = 1 + 0.1 * torch.rand(2, 64), torch.ones(2, 64)
+    >>> shares, difference = integrated_gradients(network, flux, torch.full((2, 64), 100.0), smooth, 0)
+    >>> bool(torch.allclose(shares.sum(1), difference, atol=1e-3))
+    True
     """
     points, weights = np.polynomial.legendre.leggauss(n_steps)
     total = torch.zeros(flux.shape, dtype=torch.float64, device=flux.device)
@@ -168,6 +198,13 @@ def attention_weights(network, x):
     -------
     Tensor, shape (n, depth, heads, tokens, tokens)
         Row i: how much token i takes from each token; rows add up to one.
+
+    Examples
+    --------
+    >>> from specvit.network import SpectrumViT, ViTConfig
+    >>> network = SpectrumViT(ViTConfig(n_pixels=64, patch_size=16, width=16, depth=2, heads=4, mlp=16))
+    >>> tuple(attention_weights(network, torch.zeros(3, 2, 64)).shape)
+    (3, 2, 4, 4, 4)
     """
     found, network = [], copy.deepcopy(network).eval()
 
@@ -203,6 +240,14 @@ def attention_rollout(weights, pooling="mean"):
     -------
     Tensor, shape (n, n_tokens)
         Without the class token; the spectrum's tokens add up to one.
+
+    Examples
+    --------
+    >>> from specvit.network import SpectrumViT, ViTConfig
+    >>> network = SpectrumViT(ViTConfig(n_pixels=64, patch_size=16, width=16, depth=2, heads=4, mlp=16))
+    >>> share = attention_rollout(attention_weights(network, torch.rand(3, 2, 64)))
+    >>> tuple(share.shape), share.sum(1).round(decimals=3).tolist()
+    ((3, 4), [1.0, 1.0, 1.0])
     """
     mixed = (weights.mean(2) + torch.eye(weights.shape[-1]).to(weights)) / 2
     flow = mixed[:, 0]

@@ -49,6 +49,18 @@ def calibrate_cells(regressor, batches, *, rounds=2):
         Labels in physical units, NaN where unknown.
     rounds : int
         Number of rounds.
+
+    Examples
+    --------
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, "logg", encoding="instrument")
+    >>> ivar, labels = torch.full((500, 64), 100.0), 0.1 * torch.randn(500, 1)
+    >>> zero = torch.zeros(500, 64)
+    >>> calibrate_cells(network, [(torch.ones(500, 64), ivar, labels, zero, zero)])
+    >>> sigma = network.predict(torch.ones(1, 64), ivar[:1], lsf=zero[:1], sampling=zero[:1])[1]
+    >>> bool(0.05 < sigma < 2)
+    True
     """
     axes = {name: np.asarray(nodes, np.float64) for name, nodes in AXES.items()}
     shape = tuple(len(nodes) for nodes in axes.values())
@@ -144,6 +156,13 @@ def shrink_correlations(error, correlation):
     -------
     float
         0 to 1, by bisection; 0 where the region is wide enough as it is.
+
+    Examples
+    --------
+    >>> error = np.random.default_rng(0).normal(size=(5000, 2))  # without correlation
+    >>> wrong = np.tile([[1, 0.95], [0.95, 1]], (5000, 1, 1))
+    >>> bool(shrink_correlations(error, wrong) > 0.5)
+    True
     """
     k = error.shape[1]
     expected = _chi_square_quantile(k)

@@ -25,6 +25,17 @@ def predict_batches(regressor, batches):
     mean, sigma, labels : ndarray, shape (n, n_labels)
     snr : ndarray, shape (n,)
         Median S/N of the observed spectra.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, ("logg", "teff"))
+    >>> batch = torch.ones(5, 64), torch.full((5, 64), 100.0), torch.zeros(5, 2)
+    >>> mean, sigma, labels, snr = predict_batches(network, [batch])
+    >>> mean.shape, snr.tolist()
+    ((5, 2), [10.0, 10.0, 10.0, 10.0, 10.0])
     """
     device = regressor.label_scale.device
     rows = []
@@ -51,6 +62,19 @@ def calibrate(regressor, batches, *, min_count=400, max_points=12):
         Fewest stars in a bin; with fewer than twice that there is one bin.
     max_points : int
         Largest number of bins.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, ("logg", "teff"))
+    >>> ivar = torch.full((500, 64), 100.0)
+    >>> labels = 0.1 * torch.randn(500, 2)
+    >>> calibrate(network, [(torch.ones(500, 64), ivar, labels)])
+    >>> sigma = network.predict(torch.ones(1, 64), ivar[:1])[1]  # now that of the labels given
+    >>> bool(((sigma > 0.05) & (sigma < 2)).all())
+    True
     """
     one = torch.ones(1)
     regressor.set_calibration(one, one.expand(1, regressor.n_labels))
@@ -72,6 +96,16 @@ def forget_errors(regressor, keep):
         A network that was trained further for some of its labels, which is changed. The others moved with it.
     keep : collection of str
         Labels whose σ still holds. One of these that had no σ before, and predicts its own, has factor 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, ("logg", "teff"))
+    >>> forget_errors(network, ["logg"])
+    >>> network.predict(torch.ones(1, 64), torch.full((1, 64), 100.0))[1].isnan().tolist()
+    [[False, True]]
     """
     factor = regressor.calibration_factor.clone()
     for k, name in enumerate(regressor.label_names):
@@ -106,6 +140,15 @@ def binned_quantiles(size, snr, *, min_count, max_points):
         Median of each bin, increasing: m is 0 if no row is known, and bins of one S/N, to float32, are one.
     quantile : ndarray, shape (m, k)
         NaN in a column of which nothing is known in the bin.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> snr = rng.uniform(10, 100, 4000)
+    >>> size = np.abs(rng.normal(size=(4000, 1))) / snr[:, None]
+    >>> centre, quantile = binned_quantiles(size, snr, min_count=1000, max_points=4)
+    >>> np.round(centre * quantile[:, 0], 1).tolist()
+    [1.0, 1.0, 1.0, 1.0]
     """
     known = np.isfinite(snr) & (snr > 0) & np.isfinite(size).any(1)
     size, snr = size[known], snr[known]
@@ -120,7 +163,13 @@ def binned_quantiles(size, snr, *, min_count, max_points):
 
 
 def one_sigma_quantile(size):
-    """68.27 % quantile of the known values in each column of `size` (n, k); NaN where there are none."""
+    """68.27 % quantile of the known values in each column of `size` (n, k); NaN where there are none.
+
+    Examples
+    --------
+    >>> one_sigma_quantile(np.abs(np.random.default_rng(0).normal(size=(10_000, 1)))).round(1).tolist()
+    [1.0]
+    """
     return np.array(
         [
             np.quantile(column[known], ONE_SIGMA) if (known := np.isfinite(column)).any() else np.nan

@@ -32,6 +32,14 @@ def extend_regressor(other, *, encoding=None, covariance=None):
     ------
     ValueError
         If inputs or outputs of `other` would be lost, or its tokenizer is another.
+
+    Examples
+    --------
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, ("logg", "teff"))
+    >>> network.encoding, extend_regressor(network, encoding="instrument").encoding
+    ('weighted', 'instrument')
     """
     encoding = other.encoding if encoding is None else encoding
     covariance = other.covariance if covariance is None else covariance

@@ -26,6 +26,11 @@ def share(source, rank, world_size):
     TypeError
         If a source cannot be parted. A ``DataLoader`` that shuffles cannot: each process would draw
         an order of its own.
+
+    Examples
+    --------
+    >>> share(["first", "second"], rank=0, world_size=1)
+    ['first', 'second']
     """
     if world_size == 1:
         return source
@@ -50,6 +55,11 @@ class BatchStream:
         (exact unless it shuffles), and any other simply goes on from where it is.
     stop : int
         Number of steps of the whole run.
+
+    Examples
+    --------
+    >>> list(BatchStream(["first", "second", "third"], 5))
+    ['first', 'second', 'third', 'first', 'second']
     """
 
     def __init__(self, source, stop):
@@ -82,6 +92,11 @@ class Reiterable:
 
     Lightning takes a bare list for several loaders; inside this it is one. Of several processes each
     takes every `world_size`-th batch.
+
+    Examples
+    --------
+    >>> list(Reiterable(["first", "second", "third"], rank=1, world_size=2))
+    ['second']
     """
 
     def __init__(self, source, rank=0, world_size=1):
@@ -122,6 +137,12 @@ class ShuffledArrays:
     ------
     ValueError
         If there is not a row for every process in every batch.
+
+    Examples
+    --------
+    >>> batches = ShuffledArrays(torch.arange(10), batch_size=4, seed=0)
+    >>> batches.steps, sorted(number for (batch,), _ in zip(batches, range(3)) for number in batch.tolist())
+    (3, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
 
     def __init__(self, *tensors, batch_size, seed, rank=0, world_size=1):

@@ -24,6 +24,11 @@ class Heads(NamedTuple):
         ln σ of each label by itself.
     factor : Tensor, shape (n, n_labels, n_labels), or None
         Cholesky factor of the correlations of their errors: lower triangular, rows of unit length.
+
+    Examples
+    --------
+    >>> Heads(torch.zeros(3, 2), None, None).log_sigma is None
+    True
     """
 
     mean: torch.Tensor

@@ -29,6 +29,14 @@ class NoPosition(nn.Module):
 
     Advantage: shows in comparison how much positions help. Disadvantage: the network can tell windows apart
     by their content only, unless a `LocalTokenizer` treats each of them differently.
+
+    Examples
+    --------
+    >>> from specvit.network import ViTConfig
+    >>> config = ViTConfig(n_pixels=64, patch_size=16, width=8, heads=2)
+    >>> tokens = torch.zeros(3, config.sequence_length, 8)
+    >>> NoPosition(config)(tokens).shape
+    torch.Size([3, 4, 8])
     """
 
     def __init__(self, config, wavelength=None):
@@ -48,6 +56,14 @@ class LearnedPosition(NoPosition):
 
     Advantage: any relation between windows can be learned. Disadvantages: its parameters need many spectra,
     and the vectors belong to one grid and patch size.
+
+    Examples
+    --------
+    >>> from specvit.network import ViTConfig
+    >>> config = ViTConfig(n_pixels=64, patch_size=16, width=8, heads=2)
+    >>> tokens = torch.zeros(3, config.sequence_length, 8)
+    >>> LearnedPosition(config)(tokens).shape
+    torch.Size([3, 4, 8])
     """
 
     def __init__(self, config, wavelength=None):
@@ -63,6 +79,14 @@ class SinusoidalPosition(NoPosition):
 
     Advantage: no parameters, so that it suits few training spectra. Disadvantage: it states the order of
     tokens, not their wavelengths, and belongs to one grid and patch size.
+
+    Examples
+    --------
+    >>> from specvit.network import ViTConfig
+    >>> config = ViTConfig(n_pixels=64, patch_size=16, width=8, heads=2)
+    >>> tokens = torch.zeros(3, config.sequence_length, 8)
+    >>> SinusoidalPosition(config)(tokens).shape
+    torch.Size([3, 4, 8])
     """
 
     def __init__(self, config, wavelength=None):
@@ -105,6 +129,14 @@ class RotaryPosition(NoPosition):
     little slower, as every layer turns its vectors; the absolute wavelength of a token is not stated.
 
     The class token has no place in the spectrum and is not turned.
+
+    Examples
+    --------
+    >>> from specvit.network import ViTConfig
+    >>> config = ViTConfig(n_pixels=64, patch_size=16, width=8, heads=2)
+    >>> tokens = torch.zeros(3, config.sequence_length, 8)  # which attention turns, not this
+    >>> bool((RotaryPosition(config)(tokens) == tokens).all())
+    True
     """
 
     def __init__(self, config, wavelength=None):
@@ -122,7 +154,14 @@ class RotaryPosition(NoPosition):
 
 
 def token_wavelengths(wavelength, config):
-    """Mean `wavelength` of the pixels of each token, without padding, shape (n_tokens,), for a `config`."""
+    """Mean `wavelength` of the pixels of each token, without padding, shape (n_tokens,), for a `config`.
+
+    Examples
+    --------
+    >>> from specvit.network import ViTConfig
+    >>> token_wavelengths(torch.arange(8000.0, 8008.0), ViTConfig(n_pixels=8, patch_size=4)).tolist()
+    [8001.5, 8005.5]
+    """
     wavelength = torch.as_tensor(wavelength, dtype=torch.float64)
     if wavelength.shape != (config.n_pixels,):
         raise ValueError(f"wavelength must have shape ({config.n_pixels},), got {tuple(wavelength.shape)}")
@@ -148,6 +187,14 @@ class WavelengthPosition(NoPosition):
         Shape of the network.
     wavelength : array-like of float, shape (n_pixels,)
         Wavelengths of the pixels, in Å.
+
+    Examples
+    --------
+    >>> from specvit.network import ViTConfig
+    >>> config = ViTConfig(n_pixels=64, patch_size=16, width=8, heads=2)
+    >>> position = WavelengthPosition(config, torch.linspace(7100, 8850, 64))
+    >>> position(torch.zeros(3, config.sequence_length, 8)).shape
+    torch.Size([3, 4, 8])
     """
 
     n_frequencies = 32

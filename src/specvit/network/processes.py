@@ -28,6 +28,11 @@ def process_rank(devices):
     ------
     ValueError
         If torchrun has not started as many on this machine.
+
+    Examples
+    --------
+    >>> process_rank(1)
+    0
     """
     check_integer("devices", devices, 1)
     started = n_processes()
@@ -44,7 +49,13 @@ def process_rank(devices):
 
 
 def own_device(device):
-    """The device of this process: ``"cuda"`` is the GPU of its number, and is made the current one."""
+    """The device of this process: ``"cuda"`` is the GPU of its number, and is made the current one.
+
+    Examples
+    --------
+    >>> own_device("cpu")
+    device(type='cpu')
+    """
     device = torch.device(device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
@@ -53,6 +64,11 @@ def own_device(device):
 
 
 def leave():
-    """End the communication of the processes, all at once, so that each may go on or exit alone."""
+    """End the communication of the processes, all at once, so that each may go on or exit alone.
+
+    Examples
+    --------
+    >>> leave()  # of one process there is nothing to end
+    """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -27,7 +27,13 @@ __all__ = [
 
 
 def token_count(n_pixels, patch_size, stride):
-    """Windows of `patch_size` pixels, one every `stride`, that cover `n_pixels`; the last is zero-padded."""
+    """Windows of `patch_size` pixels, one every `stride`, that cover `n_pixels`; the last is zero-padded.
+
+    Examples
+    --------
+    >>> token_count(4096, 64, 64), token_count(4096, 100, 50)
+    (64, 81)
+    """
     return 1 + max(0, -(-(n_pixels - patch_size) // stride))
 
 
@@ -45,6 +51,12 @@ def normalise_chunks(windows, eps=1e-5):
     Returns
     -------
     Tensor, shape (..., patch_size)
+
+    Examples
+    --------
+    >>> import torch
+    >>> normalise_chunks(torch.tensor([[1.0, 2.0, 3.0]])).round(decimals=2).tolist()
+    [[-1.2200000286102295, 0.0, 1.2200000286102295]]
     """
     variance, mean = torch.var_mean(windows, dim=-1, keepdim=True, correction=0)
     return (windows - mean) * torch.rsqrt(variance + eps)
@@ -70,6 +82,14 @@ class Conv1dTokenizer(_Tokenizer):
 
     Advantages: few parameters; the form of the reference. Disadvantage: the encoder must learn what each
     window holds, which takes far more steps than with `LocalTokenizer`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specvit.network import ViTConfig
+    >>> config = ViTConfig(n_pixels=64, patch_size=16, width=8, heads=2)
+    >>> tuple(Conv1dTokenizer(config)(torch.zeros(3, 2, 64)).shape)
+    (3, 4, 8)
     """
 
     def __init__(self, config):
@@ -93,6 +113,14 @@ class SlidingWindowTokenizer(_Tokenizer):
 
     Advantages and disadvantages are those of `Conv1dTokenizer`, of which it is another way of computing; here
     the windows exist as an array, which is easier to read and to change.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specvit.network import ViTConfig
+    >>> config = ViTConfig(n_pixels=64, patch_size=16, width=8, heads=2)
+    >>> tuple(SlidingWindowTokenizer(config)(torch.zeros(3, 2, 64)).shape)
+    (3, 4, 8)
     """
 
     def __init__(self, config):
@@ -113,6 +141,14 @@ class LocalTokenizer(_Tokenizer):
     shared matrix the encoder has to find the lines. Advantage: it learns far faster. Disadvantages: as many
     times more parameters as there are tokens; what is learned in one window does not help in another, so
     spectra must come on one fixed grid, in the rest frame to about a pixel.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specvit.network import ViTConfig
+    >>> config = ViTConfig(n_pixels=64, patch_size=16, width=8, heads=2)
+    >>> tuple(LocalTokenizer(config)(torch.zeros(3, 2, 64)).shape)
+    (3, 4, 8)
     """
 
     def __init__(self, config):

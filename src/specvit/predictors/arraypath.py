@@ -15,7 +15,7 @@ from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
 from specvit.network.tensors import cleaned, device_of, spectra_at_once, tensor_of
 from specvit.predictors.lanes import lanes_of
-from specvit.predictors.piecewise import in_advance, joined
+from specvit.predictors.piecewise import in_advance, joined, progress_line
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag, adapt
 from specvit.spectra.arrays import refuse_wavelengths, rows_on_grid
@@ -61,15 +61,17 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
         return None
     size = spectra_at_once(device_of(predictor.device))
     lanes = lanes_of(predictor, -(-X.shape[0] // size))
-    answers = _Answers(predictor, grid, on_error)
+    answers, line = _Answers(predictor, grid, on_error), progress_line(predictor, X.shape[0], size)
     try:
         most = 0  # left to the lanes after the first piece, which is alone: it fills caches that all use
         for piece in _pieces(X, ivar, size, [lane.device for lane in lanes]):
             answers.begin(lanes[piece.start // size % len(lanes)], piece)
             del piece  # before the next comes
             answers.wait(most)
+            line(answers.n_done, X.shape[0])
             most = len(lanes) - 1
         answers.wait(0)
+        line(answers.n_done, X.shape[0])
         for last in [lane.submit(lane.fits.finish) for lane in lanes]:
             last.result()
     finally:
@@ -96,6 +98,7 @@ class _Answers:
         self._min_coverage = predictor._instrument_rules()["min_coverage"]
         self._label_range = predictor._label_range()
         self._running, self._done = deque(), []
+        self.n_done = 0  # spectra of the pieces that were taken
         self._judged = []  # qualities, once a spectrum was rejected: the answers are of no use then
 
     def begin(self, lane, piece):
@@ -111,6 +114,7 @@ class _Answers:
         """Take what lanes have done, until at most so many pieces are left to them."""
         while len(self._running) > most:
             piece, future = self._running.popleft()
+            self.n_done += len(piece.flux)
             if self._judged:
                 self._judged.append(_judged(self._predictor, piece))
                 continue

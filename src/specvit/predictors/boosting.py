@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
+from specvit.grid import PixelGrid
 from specvit.predictors.featureregressor import FeatureRegressor
 from specvit.predictors.parameterrules import BOOSTING
 
@@ -121,24 +125,24 @@ class LightGBMEstimator(FeatureRegressor):
     def __init__(
         self,
         *,
-        grid=None,
-        labels="logg",
-        n_components=None,
-        n_trees=2000,
-        learning_rate=0.05,
-        num_leaves=31,
-        min_child_samples=50,
-        feature_fraction=0.05,
-        bagging_fraction=0.7,
-        l2=1.0,
-        max_bin=63,
-        patience=50,
-        encoding="median",
-        validation_fraction=0.1,
-        n_jobs=0,
-        device="cpu",
-        random_state=0,
-    ):
+        grid: PixelGrid | None = None,
+        labels: str | Sequence[str] = "logg",
+        n_components: int | None = None,
+        n_trees: int = 2000,
+        learning_rate: float = 0.05,
+        num_leaves: int = 31,
+        min_child_samples: int = 50,
+        feature_fraction: float = 0.05,
+        bagging_fraction: float = 0.7,
+        l2: float = 1.0,
+        max_bin: int = 63,
+        patience: int = 50,
+        encoding: str = "median",
+        validation_fraction: float = 0.1,
+        n_jobs: int = 0,
+        device: Any = "cpu",
+        random_state: Any = 0,
+    ) -> None:
         self.grid = grid
         self.labels = labels
         self.n_components = n_components

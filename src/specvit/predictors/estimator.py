@@ -85,7 +85,8 @@ class LoggEstimator(Predictor):
         Seed of `fit`: first weights, order of the spectra, choice of held-out spectra. With an integer a fit
         can be repeated. None draws a seed from NumPy's global generator; ``record_["seed"]`` holds it.
     progress : bool, optional
-        Whether to show a progress bar while training; by default on a terminal only.
+        Whether to show how far training has come, and predictions that take some time; by default on a
+        terminal only.
     checkpoint_dir : path-like, optional
         Folder for checkpoints: an interrupted fit that is repeated goes on where it stopped. Each fit has a
         subfolder, named by a fingerprint of all it depends on, from which `random_state` None then follows.

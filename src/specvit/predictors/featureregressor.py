@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -34,6 +34,12 @@ class FeatureRegressor(Predictor):
     two methods. ``_learn(batches)`` takes ``FeatureBatches`` and returns predictions and truth (n, n_labels)
     and S/N (n,) of the held-out spectra, and the number of spectra used. ``_labels(features)`` takes a tensor
     (m, p) to an ndarray (m, n_labels).
+
+    Examples
+    --------
+    >>> from specvit.predictors import RidgeEstimator
+    >>> issubclass(RidgeEstimator, FeatureRegressor)
+    True
     """
 
     #: Where surveys are simulated and features made for learning.
@@ -49,15 +55,15 @@ class FeatureRegressor(Predictor):
 
     def fit(
         self,
-        X,
-        y=None,
+        X: Any,
+        y: Any = None,
         *,
-        ivar=None,
-        medium=None,
-        resolution=None,
-        on_error="raise",
-        lower_resolution="raise",
-    ):
+        ivar: Any = None,
+        medium: Any = None,
+        resolution: Any = None,
+        on_error: Any = "raise",
+        lower_resolution: Any = "raise",
+    ) -> Self:
         """Learn labels from spectra.
 
         Parameters

@@ -85,6 +85,12 @@ def read_given(given, names, n):
     ValueError
         If a name is no label or comes twice, there is no pair of value and σ, a shape or unit does not fit,
         or a σ is not positive.
+
+    Examples
+    --------
+    >>> value, sigma = read_given({"teff": (4750, 50)}, ("teff", "logg"), 1)
+    >>> value.tolist(), sigma.tolist()
+    ([[4750.0, 0.0]], [[50.0, inf]])
     """
     if not isinstance(given, Mapping) or not given:
         raise ValueError(f"given must be a dict of labels to (value, σ), got {given!r}")
@@ -126,6 +132,15 @@ def conditioned(predictor, given, batch):
     ------
     ValueError
         If the predictor does not know how its errors are correlated, or as `read_given` does.
+
+    Examples
+    --------
+    >>> from specvit import PFS_MR, LoggEstimator, example_spectrum
+    >>> from specvit.spectra import adapt
+    >>> estimator, batch = LoggEstimator(), adapt(example_spectrum(), grid=PFS_MR)
+    >>> mean, sigma, details = conditioned(estimator, {"teff": (4750, 20)}, batch)
+    >>> bool(sigma[0, estimator.label_names.index("teff")] < 20)
+    True
     """
     value, spread = read_given(given, predictor.label_names, len(batch))
     mean, sigma, details = predictor._predict_batch(batch)

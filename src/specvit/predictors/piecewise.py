@@ -14,6 +14,7 @@ from specvit.honesty.passes import examined
 from specvit.network.tensors import device_of
 from specvit.predictors.knowledge import conditioned, read_given
 from specvit.predictors.predictions import Predictions, flag_labels
+from specvit.progress import ProgressLine
 from specvit.spectra import adapt
 from specvit.spectra.arrays import rows_on_grid
 from specvit.spectra.cutting import cut_shape, take_rows
@@ -21,7 +22,7 @@ from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.quality import Quality
 from specvit.spectra.rules import raise_rejected
 
-__all__ = ["PIECE", "answered", "in_advance", "in_pieces", "joined", "piece_size"]
+__all__ = ["PIECE", "answered", "in_advance", "in_pieces", "joined", "piece_size", "progress_line"]
 
 #: Spectra in a piece that is predicted on a processor, and on a GPU.
 PIECE, _ON_GPU = 512, 4096
@@ -30,6 +31,12 @@ PIECE, _ON_GPU = 512, 4096
 def piece_size(device):
     """Spectra in a piece that is predicted on a device, by name."""
     return _ON_GPU if str(device_of(device)).startswith("cuda") else PIECE
+
+
+def progress_line(predictor, n, size):
+    """`ProgressLine` of `n` spectra, `size` at once; not shown of one piece, nor of a second's work."""
+    shown = getattr(predictor, "progress", None) if n > size else False
+    return ProgressLine("spectra", shown, delay=1.0)
 
 
 def answered(predictor, batch, *, on_error, velocity, given):
@@ -98,6 +105,7 @@ def in_pieces(predictor, X, *, ivar, on_error, velocity, given, **stated):
         return adapt(some, ivar=errors, **options)
 
     parts, start, batches = [], 0, in_advance(read, range(0, n, size))
+    line = progress_line(predictor, n, size)
     for batch in batches:
         if on_error == "raise" and not batch.usable.all():
             _raise_of_all(Quality.in_order(start, grid), batch, batches, shape)
@@ -105,6 +113,7 @@ def in_pieces(predictor, X, *, ivar, on_error, velocity, given, **stated):
         part = answered(predictor, batch, on_error="nan", velocity=velocity, given=some)
         start += len(batch)
         parts.append(replace(part, batch=Quality.of(part.batch)))
+        line(start, n)
         del batch, part  # before the next comes
     found = joined(parts, shape)
     if on_error == "raise":

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
+from specvit.grid import PixelGrid
 from specvit.predictors.featureregressor import FeatureRegressor
 from specvit.predictors.parameterrules import RIDGE
 
@@ -106,15 +110,15 @@ class RidgeEstimator(FeatureRegressor):
 
     def __init__(
         self,
-        alpha="auto",
+        alpha: float | str = "auto",
         *,
-        grid=None,
-        labels=None,
-        encoding="median",
-        validation_fraction=0.1,
-        device="cpu",
-        random_state=0,
-    ):
+        grid: PixelGrid | None = None,
+        labels: str | Sequence[str] | None = None,
+        encoding: str = "median",
+        validation_fraction: float = 0.1,
+        device: Any = "cpu",
+        random_state: Any = 0,
+    ) -> None:
         self.alpha = alpha
         self.grid = grid
         self.labels = labels

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -103,21 +104,21 @@ class TemplateFit(Predictor):
 
     def __init__(
         self,
-        emulator=None,
+        emulator: Emulator | None = None,
         *,
-        prior=None,
-        gaussian=None,
-        continuum=0,
-        max_velocity=None,
-        labels=None,
-        n_templates=2048,
-        n_starts=2,
-        tol=1e-2,
-        max_iter=100,
-        batch_size=64,
-        device="cpu",
-        random_state=0,
-    ):
+        prior: Any = None,
+        gaussian: Any = None,
+        continuum: int = 0,
+        max_velocity: float | None = None,
+        labels: str | Sequence[str] | None = None,
+        n_templates: int = 2048,
+        n_starts: int = 2,
+        tol: float = 1e-2,
+        max_iter: int = 100,
+        batch_size: int = 64,
+        device: Any = "cpu",
+        random_state: Any = 0,
+    ) -> None:
         self.emulator = emulator
         self.prior = prior
         self.gaussian = gaussian
@@ -139,15 +140,15 @@ class TemplateFit(Predictor):
 
     def fit(
         self,
-        X=None,
-        y=None,
+        X: Any = None,
+        y: Any = None,
         *,
-        ivar=None,
-        medium=None,
-        resolution=None,
-        on_error="raise",
-        lower_resolution="raise",
-    ):
+        ivar: Any = None,
+        medium: Any = None,
+        resolution: Any = None,
+        on_error: Any = "raise",
+        lower_resolution: Any = "raise",
+    ) -> TemplateFit:
         """Check the parameters and make the library of templates; there is nothing to learn.
 
         Parameters
@@ -199,7 +200,7 @@ class TemplateFit(Predictor):
         options |= {"on_error": on_error, "lower_resolution": lower_resolution}
         return self._predict_batch(adapt(X, ivar=ivar, grid=self._own_grid(), **options))[2]
 
-    def predict_table(self, X, *, on_error="nan", **given):
+    def predict_table(self, X: Any, *, on_error: str = "nan", **given: Any) -> Any:
         """All labels with their errors, and how the fits went.
 
         Parameters

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
-from specvit.grid import PFS_MR, PixelGrid, air_to_vacuum
+from specvit.grid import PFS_MR, Instrument, PixelGrid, air_to_vacuum
 from specvit.spectra.arrays import batch_from_array
 from specvit.spectra.batch import SpectrumBatch, SpectrumError
 from specvit.spectra.given import bad_pixels, numbers_given
@@ -22,19 +23,19 @@ __all__ = ["adapt"]
 
 
 def adapt(
-    spectra,
+    spectra: Any,
     *,
-    ivar=None,
-    grid=PFS_MR,
-    medium=None,
-    resolution=None,
-    instrument=None,
-    mask=None,
-    on_error="raise",
-    lower_resolution="raise",
-    min_coverage=0.5,
-    covariance=False,
-):
+    ivar: Any = None,
+    grid: PixelGrid = PFS_MR,
+    medium: str | None = None,
+    resolution: Any = None,
+    instrument: str | Instrument | None = None,
+    mask: Any = None,
+    on_error: str = "raise",
+    lower_resolution: float | str = "raise",
+    min_coverage: float = 0.5,
+    covariance: bool = False,
+) -> SpectrumBatch:
     """Bring spectra to a grid: F_λ, rest frame, the grid's medium; sharper ones to its line spread function.
 
     Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import SupportsInt
 
 import numpy as np
 
@@ -93,13 +94,13 @@ class Flag(enum.IntFlag):
     ALARMS = OUT_OF_DOMAIN | UNUSABLE | VELOCITY | BROADENED | DILUTED | NO_LINES | BAD_FIT
 
     @classmethod
-    def describe(cls, value):
+    def describe(cls, value: SupportsInt) -> str:
         """Names of the flags set in `value`, joined by commas; "" for none."""
         value = int(value)
         return ", ".join(flag.name for flag in cls if flag and value & flag)
 
     @classmethod
-    def in_words(cls, value):
+    def in_words(cls, value: SupportsInt) -> list[str]:
         """What the flags set in `value` say, as a list of phrases.
 
         Examples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from os import PathLike
 
 import numpy as np
 import torch
@@ -287,12 +288,12 @@ class Emulator(LabelNetworks):
 
     # -- on disk -----------------------------------------------------------------------------------
 
-    def save(self, path):
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the emulator to the safetensors file `path`, its grid and record in the header."""
         write_emulator(path, self)
 
     @classmethod
-    def load(cls, path=None, *, calibrated=False):
+    def load(cls, path: str | PathLike[str] | None = None, *, calibrated: bool = False) -> Emulator:
         """Read the emulator at `path`, by default the one that ships (PFS MR); `calibrated`: for real stars.
 
         Raises

@@ -30,6 +30,21 @@ def held_out_rms(emulator, library):
     Returns
     -------
     ndarray, shape (n,)
+
+    Examples
+    --------
+    >>> from specvit import Emulator, PixelGrid
+    >>> from specvit.stars import SyntheticLibrary
+    >>> rng = np.random.default_rng(0)
+    >>> wave, knots = np.geomspace(7990, 8110, 3000), np.linspace(7990, 8110, 8)
+    >>> labels = rng.uniform([4000, 1, -1, 0, 0], [6000, 5, 0, 0.3, 0.2], (40, 5))
+    >>> lines = 1 - 0.3 * rng.random((40, 1)) * np.exp(-((wave - 8050) ** 2) / 2)
+    >>> library = SyntheticLibrary(labels, wave, lines, np.zeros((40, 8)), knots, 20_000.0)
+    >>> grid = PixelGrid.linear(8010, 8090, 100, 1.5)
+    >>> small = {"n_components": 2, "n_continuum": 1, "width": 8, "members": 1, "steps": 5}
+    >>> emulator = Emulator.fit(library, grid, **small)
+    >>> held_out_rms(emulator, library).shape
+    (40,)
     """
     truth = library.smoothed(emulator.grid.lsf_sigma, emulator.grid.wave)
     with torch.no_grad():
@@ -51,6 +66,12 @@ def float32_error(emulator, labels):
     -------
     float
         In units of the continuum.
+
+    Examples
+    --------
+    >>> from specvit import Emulator
+    >>> float32_error(Emulator.load(), [[4500, 2.0, -0.3, 0.1, 0.0]]) < 1e-4
+    True
     """
     labels = torch.as_tensor(np.asarray(labels), dtype=torch.float32)
     with torch.no_grad():
@@ -73,6 +94,12 @@ def derivative_error(emulator, labels):
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> from specvit import Emulator
+    >>> derivative_error(Emulator.load(), [[4500, 2.0, -0.3, 0.1, 0.0]]) < 0.01
+    True
     """
     pixels = torch.linspace(0, len(emulator.grid) - 1, _PIXELS).long()
     exact = copy.deepcopy(emulator).double()
@@ -106,6 +133,22 @@ def validation_report(emulator, library, *, teff_bins=6):
         ``n``, and ``median`` and ``p90`` of `held_out_rms`; ``by_teff``, the same for each bin with its
         ``low`` and ``high`` Teff in K; ``float32``, `float32_error`; ``derivatives``, `derivative_error` of
         the first 16 stars.
+
+    Examples
+    --------
+    >>> from specvit import Emulator, PixelGrid
+    >>> from specvit.stars import SyntheticLibrary
+    >>> rng = np.random.default_rng(0)
+    >>> wave, knots = np.geomspace(7990, 8110, 3000), np.linspace(7990, 8110, 8)
+    >>> labels = rng.uniform([4000, 1, -1, 0, 0], [6000, 5, 0, 0.3, 0.2], (40, 5))
+    >>> lines = 1 - 0.3 * rng.random((40, 1)) * np.exp(-((wave - 8050) ** 2) / 2)
+    >>> library = SyntheticLibrary(labels, wave, lines, np.zeros((40, 8)), knots, 20_000.0)
+    >>> grid = PixelGrid.linear(8010, 8090, 100, 1.5)
+    >>> small = {"n_components": 2, "n_continuum": 1, "width": 8, "members": 1, "steps": 5}
+    >>> emulator = Emulator.fit(library, grid, **small)
+    >>> report = validation_report(emulator, library, teff_bins=2)
+    >>> report["n"], len(report["by_teff"])
+    (40, 2)
     """
     rms, teff = held_out_rms(emulator, library), library.labels[:, 0]
     bins = [rows for rows in np.array_split(np.argsort(teff), teff_bins) if len(rows)]

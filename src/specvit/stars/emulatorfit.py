@@ -37,6 +37,18 @@ def split_library(library: SyntheticLibrary, held_out=1 / 9, seed=0):
     ------
     ValueError
         If that is none of them, or all.
+
+    Examples
+    --------
+    >>> from specvit.stars import SyntheticLibrary
+    >>> rng = np.random.default_rng(0)
+    >>> wave, knots = np.geomspace(7990, 8110, 3000), np.linspace(7990, 8110, 8)
+    >>> labels = rng.uniform([4000, 1, -1, 0, 0], [6000, 5, 0, 0.3, 0.2], (40, 5))
+    >>> lines = 1 - 0.3 * rng.random((40, 1)) * np.exp(-((wave - 8050) ** 2) / 2)
+    >>> library = SyntheticLibrary(labels, wave, lines, np.zeros((40, 8)), knots, 20_000.0)
+    >>> fitted, held_out = split_library(library, held_out=0.25)
+    >>> len(fitted), len(held_out)
+    (30, 9)
     """
     useful = np.flatnonzero(~carbon_star(library.labels))
     if not 1 <= int(useful.size * held_out) < useful.size:
@@ -62,6 +74,20 @@ class SpectralBasis:
         Wavelengths (Å) of the continuum.
     continuum_mean, continuum_components, continuum_coefficients : ndarray
         The same of ln(continuum), shapes (n_knots,), (m, n_knots) and (n, m).
+
+    Examples
+    --------
+    >>> from specvit import PixelGrid
+    >>> from specvit.stars import SyntheticLibrary
+    >>> rng = np.random.default_rng(0)
+    >>> wave, knots = np.geomspace(7990, 8110, 3000), np.linspace(7990, 8110, 8)
+    >>> labels = rng.uniform([4000, 1, -1, 0, 0], [6000, 5, 0, 0.3, 0.2], (40, 5))
+    >>> lines = 1 - 0.3 * rng.random((40, 1)) * np.exp(-((wave - 8050) ** 2) / 2)
+    >>> library = SyntheticLibrary(labels, wave, lines, np.zeros((40, 8)), knots, 20_000.0)
+    >>> grid = PixelGrid.linear(8010, 8090, 100, 1.5)
+    >>> basis = spectral_basis(library, grid, 0.5, n_components=2, n_continuum=1)
+    >>> basis.coefficients.shape
+    (40, 2)
     """
 
     wave: np.ndarray
@@ -100,6 +126,19 @@ def spectral_basis(library, grid, lsf_fraction, *, n_components=120, n_continuum
     ValueError
         If `grid` is in air, the library is not sharper than the smoothed LSF, or it does not reach as far as
         `max_velocity` asks.
+
+    Examples
+    --------
+    >>> from specvit import PixelGrid
+    >>> from specvit.stars import SyntheticLibrary
+    >>> rng = np.random.default_rng(0)
+    >>> wave, knots = np.geomspace(7990, 8110, 3000), np.linspace(7990, 8110, 8)
+    >>> labels = rng.uniform([4000, 1, -1, 0, 0], [6000, 5, 0, 0.3, 0.2], (40, 5))
+    >>> lines = 1 - 0.3 * rng.random((40, 1)) * np.exp(-((wave - 8050) ** 2) / 2)
+    >>> library = SyntheticLibrary(labels, wave, lines, np.zeros((40, 8)), knots, 20_000.0)
+    >>> grid = PixelGrid.linear(8010, 8090, 100, 1.5)
+    >>> spectral_basis(library, grid, 0.5, n_components=2, n_continuum=1).components.shape[0]
+    2
     """
     if grid.medium != "vacuum":
         raise ValueError(f"grid must be in vacuum, as libraries are, got medium {grid.medium!r}")
@@ -152,6 +191,26 @@ def train_networks(
         Settings of Adam for each network.
     progress : callable, optional
         Called with (step, loss) every 500 steps of each network.
+
+    Examples
+    --------
+    >>> from specvit import PixelGrid
+    >>> from specvit.stars import SyntheticLibrary
+    >>> from specvit.stars.labelnetworks import LabelNetworks
+    >>> rng = np.random.default_rng(0)
+    >>> wave, knots = np.geomspace(7990, 8110, 3000), np.linspace(7990, 8110, 8)
+    >>> labels = rng.uniform([4000, 1, -1, 0, 0], [6000, 5, 0, 0.3, 0.2], (40, 5))
+    >>> lines = 1 - 0.3 * rng.random((40, 1)) * np.exp(-((wave - 8050) ** 2) / 2)
+    >>> library = SyntheticLibrary(labels, wave, lines, np.zeros((40, 8)), knots, 20_000.0)
+    >>> grid = PixelGrid.linear(8010, 8090, 100, 1.5)
+    >>> basis = spectral_basis(library, grid, 0.5, n_components=2, n_continuum=1)
+    >>> networks = LabelNetworks(2, 1, [labels.min(0), labels.max(0)], width=8, members=1)
+    >>> networks.set_scales(basis.coefficients.std(0), basis.continuum_coefficients.std(0) + 1)
+    >>> x, told = networks.scaled(torch.as_tensor(labels)).float(), []
+    >>> lines, continuum = networks.networks, networks.continuum_network
+    >>> train_networks(lines, continuum, basis, x, steps=500, progress=lambda step, loss: told.append(step))
+    >>> told
+    [500, 500]
     """
     lines = (basis.coefficients, basis.wave.size)
     continuum = (basis.continuum_coefficients, basis.continuum_wave.size)

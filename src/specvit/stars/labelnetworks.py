@@ -38,6 +38,14 @@ class LabelNetworks(nn.Module):
         The same for ln(continuum).
     label_range : tensor, shape (2, 5)
         As given.
+
+    Examples
+    --------
+    >>> label_range = [[4000, 1, -1, 0, 0], [6000, 5, 0, 0.4, 0.3]]
+    >>> networks = LabelNetworks(10, 3, label_range, width=16, members=2)
+    >>> lines, continuum = networks.coefficients(torch.tensor([[5000.0, 3.0, -0.5, 0.2, 0.1]]))
+    >>> lines.shape, continuum.shape
+    (torch.Size([1, 10]), torch.Size([1, 3]))
     """
 
     def __init__(self, n_components, n_continuum, label_range, width=192, members=4):

@@ -182,6 +182,15 @@ class LineCorrection(nn.Module):
     See Also
     --------
     LineCalibration.on : Makes one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specvit import PFS_MR
+    >>> correction = LineCorrection(LineCalibration.identity(), PFS_MR)
+    >>> sun = torch.tensor([[5772.0, 4.44, 0.0, 0.0, 0.0]])
+    >>> bool((correction.factor(sun) == 1).all())
+    True
     """
 
     def __init__(self, calibration: LineCalibration, grid: PixelGrid):
@@ -261,6 +270,13 @@ def solar_log_ratio(observed, model, known, *, tau_err=0.005, spread=0.3):
     Returns
     -------
     ndarray, shape (n,)
+
+    Examples
+    --------
+    >>> model = np.array([0.9, 0.6])
+    >>> observed = model**1.2  # optical depths larger by a fifth
+    >>> np.exp(solar_log_ratio(observed, model, np.array([True, True]))).round(2).tolist()
+    [1.2, 1.2]
     """
     tau = -np.log(np.clip(np.stack([observed, model]), _DARKEST, 1.05))
     prior = (tau_err / spread) ** 2

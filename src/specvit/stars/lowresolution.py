@@ -28,6 +28,13 @@ class Linearised:
 
     ``log_flux`` (c,); ``jacobian`` (c, 5); ``depth`` (c, c), sparse, with respect to ln r at the cells;
     ``nuisance`` (c, q), distortions and continuum times their standard deviations.
+
+    Examples
+    --------
+    >>> from specvit import Emulator
+    >>> found = LowResolution(Emulator.load(), fwhm=3.4).linearise([4500, 2.0, -0.3, 0.1, 0.0])
+    >>> found.jacobian.shape[1], found.log_flux.shape == found.jacobian.shape[:1]
+    (5, True)
     """
 
     labels: np.ndarray
@@ -52,6 +59,14 @@ class LowResolution:
         Pixels of the emulator's grid in a cell.
     margin : int
         Cells left out at either end, where the line spread function would reach beyond the emulator.
+
+    Examples
+    --------
+    >>> from specvit import Emulator
+    >>> low = LowResolution(Emulator.load(), fwhm=3.4)
+    >>> lines, continuum, flux = low.spectra([[4500, 2.0, -0.3, 0.1, 0.0]])
+    >>> lines.shape, flux.shape == (1, len(low.grid))
+    ((1, 4096), True)
     """
 
     def __init__(self, emulator: Emulator, fwhm, known=None, per_cell=4, margin=8):
@@ -95,7 +110,13 @@ class LowResolution:
 
 
 def interpolation(knots, x):
-    """Linear interpolation from values at `knots` to `x`, constant beyond the ends: sparse (x, knots)."""
+    """Linear interpolation from values at `knots` to `x`, constant beyond the ends: sparse (x, knots).
+
+    Examples
+    --------
+    >>> (interpolation(np.array([0.0, 1.0]), np.array([0.25, 2.0])) @ [10.0, 20.0]).tolist()
+    [12.5, 20.0]
+    """
     knots, x = np.asarray(knots, float), np.asarray(x, float)
     left = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, knots.size - 2)
     share = np.clip((x - knots[left]) / (knots[left + 1] - knots[left]), 0, 1)

@@ -40,6 +40,13 @@ class StarResidual:
     ``cells`` (n,) indices; ``residual`` (n,) from the (linear) model at literature labels; ``depth``
     (n, c); ``nuisance`` (n, q) times standard deviations, labels first; ``coordinates`` (k,) of the terms;
     ``noise`` σ of a cell.
+
+    Examples
+    --------
+    >>> depth, nuisance = csr_array(np.eye(64)), np.zeros((64, 1))
+    >>> star = StarResidual(np.arange(64), np.zeros(64), depth, nuisance, np.array([0.5]), 0.01)
+    >>> bool(np.allclose(star.covariance([0.1], [np.eye(64)]), (0.1**2 + 0.01**2) * np.eye(64)))
+    True
     """
 
     cells: np.ndarray
@@ -77,7 +84,21 @@ class StarResidual:
 @dataclass
 class TermFit:
     """``instrument`` (c,) and ``terms`` (k, c): posterior means; ``evidence``: log marginal likelihood;
-    ``chi2`` of each star per cell; ``label_shift`` (stars, 5) in units of the labels' errors."""
+    ``chi2`` of each star per cell; ``label_shift`` (stars, 5) in units of the labels' errors.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> term = 0.1 * np.sin(np.arange(64) / 5)  # of ln(line strength), per unit of the coordinate
+    >>> places = rng.uniform(-1, 1, 30)
+    >>> data = [x * term + 0.01 * rng.normal(size=64) for x in places]
+    >>> same = np.arange(64), csr_array(np.eye(64)), np.zeros((64, 1))
+    >>> pairs = zip(places, data, strict=True)
+    >>> stars = [StarResidual(same[0], y, *same[1:], np.array([x]), 0.01) for x, y in pairs]
+    >>> found = fit_terms(stars, [0.01] * 4, [[0.1] * 4], 0.1)
+    >>> found.instrument.shape, found.terms.shape, found.chi2.shape
+    ((64,), (1, 64), (30,))
+    """
 
     instrument: np.ndarray
     terms: np.ndarray
@@ -87,7 +108,13 @@ class TermFit:
 
 
 def scale_bases(n_cells, scales=(1, 8, 64, None)):
-    """Linear interpolation between knots `scales` cells apart (None: constant), one array (c, knots) each."""
+    """Linear interpolation between knots `scales` cells apart (None: constant), one array (c, knots) each.
+
+    Examples
+    --------
+    >>> [base.shape for base in scale_bases(64)]
+    [(64, 64), (64, 9), (64, 2), (64, 1)]
+    """
     bases = []
     for scale in scales:
         if scale == 1:
@@ -125,6 +152,19 @@ def fit_terms(stars, line_err, term_err, instrument_err):
     Returns
     -------
     TermFit
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> term = 0.1 * np.sin(np.arange(64) / 5)  # of ln(line strength), per unit of the coordinate
+    >>> places = rng.uniform(-1, 1, 30)
+    >>> data = [x * term + 0.01 * rng.normal(size=64) for x in places]
+    >>> same = np.arange(64), csr_array(np.eye(64)), np.zeros((64, 1))
+    >>> pairs = zip(places, data, strict=True)
+    >>> stars = [StarResidual(same[0], y, *same[1:], np.array([x]), 0.01) for x, y in pairs]
+    >>> found = fit_terms(stars, [0.01] * 4, [[0.1] * 4], 0.1)
+    >>> bool(np.abs(found.terms[0] - term).max() < 0.02)
+    True
     """
     n_cells, k = stars[0].depth.shape[1], stars[0].coordinates.size
     bases, n = scale_bases(n_cells), (1 + k) * n_cells
@@ -192,6 +232,18 @@ def line_errors(stars, instrument, terms, start, iterations=15):
         Standard deviations of ln r, and their errors.
     noise_scale : float
         Factor on the standard deviation of the noise.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> cells, depth, nuisance = np.arange(64), np.linspace(0.1, 1, 64), np.zeros((64, 1))
+    >>> data = [depth * rng.normal(0, 0.1, 64) + rng.normal(0, 0.01, 64) for _ in range(30)]
+    >>> given = csr_array(np.diag(depth)), nuisance, np.zeros(1), 0.01
+    >>> stars = [StarResidual(cells, y, *given) for y in data]
+    >>> nothing = [np.zeros(64)] * 30, [np.zeros((1, 64))] * 30
+    >>> errors, their_errors, noise_scale = line_errors(stars, *nothing, [0.05, 0.01, 0.01, 0.01])
+    >>> float(errors[0].round(1))
+    0.1
     """
     bases = scale_bases(stars[0].depth.shape[1])
     theta = np.array([*np.square(start), 1.0])
@@ -238,6 +290,16 @@ def fit_labels(model: LowResolution, flux, valid, noise, starts, line_err=None, 
     -------
     labels, errors : ndarrays, shape (5,)
     chi2 : float
+
+    Examples
+    --------
+    >>> from specvit import Emulator
+    >>> low = LowResolution(Emulator.load(), fwhm=3.4)
+    >>> truth = [4500.0, 2.0, -0.3, 0.1, 0.0]
+    >>> flux, seen = low.spectra([truth])[2][0], np.ones(len(low.grid), bool)
+    >>> found, errors, chi2 = fit_labels(low, flux, seen, 0.01, [[5000.0, 3.0, -0.5, 0.2, 0.0]])
+    >>> bool(np.all(np.abs(found - truth)[:3] < errors[:3]))
+    True
     """
     low, high = model.emulator.label_range.numpy() + np.outer([1, -1], 1e-3 * np.array([100, 1, 1, 1, 1]))
     bases = scale_bases(len(model.grid))
@@ -273,5 +335,11 @@ def fit_labels(model: LowResolution, flux, valid, noise, starts, line_err=None, 
 
 
 def expected_labels(three):
-    """Labels (5,) from Teff, log g and [M/H]: [alpha/M] as in the Galaxy's disc and halo, [C/M] 0."""
+    """Labels (5,) from Teff, log g and [M/H]: [alpha/M] as in the Galaxy's disc and halo, [C/M] 0.
+
+    Examples
+    --------
+    >>> expected_labels([4500, 2.0, -1.0]).tolist()
+    [4500.0, 2.0, -1.0, 0.4, 0.0]
+    """
     return np.array([*three, 0.4 * min(1.0, max(0.0, -three[2])), 0.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from specvit.predictors import LoggEstimator
+from specvit.predictors import LoggEstimator, Predictor
+from specvit.progress import no_lines
 from specvit.spectra import adapt
 from specvit.spectra.cutting import spectra_on_axis
 from specvit.spectra.kinds import Kind, kind_of
@@ -64,20 +66,20 @@ class Part:
 
 
 def predict_parts(
-    source,
-    predictor=None,
+    source: Any,
+    predictor: Predictor | None = None,
     *,
-    ivar=None,
-    wave=None,
-    names=None,
-    velocity=None,
-    batch_size=None,
-    workers=1,
-    processes=False,
-    reading=None,
-    first=0,
-    **options,
-):
+    ivar: Any = None,
+    wave: Any = None,
+    names: Any = None,
+    velocity: Any = None,
+    batch_size: int | None = None,
+    workers: int = 1,
+    processes: bool = False,
+    reading: Any = None,
+    first: int = 0,
+    **options: Any,
+) -> Iterator[Part]:
     """Tables of the labels of many spectra, one part after the other.
 
     Parameters
@@ -249,7 +251,9 @@ class Worker:
         options = self.afterwards if kind_of(block.spectra) is Kind.BATCH else self.options
         given = {} if block.ivar is None else {"ivar": block.ivar}
         try:
-            return [(block, self.predictor.predict_table(block.spectra, on_error="nan", **given, **options))]
+            with no_lines():  # the stream has its own
+                table = self.predictor.predict_table(block.spectra, on_error="nan", **given, **options)
+            return [(block, table)]
         except MemoryError:
             raise
         except Exception as error:  # one torn spectrum must not cost the others their rows

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import pickle
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from specvit.paths import user_path
-from specvit.predictors import LoggEstimator
+from specvit.predictors import LoggEstimator, Predictor
 from specvit.progress import ProgressLine
 from specvit.stream.arraysources import stamp
 from specvit.stream.opening import open_source
@@ -67,23 +70,23 @@ class StreamSummary:
 
 
 def predict_stream(
-    source,
-    output,
-    predictor=None,
+    source: Any,
+    output: str | PathLike[str],
+    predictor: Predictor | None = None,
     *,
-    ivar=None,
-    wave=None,
-    names=None,
-    velocity=None,
-    batch_size=None,
-    workers=1,
-    processes=False,
-    reading=None,
-    overwrite=False,
-    progress=None,
-    on_part=None,
-    **options,
-):
+    ivar: Any = None,
+    wave: Any = None,
+    names: Any = None,
+    velocity: Any = None,
+    batch_size: int | None = None,
+    workers: int = 1,
+    processes: bool = False,
+    reading: Any = None,
+    overwrite: bool = False,
+    progress: bool | None = None,
+    on_part: Callable[[Part], Any] | None = None,
+    **options: Any,
+) -> StreamSummary:
     """Predict labels of any number of spectra in constant memory, into one table.
 
     Reading, bringing to the grid and the network work at the same time. Rows are kept in a folder

@@ -43,6 +43,14 @@ class InstrumentObservation:
         Distribution of instruments, and sizes of imperfections.
     device : torch.device
         Where spectra are made.
+
+    Examples
+    --------
+    >>> from specvit import Emulator
+    >>> from specvit.survey import AnyInstrument
+    >>> view = InstrumentObservation(Emulator.load(), AnyInstrument(), torch.device("cpu"))
+    >>> view.wave.shape, round(view.pixel, 3)
+    (torch.Size([4096]), 0.427)
     """
 
     def __init__(self, emulator, sizes, device):

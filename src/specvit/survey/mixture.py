@@ -24,6 +24,14 @@ class MixedStream:
     ------
     ValueError
         If a stream has an end: its epochs would not be those of the others.
+
+    Examples
+    --------
+    >>> from specvit import Survey
+    >>> mixed = MixedStream(Survey("any").stream(4), Survey("pfs-mr").stream(2))
+    >>> flux, ivar, labels, lsf, sampling = next(iter(mixed))
+    >>> tuple(flux.shape)
+    (6, 4096)
     """
 
     def __init__(self, *streams):
@@ -66,6 +74,14 @@ class BlockStream:
     ------
     ValueError
         If `parts` is below 1, or the stream has an end.
+
+    Examples
+    --------
+    >>> from itertools import islice
+    >>> from specvit import Survey
+    >>> parts = BlockStream(Survey("paper").stream(8), 4)
+    >>> [len(batch[0]) for batch in islice(parts, 5)]
+    [2, 2, 2, 2, 2]
     """
 
     steps = None

@@ -83,7 +83,14 @@ class PFSNoise(PhotonNoise):
     6 h: S/N 6.3
     """
 
-    def __init__(self, seeing=0.8, n_exposures=12, zenith=22.5, field=0.325, grid: PixelGrid = PFS_MR):
+    def __init__(
+        self,
+        seeing: float = 0.8,
+        n_exposures: int = 12,
+        zenith: float = 22.5,
+        field: float = 0.325,
+        grid: PixelGrid = PFS_MR,
+    ) -> None:
         if grid != PFS_MR:
             raise ValueError(f"grid must be PFS_MR, the grid of the noise table, got {grid!r}")
         path = resources.files("specvit") / "data" / "pfs_mr_noise.safetensors"

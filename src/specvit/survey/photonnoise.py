@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from specvit.constants import UNIT_MAGNITUDE
 from specvit.digests import digest
+from specvit.grid import PixelGrid
 from specvit.survey.noise import Exposure, Noise, fnu_shape
 
 __all__ = ["PhotonNoise"]
@@ -59,7 +62,15 @@ class PhotonNoise(Noise):
 
     brightness = "magnitude"
 
-    def __init__(self, grid, counts_per_unit, background_variance, *, sky_counts=None, sky_variance=None):
+    def __init__(
+        self,
+        grid: PixelGrid,
+        counts_per_unit: Any,
+        background_variance: Any,
+        *,
+        sky_counts: Any = None,
+        sky_variance: Any = None,
+    ) -> None:
         if (sky_counts is None) != (sky_variance is None):
             raise ValueError("sky_counts and sky_variance must be given together")
         self.grid = grid

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from specvit.digests import digest
+from specvit.grid import PixelGrid
 from specvit.survey.noise import Exposure, Noise
 
 __all__ = ["NoNoise", "SNRNoise"]
@@ -61,7 +64,9 @@ class SNRNoise(Noise):
     brightness = "snr"
     lacks = _NOT_PHOTONS
 
-    def __init__(self, snr, sigma=None, grid=None):
+    def __init__(
+        self, snr: float | tuple[float, float], sigma: Any = None, grid: PixelGrid | None = None
+    ) -> None:
         limits = np.broadcast_to(np.asarray(snr, np.float64), 2)
         if not (np.isfinite(limits).all() and 0 < limits[0] <= limits[1]):
             raise ValueError(f"snr must be positive and finite, the lower limit first, got {snr!r}")

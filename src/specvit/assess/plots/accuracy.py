@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from specvit.assess.plots.style import (
@@ -33,7 +35,15 @@ _LOWEST = -0.25  # of the R² axis: what is worse than the mean of the labels ne
 _COLUMNS = ("predictor", "kind", "label", "r2", "r2_err")
 
 
-def plot_r2(table, by="magnitude", *, label="logg", scale="linear", legend=True, ax=None):
+def plot_r2(
+    table: Any,
+    by: str = "magnitude",
+    *,
+    label: str = "logg",
+    scale: str = "linear",
+    legend: bool = True,
+    ax: Any = None,
+) -> Any:
     """R² of the predictors against magnitude or S/N, with the limits.
 
     Parameters
@@ -140,7 +150,7 @@ def plot_r2(table, by="magnitude", *, label="logg", scale="linear", legend=True,
     return ax
 
 
-def plot_scaling(table, *, label="logg", ax=None):
+def plot_scaling(table: Any, *, label: str = "logg", ax: Any = None) -> Any:
     """R² against the number of spectra trained on.
 
     Parameters
@@ -200,7 +210,7 @@ def plot_scaling(table, *, label="logg", ax=None):
     return ax
 
 
-def plot_cross_noise(table, value="r2", *, ax=None):
+def plot_cross_noise(table: Any, value: str = "r2", *, ax: Any = None) -> Any:
     """R² from noise to noise: trained at one level, tested at another.
 
     Parameters

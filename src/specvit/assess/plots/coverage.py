@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
@@ -11,7 +13,9 @@ from specvit.assess.plots.style import LEGEND, choose, name_axes, new_axes, requ
 __all__ = ["plot_calibration"]
 
 
-def plot_calibration(predictions, kind="coverage", *, label="logg", bins=20, ax=None):
+def plot_calibration(
+    predictions: Any, kind: str = "coverage", *, label: str = "logg", bins: int = 20, ax: Any = None
+) -> Any:
     """Calibration of the predicted σ, taken as those of Gaussians.
 
     Parameters

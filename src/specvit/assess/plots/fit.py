@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ _FRAME = (
 )
 
 
-def plot_fit(spectrum, estimator=None, *, figure=None, **stated):
+def plot_fit(spectrum: Any, estimator: Any = None, *, figure: Any = None, **stated: Any) -> Any:
     """A spectrum, the model of the labels predicted of it, residuals in σ, and the lines that tell gravity.
 
     Parameters

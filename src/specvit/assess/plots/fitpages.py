@@ -12,6 +12,7 @@ __all__ = ["check_place", "save_fits"]
 
 _SIZE, _DPI = (7.0, 4.9), 150
 #: Ends of names that are files of one figure, in the formats that matplotlib writes.
+_OTHERS = (".gif", ".bmp", ".html", ".fits", ".csv", ".txt")  # meant as files, and no folders
 _IMAGES = (".png", ".svg", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps", ".ps")
 
 
@@ -38,6 +39,16 @@ def save_fits(path, spectra, estimator=None):
     ------
     FileNotFoundError
         If the folder of a file does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from specvit import example_spectrum
+    >>> folder = tempfile.mkdtemp()
+    >>> save_fits(folder, [("star", example_spectrum(), {})])  # no star without a figure
+    {}
+    >>> [path.name for path in Path(folder).iterdir()]
+    ['star.png']
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import PdfPages
@@ -72,8 +83,16 @@ def save_fits(path, spectra, estimator=None):
 
 
 def check_place(path):
-    """The path that figures go to, refused if it is a file in a folder that does not exist."""
+    """The path that figures go to, refused if it is a file of another kind, or in a folder that is not there.
+
+    Examples
+    --------
+    >>> check_place("figures").name
+    'figures'
+    """
     path = user_path(path)
+    if path.suffix.lower() in _OTHERS and not path.is_dir():
+        raise ValueError(f"figures: must be a folder, or end in .pdf, {', '.join(_IMAGES)}, got {path}")
     is_file = path.suffix.lower() == ".pdf" or _is_image(path)
     if is_file and not path.parent.is_dir():
         raise FileNotFoundError(f"figures: the folder {path.parent} of {path.name} does not exist")

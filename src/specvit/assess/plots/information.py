@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from specvit.assess.plots.style import SMALL, axis_name, dress, name_axes, new_axes
@@ -21,8 +23,16 @@ LINES = {
 
 
 def plot_information(
-    survey, labels, magnitude=None, *, snr=None, label="logg", known=(), lines=None, ax=None
-):
+    survey: Any,
+    labels: Any,
+    magnitude: float | None = None,
+    *,
+    snr: float | None = None,
+    label: str = "logg",
+    known: Any = (),
+    lines: Any = None,
+    ax: Any = None,
+) -> Any:
     """A spectrum, and below it the Fisher information about a label per Å, the other labels unknown.
 
     Parameters

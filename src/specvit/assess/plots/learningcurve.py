@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from specvit.assess.plots.style import LEGEND, axis_name, name_axes, new_axes, plain_number, styles
@@ -9,7 +11,7 @@ from specvit.assess.plots.style import LEGEND, axis_name, name_axes, new_axes, p
 __all__ = ["plot_learning_curve"]
 
 
-def plot_learning_curve(history, quantity="loss", *, ax=None):
+def plot_learning_curve(history: Any, quantity: str = "loss", *, ax: Any = None) -> Any:
     """Loss, or a validation metric, against training steps.
 
     Parameters

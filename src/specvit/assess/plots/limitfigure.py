@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from specvit.assess.plots.information import mark_lines
@@ -9,12 +12,22 @@ from specvit.assess.plots.style import SMALL, TEXT, dress, styles
 from specvit.labels import label_of, label_tuple
 from specvit.limits.pixels import pixel_information
 
+if TYPE_CHECKING:
+    from specvit.limits import StarLimit
+
 __all__ = ["plot_star_limit"]
 
 _WIDTH, _SPECTRUM, _ROW = 7.0, 1.7, 0.62  # inches
 
 
-def plot_star_limit(limit, *, labels=None, star=0, lines=None, figure=None):
+def plot_star_limit(
+    limit: StarLimit,
+    *,
+    labels: str | Sequence[str] | None = None,
+    star: int = 0,
+    lines: Any = None,
+    figure: Any = None,
+) -> Any:
     """The spectrum of a star, and below it for each label the information per Å, with the σ that it makes.
 
     Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from specvit.assess.plots.style import (
@@ -21,7 +23,9 @@ _COLUMNS = ("label", "literature", "literature_err", "predicted", "predicted_err
 _DOTS = {"markersize": 3.6, "markeredgewidth": 0, "linestyle": "none", "elinewidth": 0.6}
 
 
-def plot_literature(stars, *, label="logg", by=None, legend=True, ax=None):
+def plot_literature(
+    stars: Any, *, label: str = "logg", by: Any = None, legend: bool = True, ax: Any = None
+) -> Any:
     """Predicted against literature labels, star by star with both errors, and the differences below.
 
     Parameters

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from specvit.assess.plots.information import mark_lines
 from specvit.assess.plots.style import SMALL, TEXT, dress
 from specvit.labels import label_of
+
+if TYPE_CHECKING:
+    from specvit.predictors import Explanation
 
 __all__ = ["plot_explanation"]
 
@@ -14,7 +19,14 @@ _SIZE, _HEIGHTS = (7.0, 5.2), (1.6, 1, 1, 1, 1)
 _COLOURS = {"up": "#D55E00", "down": "#0072B2", "sensitivity": "#009E73", "attention": "#CC79A7"}
 
 
-def plot_explanation(explanation, *, star=None, bin_width=4.0, lines=None, figure=None):
+def plot_explanation(
+    explanation: Explanation,
+    *,
+    star: int | None = None,
+    bin_width: float = 4.0,
+    lines: Any = None,
+    figure: Any = None,
+) -> Any:
     """What made an answer what it is: attribution, sensitivity and attention, over the Fisher information.
 
     Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from specvit.assess.metrics import figures_of_merit
@@ -26,7 +28,14 @@ _COLUMNS = ("predictor", "label", "truth", "prediction")
 AGAINST = (*LABELS, "magnitude")
 
 
-def plot_predictions(predictions, *, label="logg", predictor=None, colorbar=True, ax=None):
+def plot_predictions(
+    predictions: Any,
+    *,
+    label: str = "logg",
+    predictor: str | None = None,
+    colorbar: bool = True,
+    ax: Any = None,
+) -> Any:
     """Predicted against true label, as the density of stars.
 
     Parameters
@@ -91,7 +100,14 @@ def plot_predictions(predictions, *, label="logg", predictor=None, colorbar=True
     return ax
 
 
-def plot_residuals(predictions, *, label="logg", against=AGAINST, predictor=None, ax=None):
+def plot_residuals(
+    predictions: Any,
+    *,
+    label: str = "logg",
+    against: Any = AGAINST,
+    predictor: str | None = None,
+    ax: Any = None,
+) -> Any:
     """Predicted − true label against every label, which shows where it is biased or uncertain.
 
     Parameters
