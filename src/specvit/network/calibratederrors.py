@@ -17,6 +17,15 @@ class CalibratedErrors(nn.Module):
 
     It needs the attributes ``encoding``, ``heteroscedastic``, ``label_scale`` and ``n_labels`` of that class,
     where its own buffers are described.
+
+    Examples
+    --------
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> regressor = LabelRegressor.build(config, "logg")
+    >>> regressor.set_calibration([10.0, 1000.0], [[1.0], [2.0]])
+    >>> regressor.calibration(torch.tensor([10.0, 100.0, 1e6])).tolist()
+    [[1.0], [1.5], [2.0]]
     """
 
     def _register_calibration(self):

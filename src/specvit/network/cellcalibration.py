@@ -95,6 +95,18 @@ def refine_calibration(regressor, held_out):
         A network with the encoding ``instrument``, calibrated in cells. Its second factor is replaced.
     held_out : HeldOut
         Its predictions for spectra that it was not trained on, of `predict_held_out`.
+
+    Examples
+    --------
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, "logg", encoding="instrument")
+    >>> one, zero = torch.ones(500, 64), torch.zeros(500, 64)
+    >>> held_out = predict_held_out(network, [(one, 100 * one, 1.3 * torch.randn(500, 1), zero, zero)])
+    >>> refine_calibration(network, held_out)
+    >>> inside = (pulls(network, held_out).abs() < 1).double().mean()
+    >>> bool(abs(inside - ONE_SIGMA) < 0.05)
+    True
     """
     regressor.set_shape(regressor.shape_limits, regressor.shape_coefficients[:0])
     logarithm = np.log(np.maximum(pulls(regressor, held_out).abs().numpy(), _SMALLEST))
@@ -132,6 +144,17 @@ def pulls(regressor, held_out):
     Returns
     -------
     Tensor, shape (n, n_labels)
+
+    Examples
+    --------
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, "logg", encoding="instrument")
+    >>> one, zero = torch.ones(500, 64), torch.zeros(500, 64)
+    >>> held_out = predict_held_out(network, [(one, 100 * one, 0.1 * torch.randn(500, 1), zero, zero)])
+    >>> network.set_calibration([10.0], [[2.0]])
+    >>> torch.equal(2 * pulls(network, held_out), held_out.error)
+    True
     """
     factor = regressor.error_factor(*(one.to(regressor.label_scale) for one in _given(held_out)))
     return held_out.error / factor.double().cpu()

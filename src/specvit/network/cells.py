@@ -27,6 +27,15 @@ def describe(flux, ivar, lsf=None):
         Median over usable pixels; 0 where there are none.
     coverage : Tensor
         Share of pixels that are usable.
+
+    Examples
+    --------
+    Of a spectrum whose last quarter is masked:
+
+    >>> flux, ivar = torch.ones(1, 100), torch.full((1, 100), 400.0)
+    >>> ivar[:, 75:] = 0
+    >>> [float(value) for value in describe(flux, ivar)]
+    [20.0, 0.0, 0.75]
     """
     snr, coverage = snr_and_coverage(flux, ivar)
     if lsf is None:
@@ -50,6 +59,12 @@ def interpolate_cells(points, axes, table):
     Returns
     -------
     Tensor, shape (n, m)
+
+    Examples
+    --------
+    >>> axis, table = torch.tensor([1.0, 2.0]), torch.tensor([[10.0], [20.0]])
+    >>> interpolate_cells([torch.tensor([1.5, 9.0])], [axis], table).tolist()
+    [[15.0], [20.0]]
     """
     corners = [(torch.ones_like(points[0]), ())]
     for x, axis in zip(points, axes, strict=True):

@@ -22,6 +22,11 @@ class HeldOut(NamedTuple):
         As of `specvit.network.cells.describe`.
     correlation : Tensor, shape (n, n_labels, n_labels)
         Predicted correlations of the errors; the unit matrix where none are predicted.
+
+    Examples
+    --------
+    >>> HeldOut._fields
+    ('error', 'mean', 'log_sigma', 'snr', 'lsf', 'coverage', 'correlation')
     """
 
     error: torch.Tensor
@@ -47,6 +52,18 @@ def predict_held_out(regressor, batches):
     Returns
     -------
     HeldOut
+
+    Examples
+    --------
+    Of one of three spectra the label is unknown:
+
+    >>> from specvit.network import LabelRegressor, ViTConfig
+    >>> config = ViTConfig(n_pixels=64, width=16, depth=1, mlp=16)
+    >>> network = LabelRegressor.build(config, "logg", encoding="instrument")
+    >>> flux, zero = torch.full((3, 64), 5.0), torch.zeros(3, 64)
+    >>> labels = torch.tensor([[1.0], [2.0], [float("nan")]])
+    >>> predict_held_out(network, [(flux, torch.ones(3, 64), labels, zero, zero)]).snr.tolist()
+    [5.0, 5.0]
     """
     training = regressor.training
     regressor.eval()

@@ -12,7 +12,13 @@ __all__ = ["leave", "n_processes", "own_device", "process_rank"]
 
 
 def n_processes():
-    """How many processes torchrun has started, this one among them; 1 without it."""
+    """How many processes torchrun has started, this one among them; 1 without it.
+
+    Examples
+    --------
+    >>> n_processes()
+    1
+    """
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 

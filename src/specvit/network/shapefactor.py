@@ -34,7 +34,13 @@ _LARGEST = 0.5
 
 
 def n_terms():
-    """Number of coefficients of a label, the constant included."""
+    """Number of coefficients of a label, the constant included.
+
+    Examples
+    --------
+    >>> n_terms()
+    49
+    """
     return 1 + len(_TERMS)
 
 
@@ -52,6 +58,12 @@ def shape_variables(mean, log_sigma, snr, lsf, coverage):
     -------
     Tensor, shape (n, n_labels, 5)
         Finite where the first two are: an S/N that is not positive is the smallest positive number.
+
+    Examples
+    --------
+    >>> snr, lsf, coverage = torch.tensor([[100.0], [0.5], [1.0]])
+    >>> shape_variables(torch.zeros(1, 1), torch.full((1, 1), -2.0), snr, lsf, coverage).tolist()
+    [[[-2.0, 0.0, 2.0, 0.5, 0.0]]]
     """
     log_snr = torch.log10(snr.to(mean).nan_to_num(0.0).clamp_min(torch.finfo(mean.dtype).tiny))
     seen = torch.stack([log_snr, lsf.to(mean).nan_to_num(0.0), coverage.to(mean).clamp_min(1e-4).log()], -1)
@@ -72,6 +84,12 @@ def shape_terms(variables, limits):
     -------
     Tensor, shape (..., n_terms)
         The constant first.
+
+    Examples
+    --------
+    >>> limits = torch.tensor([[-2.0], [2.0]]).expand(2, 5)
+    >>> shape_terms(torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]), limits)[:2].tolist()
+    [1.0, 0.5]
     """
     low, high = limits
     x = (2 * (variables - low) / (high - low) - 1).clamp(-1, 1)
@@ -92,6 +110,18 @@ def interval_shape(variables, limits, coefficients):
         Beyond these the factor is constant.
     coefficients : Tensor, shape (n_terms, n_labels)
         Of ln(factor), which is cut at ±0.5.
+
+    Examples
+    --------
+    A factor that grows with ln σ, and is constant beyond the limits:
+
+    >>> limits = torch.stack([-torch.ones(1, 5), torch.ones(1, 5)])
+    >>> coefficients = torch.zeros(n_terms(), 1)
+    >>> coefficients[1] = 0.1
+    >>> variables = torch.zeros(3, 1, 5)
+    >>> variables[:, 0, 0] = torch.tensor([0.0, 1.0, 7.0])
+    >>> interval_shape(variables, limits, coefficients)[:, 0].log().round(decimals=3).tolist()
+    [0.0, 0.1, 0.1]
     """
     logarithm = (shape_terms(variables, limits) * coefficients.T).sum(-1)
     return logarithm.clamp(-_LARGEST, _LARGEST).exp()
