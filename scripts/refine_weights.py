@@ -136,6 +136,10 @@ def main():
     library = {"emulator": Emulator.load(calibrated=True)} if arguments.calibrated else {}
 
     regressor, grid, record = load_weights(arguments.weights)
+    if regressor.encoding != "instrument":
+        parser.error(
+            f"WEIGHTS must be for any instrument, {arguments.weights} are for {regressor.encoding!r}"
+        )
     regressor.to(device)
     fast, keep = reduced(regressor, half_of(device)), kept_in(arguments.keep, regressor, arguments.calibrated)
     held_out, fresh = (

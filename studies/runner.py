@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import specvit
+from specvit.checks import check_integer
 from studies.ledger import Ledger, read_rows, write_rows
 
 __all__ = ["collect", "ordered", "plan_lines", "run"]
@@ -149,6 +150,8 @@ def run(
     bool
         Whether all tasks are finished.
     """
+    check_integer("devices", devices, 1)
+    check_integer("sharing", sharing, 1)
     begun = time.time() if begun is None else begun
     ledger = Ledger(folder)
     ledger.release_all()

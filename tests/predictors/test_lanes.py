@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from specvit import LoggEstimator, Survey
-from specvit.predictors import arraypath
+from specvit.predictors import arraypath, piecewise
 from specvit.predictors.lanes import Lane, lanes_of
 from specvit.spectra import SpectrumError
 
@@ -78,8 +78,8 @@ def test_an_error_in_a_lane_reaches_the_caller_and_threads_end(arrays, estimator
             raise MemoryError("of the GPU")
         return whole(*arguments)
 
-    whole = arraypath._answers
-    monkeypatch.setattr(arraypath, "_answers", fails)
+    whole = arraypath._predicted
+    monkeypatch.setattr(arraypath, "_predicted", fails)
     with pytest.raises(MemoryError, match="of the GPU"):
         estimator.predict(*arrays[:1], ivar=arrays[1])
     assert threading.active_count() == before
@@ -108,3 +108,25 @@ def test_a_lane_on_a_gpu_waits_for_the_network_to_be_there(monkeypatch):
     lane = Lane(SimpleNamespace(label_scale=SimpleNamespace(device=device)), threaded=True)
     lane.close()
     assert lane._stream.device == device and lane._stream.before == [callers]
+
+
+def test_sums_are_in_full_precision_whatever_the_user_asked_for(arrays, estimator, three_lanes, monkeypatch):
+    """Of arrays in pieces and of a batch; least squares of TF32 products would be wrong by sigmas."""
+    seen, before = set(), torch.get_float32_matmul_precision()
+
+    def noting(call):
+        def noted(*arguments, **options):
+            seen.add(torch.get_float32_matmul_precision())
+            return call(*arguments, **options)
+
+        return noted
+
+    for room, name in ((arraypath, "_predicted"), (piecewise, "examined")):
+        monkeypatch.setattr(room, name, noting(getattr(room, name)))
+    torch.set_float32_matmul_precision("high")
+    try:
+        estimator.predict(arrays[0], ivar=arrays[1])
+        estimator.predict_labels(arrays[0][:3], ivar=arrays[1][:3])
+        assert seen == {"highest"} and torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)

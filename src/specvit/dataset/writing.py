@@ -25,7 +25,7 @@ from specvit.dataset.shardrecords import describe, is_complete
 from specvit.dataset.shardwriter import CHUNK, Shard, ShardWriter, new_arrays, simulate_chunk
 from specvit.paths import user_path
 from specvit.progress import on_terminal
-from specvit.survey.observation import full_float32
+from specvit.survey.precision import full_float32
 
 _LOG = logging.getLogger(__name__)
 

@@ -27,9 +27,13 @@ _LEAST_CHI2 = 0.25
 _DOUBTFUL_LINES = (0.5, 1.6)
 
 
-@lru_cache
 def line_model(device, coarse=1):
     """The `LineModel` of the emulator that ships, on a device given by its name."""
+    return _model_on(torch.empty(0, device=device).device, coarse)  # "cuda" is one of them
+
+
+@lru_cache
+def _model_on(device, coarse):
     return LineModel(*_library(), coarse).to(device)
 
 

@@ -17,7 +17,7 @@ from specvit.network.kerneldevice import on_its_device
 try:
     import triton
     import triton.language as tl
-except ImportError:  # which `specvit.network.packedattention` asks before it uses this
+except ImportError:  # which `specvit.network.fastlayers` asks before it uses this
     triton = tl = None
 
 __all__ = ["attention_backward", "attention_forward"]

@@ -8,6 +8,7 @@ They compute what `specvit.network.vit` states in a few lines of torch, with the
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib.util import find_spec
 from shutil import which
 
@@ -23,9 +24,13 @@ def ready(index):
 
     That is Triton, and a compiler of C, with which it builds what starts them.
     """
+    return _has_compilers() and torch.cuda.get_device_capability(index) >= (8, 0)
+
+
+@cache
+def _has_compilers():
     compiler = os.environ.get("CC") or which("gcc") or which("clang") or which("cc")
-    found = find_spec("triton") is not None and compiler
-    return bool(found) and torch.cuda.get_device_capability(index) >= (8, 0)
+    return bool(find_spec("triton") is not None and compiler)
 
 
 # -- attention ---------------------------------------------------------------------------------------------

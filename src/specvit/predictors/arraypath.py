@@ -24,6 +24,7 @@ from specvit.spectra.given import hidden_in
 from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.quality import Quality
 from specvit.spectra.rules import PARTIAL, raise_rejected
+from specvit.survey.precision import full_float32
 
 __all__ = ["floats_in_pieces"]
 
@@ -59,6 +60,12 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
         return None
     if on_error not in ("raise", "nan") or not _are_floats(X, ivar, len(grid)):
         return None
+    with full_float32():
+        return joined(_parts(predictor, X, ivar, grid, on_error), (X.shape[0],))
+
+
+def _parts(predictor, X, ivar, grid, on_error):
+    """`Predictions` of all pieces."""
     size = spectra_at_once(device_of(predictor.device))
     lanes = lanes_of(predictor, -(-X.shape[0] // size))
     answers, line = _Answers(predictor, grid, on_error), progress_line(predictor, X.shape[0], size)
@@ -77,7 +84,7 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
     finally:
         for lane in lanes:
             lane.close()
-    return joined(answers.parts(), (X.shape[0],))
+    return answers.parts()
 
 
 class _Answers:
@@ -108,7 +115,7 @@ class _Answers:
         elif not getattr(piece.flux, "is_cuda", False):
             refuse_wavelengths(_numpy(piece.flux), self._grid, piece.start)
         wanted = piece.sent is not None and not self._judged
-        self._running.append((piece, lane.submit(self._answer, lane, piece) if wanted else None))
+        self._running.append((piece, lane.submit(self._on_lane, lane, piece) if wanted else None))
 
     def wait(self, most):
         """Take what lanes have done, until at most so many pieces are left to them."""
@@ -132,8 +139,8 @@ class _Answers:
             part.batch.flags[faulty] = flags
         return [part for part, _ in self._done]
 
-    def _answer(self, lane, piece):
-        return _answers(lane.network, self._grid, *piece.received(), self._min_coverage, lane.fits)
+    def _on_lane(self, lane, piece):
+        return _predicted(lane.network, self._grid, *piece.received(), self._min_coverage, lane.fits)
 
     def _whole(self, piece, part):
         """`Predictions` of a piece, and the rows of it that went the way of all other spectra."""
@@ -268,7 +275,7 @@ def _suspect(good, high, coverage, min_coverage):
     return (2 * high <= good) | (coverage < min_coverage)
 
 
-def _answers(network, grid, flux, ivar, min_coverage, fits):
+def _predicted(network, grid, flux, ivar, min_coverage, fits):
     """`Predictions` of a piece, their findings to be finished; rows that look faulty are unusable."""
     flux, ivar, good, high = cleaned(flux, ivar)
     size, answers = spectra_at_once(flux.device), []

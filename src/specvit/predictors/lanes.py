@@ -88,7 +88,7 @@ def lanes_of(predictor, n_pieces):
     if first.type != "cuda" or n_pieces < 2:
         return [Lane(network)]
     others = [k for k in range(torch.cuda.device_count()) if k != first.index]
-    used = others[: predictor.devices - 1] if n_processes() == 1 else []
+    used = others[: min(predictor.devices, n_pieces) - 1] if n_processes() == 1 else []
     plain, precision = predictor._ready()[0], predictor.precision
     networks = [network, *(to_device(copy.deepcopy(plain), f"cuda:{k}", precision) for k in used)]
     networks = networks if used else networks * _ON_ONE_GPU

@@ -21,6 +21,7 @@ from specvit.spectra.cutting import cut_shape, take_rows
 from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.quality import Quality
 from specvit.spectra.rules import raise_rejected
+from specvit.survey.precision import full_float32
 
 __all__ = ["PIECE", "answered", "in_advance", "in_pieces", "joined", "piece_size", "progress_line"]
 
@@ -53,7 +54,8 @@ def answered(predictor, batch, *, on_error, velocity, given):
     """
     names, device = predictor.label_names, getattr(predictor, "device", "cpu")
     predict = predictor._predict_batch if given is None else partial(conditioned, predictor, given)
-    batch, answer, findings = examined(predict, batch, names, velocity == "fit", device)
+    with full_float32():
+        batch, answer, findings = examined(predict, batch, names, velocity == "fit", device)
     mean, sigma, details = answer
     if on_error == "raise":
         raise_rejected(batch)  # those that the predictor found no answer for

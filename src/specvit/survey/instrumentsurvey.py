@@ -16,7 +16,7 @@ from specvit.survey.augmentation import Augmentation
 from specvit.survey.galacticabundances import GalacticAbundances
 from specvit.survey.instrumentview import InstrumentObservation
 from specvit.survey.noise import Noise
-from specvit.survey.observation import full_float32
+from specvit.survey.precision import full_float32
 from specvit.survey.priors import PRIORS
 from specvit.survey.provenance import common_record, emulator_digest
 from specvit.survey.survey import Survey

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 
@@ -12,7 +10,7 @@ from specvit.stars.doppler import moving_lines
 from specvit.survey.batches import SurveyBatch
 from specvit.survey.forward import ForwardModel
 
-__all__ = ["Observation", "full_float32"]
+__all__ = ["Observation"]
 
 
 class Observation:
@@ -68,14 +66,3 @@ class Observation:
             slope = torch.gradient(log_continuum, spacing=(self.log_wave,), dim=1)[0]
             log_continuum = log_continuum - velocity[:, None] / SPEED_OF_LIGHT * slope
         return self.model.scaled(lines, log_continuum, brightness)
-
-
-@contextmanager
-def full_float32():
-    """Keep TF32 out of float32 matrix products: its 1e-3 rounding would be a pattern a network learns."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)

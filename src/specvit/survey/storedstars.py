@@ -7,7 +7,7 @@ import torch
 
 from specvit.checks import check_integer
 from specvit.survey.augmentation import Augmentation
-from specvit.survey.observation import full_float32
+from specvit.survey.precision import full_float32
 
 __all__ = ["StoredStars", "StoredStream", "at_noise_level"]
 

@@ -15,8 +15,9 @@ from specvit.survey.batches import SurveyBatch, SurveyStream
 from specvit.survey.forward import ForwardModel
 from specvit.survey.namedsurveys import NAMED
 from specvit.survey.noise import Noise
-from specvit.survey.observation import Observation, full_float32
+from specvit.survey.observation import Observation
 from specvit.survey.pfsnoise import PFSNoise
+from specvit.survey.precision import full_float32
 from specvit.survey.provenance import differences, survey_record
 from specvit.survey.shown import Shown
 from specvit.survey.transfer import to_device
