@@ -27,13 +27,13 @@ def _launch(kernel, rows, n_pixels, *arguments, **constants):
 def _order(x):
     """Unsigned integers in the order of floats."""
     bits = x.to(tl.uint32, bitcast=True)
-    return tl.where(bits >> 31 == 1, ~bits, bits | 0x80000000)
+    return tl.where(bits >> 31 == 1, bits ^ 0xFFFFFFFF, bits | 0x80000000)
 
 
 @triton.jit
 def _value(key):
     """The floats of `_order`."""
-    return tl.where(key >> 31 == 1, key ^ 0x80000000, ~key).to(tl.float32, bitcast=True)
+    return tl.where(key >> 31 == 1, key ^ 0x80000000, key ^ 0xFFFFFFFF).to(tl.float32, bitcast=True)
 
 
 @triton.jit
