@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import torch
-import triton
-import triton.language as tl
 
-from specvit.network.kerneldevice import on_its_device
+from specvit.network.kerneldevice import compiled, on_its_device, tl, triton
 
 __all__ = ["weighted_sums"]
 
 _BLOCK = 1024
 
 
-@triton.jit
+@compiled
 def _weighted_sums(values, index, weights, out, stride, M, K: tl.constexpr, BM: tl.constexpr):
     row, place = tl.program_id(0).to(tl.int64), tl.program_id(1) * BM + tl.arange(0, BM)
     inside, total = place < M, tl.zeros([BM], tl.float32)

@@ -12,13 +12,7 @@ from __future__ import annotations
 
 import torch
 
-from specvit.network.kerneldevice import on_its_device
-
-try:
-    import triton
-    import triton.language as tl
-except ImportError:  # which `specvit.network.fastlayers` asks before it uses this
-    triton = tl = None
+from specvit.network.kerneldevice import compiled, on_its_device, tl
 
 __all__ = ["attention_backward", "attention_forward"]
 
@@ -27,12 +21,7 @@ _LOG2E = 1.4426950408889634
 FORWARD, BACKWARD = (64, 4), (64, 8)
 
 
-def _compiled(kernel):
-    """``triton.jit`` where there is Triton."""
-    return kernel if triton is None else triton.jit(kernel)
-
-
-@_compiled
+@compiled
 def _bits(x):
     """A hash of uint32 whose high bits are random (the last rounds of MurmurHash3)."""
     x ^= x >> 16
@@ -42,7 +31,7 @@ def _bits(x):
     return x
 
 
-@_compiled
+@compiled
 def _kept(seed, line, column, rate):
     """Whether weights are kept; `line` counts rows of all heads of all spectra."""
     x = _bits(line.to(tl.uint32) ^ tl.load(seed).to(tl.uint32)) ^ tl.load(seed + 1).to(tl.uint32)
@@ -50,7 +39,7 @@ def _kept(seed, line, column, rate):
     return x >= rate.to(tl.uint32)
 
 
-@_compiled
+@compiled
 def _forward(
     qkv, out, norm, seed, scale, rate, keep, T,
     HEADS: tl.constexpr, D: tl.constexpr, N: tl.constexpr, CLS: tl.constexpr, BM: tl.constexpr,
@@ -101,7 +90,7 @@ def _forward(
             tl.store(norm + line0, top0 + tl.log2(total0))
 
 
-@_compiled
+@compiled
 def _backward(
     qkv, out, norm, grad, result, sums, seed, scale, rate, keep, T,
     HEADS: tl.constexpr, D: tl.constexpr, N: tl.constexpr, CLS: tl.constexpr, BM: tl.constexpr,

@@ -1,4 +1,4 @@
-"""Kernels start on the GPU that their tensors are on."""
+"""Triton, where there is one, and that kernels start on the GPU that their tensors are on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from functools import wraps
 
 import torch
 
-__all__ = ["on_its_device"]
+try:
+    import triton
+    import triton.language as tl
+except ImportError:  # which `specvit.network.fastlayers` asks before kernels are used
+    triton = tl = None
+
+__all__ = ["compiled", "on_its_device", "tl", "triton"]
+
+
+def compiled(kernel):
+    """``triton.jit`` where there is Triton."""
+    return kernel if triton is None else triton.jit(kernel)
 
 
 def on_its_device(function):

@@ -11,13 +11,7 @@ from __future__ import annotations
 
 import torch
 
-from specvit.network.kerneldevice import on_its_device
-
-try:
-    import triton
-    import triton.language as tl
-except ImportError:  # which `specvit.network.fastlayers` asks before it uses this
-    triton = tl = None
+from specvit.network.kerneldevice import compiled, on_its_device, tl, triton
 
 __all__ = ["gelu_gradient", "linear_gelu"]
 
@@ -25,12 +19,7 @@ __all__ = ["gelu_gradient", "linear_gelu"]
 TILES = (128, 128, 64, 8, 3)
 
 
-def _compiled(kernel):
-    """``triton.jit`` where there is Triton."""
-    return kernel if triton is None else triton.jit(kernel)
-
-
-@_compiled
+@compiled
 def _normal(z):
     """Φ(z) and exp(−z²/2)."""
     size = tl.abs(z) * 0.7071067811865476
@@ -41,7 +30,7 @@ def _normal(z):
     return tl.where(z < 0, tail, 1.0 - tail), e
 
 
-@_compiled
+@compiled
 def _forward(
     x, weight, bias, before, after, M, N,
     K: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
@@ -65,7 +54,7 @@ def _forward(
     tl.store(after + place, (z * share).to(after.dtype.element_ty), mask=inside)
 
 
-@_compiled
+@compiled
 def _backward(
     grad, weight, before, result, sums, M, N,
     K: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from specvit.network.kerneldevice import on_its_device
-
-try:
-    import triton
-    import triton.language as tl
-except ImportError:  # which `specvit.network.fastlayers` asks before it uses this
-    triton = tl = None
+from specvit.network.kerneldevice import compiled, on_its_device, tl, triton
 
 __all__ = ["add_norm"]
 
 _ROWS = 8
 
 
-def _compiled(kernel):
-    """``triton.jit`` where there is Triton."""
-    return kernel if triton is None else triton.jit(kernel)
-
-
-@_compiled
+@compiled
 def _add_norm(
     x, y, weight, bias, out, M, eps, W: tl.constexpr, BM: tl.constexpr, ADD: tl.constexpr
 ):  # fmt: skip

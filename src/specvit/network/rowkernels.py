@@ -8,14 +8,10 @@ seconds, where it is needed only.
 from __future__ import annotations
 
 import torch
-import triton
-import triton.language as tl
 
-from specvit.network.kerneldevice import on_its_device
+from specvit.network.kerneldevice import compiled, on_its_device, tl, triton
 
 __all__ = ["cleaned", "encoded", "medians", "snr_and_coverage"]
-
-_INF = tl.constexpr(float("inf"))
 
 
 def _launch(kernel, rows, n_pixels, *arguments, **constants):
@@ -23,20 +19,20 @@ def _launch(kernel, rows, n_pixels, *arguments, **constants):
     kernel[(rows,)](*arguments, n_pixels, N=block, num_warps=8 if block >= 2048 else 4, **constants)
 
 
-@triton.jit
+@compiled
 def _order(x):
     """Unsigned integers in the order of floats."""
     bits = x.to(tl.uint32, bitcast=True)
     return tl.where(bits >> 31 == 1, bits ^ 0xFFFFFFFF, bits | 0x80000000)
 
 
-@triton.jit
+@compiled
 def _value(key):
     """The floats of `_order`."""
     return tl.where(key >> 31 == 1, key ^ 0x80000000, key ^ 0xFFFFFFFF).to(tl.float32, bitcast=True)
 
 
-@triton.jit
+@compiled
 def _median(x, mask):
     """Median of the values where the mask is True, the mean of two if there are two; NaN without any.
 
@@ -58,7 +54,7 @@ def _median(x, mask):
     return tl.where(count > 0, first + 0.5 * (_value(high) - first), float("nan"))
 
 
-@triton.jit
+@compiled
 def _medians(values, mask, out, stride, n, N: tl.constexpr):
     row, place = tl.program_id(0).to(tl.int64), tl.arange(0, N)
     inside = place < n
@@ -89,17 +85,17 @@ def medians(values, mask):
     return out
 
 
-@triton.jit
+@compiled
 def _load(flux, ivar, row, n, N: tl.constexpr):
     """Flux, inverse variance and where both can be used: numbers, the latter positive; else 0."""
     place = tl.arange(0, N)
     f = tl.load(flux + row * n + place, mask=place < n, other=0.0)
     v = tl.load(ivar + row * n + place, mask=place < n, other=0.0)
-    good = (v > 0) & (v < _INF) & (tl.abs(f) < _INF)
+    good = (v > 0) & (v < float("inf")) & (tl.abs(f) < float("inf"))
     return tl.where(good, f, 0.0), tl.where(good, v, 0.0), good
 
 
-@triton.jit
+@compiled
 def _cleaned(flux, ivar, out, weight, good, most, low, high, n, N: tl.constexpr):
     row, place = tl.program_id(0).to(tl.int64), tl.arange(0, N)
     f, v, usable = _load(flux, ivar, row, n, N)
@@ -137,7 +133,7 @@ def cleaned(flux, ivar, limits):
     return out, weight, *counts
 
 
-@triton.jit
+@compiled
 def _encoded(
     flux, ivar, lsf, sampling, out, valid, size, clip, low, high, n,
     N: tl.constexpr, C: tl.constexpr, LSF: tl.constexpr, SAMPLING: tl.constexpr,
@@ -145,7 +141,7 @@ def _encoded(
     row, place = tl.program_id(0).to(tl.int64), tl.arange(0, N)
     f, v, good = _load(flux, ivar, row, n, N)
     level = _median(f, good)
-    known = (level > 0) & (level < _INF)
+    known = (level > 0) & (level < float("inf"))
     level = tl.where(known, level, 1.0)
     s = level * tl.sqrt(v)
     departure = tl.where(good, f / level - 1, 0.0)
@@ -200,7 +196,7 @@ def encoded(flux, ivar, channels, told, constants):
     return x, valid.bool()
 
 
-@triton.jit
+@compiled
 def _described(flux, ivar, snr, coverage, n, N: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     f, v, good = _load(flux, ivar, row, n, N)
