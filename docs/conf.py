@@ -11,8 +11,10 @@ import sys
 from importlib.metadata import metadata, version
 from pathlib import Path
 
+from numpy.typing import ArrayLike
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
+from sphinx.util.typing import stringify_annotation
 from sphinx_astropy.conf.v3 import *  # noqa: F403
 from sphinx_astropy.conf.v3 import exclude_patterns, extensions, intersphinx_mapping
 
@@ -359,11 +361,18 @@ error of 0.25 dex of the literature. Labels of LAMOST come without errors.
 }
 
 
+def name_array_like(app, what, name, obj, options, signature, returned):
+    """Signatures with ArrayLike by its name instead of the union that it is, which fills three lines."""
+    union = stringify_annotation(ArrayLike, "smart")
+    return signature and signature.replace(union, "~numpy.typing.ArrayLike"), returned
+
+
 def setup(app):
     app.connect("builder-inited", write_records)
     app.connect("builder-inited", write_instruments)
     app.connect("builder-inited", write_honesty)
     app.connect("missing-reference", resolve_public_name)
+    app.connect("autodoc-process-signature", name_array_like)
     app.connect("autodoc-process-docstring", constants, priority=400)
     app.connect("autodoc-process-docstring", plain_docstring)
 

@@ -40,10 +40,11 @@ def draw(study, average, path):
     picture, rows = study.picture, _shown(study, average)
     words = not pd.api.types.is_numeric_dtype(rows[picture.x])
     if words and picture.series is None:  # names are read more easily down the side
-        figure = Figure(figsize=(4.5 + 0.075 * rows[picture.x].str.len().max(), 0.22 * len(rows) + 1))
+        figure = Figure(figsize=(2.8 + 0.075 * rows[picture.x].str.len().max(), 0.22 * len(rows) + 1))
         _list(figure, picture, rows)
     else:
-        figure = Figure(figsize=(9, 4.5))
+        lines = len(rows[picture.series].drop_duplicates()) if picture.series else 0
+        figure = Figure(figsize=(5.5, 3.7 + 0.11 * lines))  # narrow, and so legible on a phone
         _plot(figure.add_subplot(), study, rows, words)
     figure.tight_layout()
     save_figure(figure, path, ("svg",))
@@ -59,6 +60,7 @@ def _list(figure, picture, rows):
     ):
         axes.errorbar(part[picture.figure], part[picture.x], xerr=part[f"{picture.figure}_err"], fmt="o")
         axes.set_ylim(len(part) - 0.5, -0.5)
+        axes.locator_params(axis="x", nbins=5)
         axes.grid(alpha=0.3)
     axes.set_xlabel(_AXES[picture.figure])
 
@@ -82,7 +84,7 @@ def _plot(axes, study, rows, words):
             x = [places.index(one) + 0.16 * (number - (len(names) - 1) / 2) for one in x]
             line["ls"] = ""
         for value in without_end[picture.figure]:  # stars without end
-            handle = axes.axhline(value, color=colour, ls=":", lw=1, label=str(name))
+            handle = axes.axhline(value, color=colour, ls=":", lw=1.5, label=str(name))
         if len(part):
             error = np.nan_to_num(part[f"{picture.figure}_err"])
             handle = axes.errorbar(x, part[picture.figure], error, marker="o", capsize=2, **line)
@@ -96,15 +98,15 @@ def _plot(axes, study, rows, words):
         axes.set_xscale("log")
         values = sorted(rows[picture.x].dropna().unique())
         if len(values) <= _FEW:
-            axes.set_xticks(values, [f"{value:,.0f}" for value in values], fontsize="small")
+            axes.set_xticks(values, [f"{value:,.0f}" for value in values], fontsize="x-small")
             axes.minorticks_off()
     if picture.floor is not None:
         top = rows[picture.figure].max()
         axes.set_ylim(picture.floor, top + 0.05 * (top - picture.floor))
     axes.grid(alpha=0.3)
     if picture.series:
-        where = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
-        axes.legend(handles=handles, fontsize="small", handlelength=3, **where)
+        below = {"loc": "upper center", "bbox_to_anchor": (0.45, -0.16), "ncols": 2, "frameon": False}
+        axes.legend(handles=handles, fontsize="small", handlelength=3, **below)
 
 
 def _beside(axes, study, name, colour):

@@ -39,5 +39,6 @@ panels = {
 figure, axes = plt.subplots(1, 3, figsize=(8, 2.4), layout="constrained")
 for ax, (name, (values, colours)) in zip(axes, panels.items(), strict=True):
     limits = {"vmin": -3, "vmax": 3} if "Δ" in name else {}
-    figure.colorbar(ax.imshow(values, cmap=colours, origin="lower", **limits), ax=ax, label=name)
+    figure.colorbar(ax.imshow(values, cmap=colours, origin="lower", **limits), ax=ax)
+    ax.set_title(name)
 plt.show()

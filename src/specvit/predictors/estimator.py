@@ -47,7 +47,7 @@ class LoggEstimator(Predictor):
         the weights, and without weights the bundled one's. A value that contradicts the weights raises, in
         `predict` as in `fit`.
     tokenizer, patch_size : {"local", "conv1d", "sliding_window"}, int, optional
-        How windows of pixels become tokens, and pixels in a window; by default "local" and 32.
+        How windows of pixels become tokens, and pixels in a window; by default "local" and 64.
     position : str, optional
         How the network is told the place of a token, see `~specvit.network.ViTConfig`; by default "learned".
     width, depth, heads : int, optional
