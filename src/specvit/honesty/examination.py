@@ -123,7 +123,7 @@ def _at_once(model):
     device = model.mean.device
     most = spectra_at_once(device)
     if device.type != "cuda":
-        return most // 2  # whose arrays are as large as those of the network
+        return most
     quarter = torch.cuda.get_device_properties(device).total_memory / 4
     pixels = model.coarse**2  # a coarse model has fewer pixels, and is not fitted step by step
     return max(64, min(most, _ENOUGH * pixels, int(quarter / _BYTES * pixels)))

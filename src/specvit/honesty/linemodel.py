@@ -40,7 +40,7 @@ class LineModel(nn.Module):
     Parameters
     ----------
     emulator : Emulator
-        Its wavelengths uniform in ln λ. It is copied.
+        Its wavelengths uniform in ln λ. It is copied, but for its spectra.
     calibration : LineCalibration, optional
         Corrects the optical depths of its lines.
     coarse : int
@@ -62,8 +62,10 @@ class LineModel(nn.Module):
         grid, log_wave = coarser(emulator.grid, coarse), np.log(emulator.wave)
         #: Pixels taken together, and pixels of the model that a line spread function covers.
         self.coarse, self.bin = coarse, BIN // coarse
-        spectra = {id(x): x for x in (emulator.wave, emulator.mean, emulator.components)}  # not copied
-        self.emulator = copy.deepcopy(emulator, spectra).eval().requires_grad_(False)
+        # Its labels' networks are needed; its spectra are held in Fourier space, below.
+        spectra = emulator.mean, emulator.components, emulator.pixel_components
+        without = {id(x): x[:0] for x in spectra}
+        self.emulator = copy.deepcopy(emulator, without).eval().requires_grad_(False)
         # Lines as wide as a line spread function need but every second sample, and half of the frequencies.
         thinned = 2 * coarse
         self.step = thinned * float(np.diff(log_wave).mean())

@@ -94,7 +94,7 @@ def findings_of(batch, names, mean, sigma, device="cpu", thorough=False):
     Findings
         NaN where the emulator that ships is for another grid, or one of the five labels is missing.
     """
-    if line_model(device).emulator.grid != batch.grid or not set(LABELS) <= set(names):
+    if line_model(device, 2).emulator.grid != batch.grid or not set(LABELS) <= set(names):
         return Findings.nothing(len(batch))
     order = [names.index(name) for name in LABELS]
     flux, ivar = order_one(batch.flux, np.where(batch.usable[:, None], batch.ivar, 0.0))

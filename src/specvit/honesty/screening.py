@@ -34,12 +34,7 @@ def line_model(device, coarse=1):
 
 @lru_cache
 def _model_on(device, coarse):
-    return LineModel(*_library(), coarse).to(device)
-
-
-@lru_cache
-def _library():
-    return Emulator.load(), LineCalibration.load()
+    return LineModel(Emulator.load(), LineCalibration.load(), coarse).to(device)
 
 
 def judged(given, snr, device):

@@ -290,7 +290,7 @@ def _predicted(network, grid, flux, ivar, min_coverage, fits):
     quality.flags[faulty] |= int(Flag.UNUSABLE)
     quality.flags[quality.coverage < PARTIAL] |= int(Flag.PARTIAL_COVERAGE)
     names, findings = tuple(network.label_names), Findings.nothing(len(columns))
-    if set(LABELS) <= set(names) and line_model(fits.device).emulator.grid == grid:
+    if set(LABELS) <= set(names) and line_model(fits.device, 2).emulator.grid == grid:
         order = [names.index(name) for name in LABELS]
         labels, errors = (torch.as_tensor(np.ascontiguousarray(x[:, order])) for x in (mean, sigma))
         if faulty.any():
