@@ -100,7 +100,6 @@ class LineModel(nn.Module):
             "to_grid": to_grid,
             "pixel": pixel,
             "nearest": np.rint(pixel),
-            "label_units": np.array(LABEL_UNITS),
             "own": own,
             "telluric": np.any([(low < grid.wave) & (grid.wave < high) for low, high in bands], 0),
         }

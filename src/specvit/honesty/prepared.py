@@ -8,7 +8,7 @@ import torch
 from specvit.constants import FWHM_PER_SIGMA, SIGMA_PER_MAD, SPEED_OF_LIGHT
 from specvit.honesty.continuum import Continuum
 from specvit.honesty.fitsums import bin_sums, line_scatter, masked_median, paired, smoothed
-from specvit.honesty.linemodel import CONTINUUM_TERMS
+from specvit.honesty.linemodel import CONTINUUM_TERMS, LABEL_UNITS
 from specvit.honesty.velocitysearch import search
 
 __all__ = ["LABEL_SPREAD", "WIDTH", "PreparedSpectra"]
@@ -64,12 +64,11 @@ class PreparedSpectra:
         self.sigma = torch.maximum(torch.where(sigma.isnan(), spread, sigma.float()), floor)
         #: σ in ln λ of each line spread function in the middle of the grid, over the grid's own, squared.
         self.wider = self.flux.new_ones(len(flux)) if lsf is None else 4.0 ** lsf.median(1).values
-        units = model.tensor([1 / SPEED_OF_LIGHT, model.unit, 1.0, *model.label_units.tolist()])
+        units = model.tensor([1 / SPEED_OF_LIGHT, model.unit, 1.0, *LABEL_UNITS])
         self.units = units.repeat(len(self.flux), 1)
         self.units[:, WIDTH] *= self.wider
         excess = FWHM_PER_SIGMA * SPEED_OF_LIGHT * (model.unit * (self.wider - 1)).sqrt()
         self.learned = _LEARNED_VELOCITY + _LEARNED_ZERO_POINT * excess  # (b,), km/s
-        self.learned_shift = self.learned / SPEED_OF_LIGHT
         self._flatten()
         self._weigh()
         shift, self.ahead, self.lead = search(self)

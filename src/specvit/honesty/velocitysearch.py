@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from specvit.constants import SPEED_OF_LIGHT
+
 __all__ = ["search"]
 
 #: Polynomials that the search takes off.
@@ -30,7 +32,7 @@ def search(spectra):
         Δχ² by which the velocity is better than any that is `_APART` line widths away.
     """
     m, gain = spectra.model, _gain(spectra)
-    rest = (spectra.learned_shift / m.lag).ceil()
+    rest = (spectra.learned / SPEED_OF_LIGHT / m.lag).ceil()
     steps = torch.arange(-m.n_lags, m.n_lags + 1, device=gain.device)
     inner = steps.abs() <= rest[:, None]
     far, near = gain, torch.where(inner, gain, -1.0)

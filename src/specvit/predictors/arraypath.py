@@ -278,10 +278,7 @@ def _suspect(good, high, coverage, min_coverage):
 def _predicted(network, grid, flux, ivar, min_coverage, fits):
     """`Predictions` of a piece, their findings to be finished; rows that look faulty are unusable."""
     flux, ivar, good, high = cleaned(flux, ivar)
-    size, answers = spectra_at_once(flux.device), []
-    for some in zip(flux.split(size), ivar.split(size), strict=True):
-        answers.append(network.predict(*some, return_snr=True))
-    mean, sigma, snr = (torch.cat(column) for column in zip(*answers, strict=True))
+    mean, sigma, snr = network.predict(flux, ivar, return_snr=True)
     columns = torch.cat([mean, sigma, torch.stack([snr, good, high], 1)], 1).double().cpu().numpy()
     quality, k = Quality.in_order(len(columns), grid), mean.shape[1]
     mean, sigma, (quality.snr, good, high) = columns[:, :k], columns[:, k:-3], columns[:, -3:].T
