@@ -38,32 +38,33 @@ def each(name, call, choices):
 
 def attention(name, config):
     from specvit.network import attentionkernels as kernels
+    from specvit.network.dropout import odd_factors
 
     t, heads, w, p = config.sequence_length, config.heads, config.width, config.attention_dropout
     qkv = torch.randn(n, t, 3 * w, device=device, dtype=HALF)
-    grad, seed = torch.randn(n, t, w, device=device, dtype=HALF), torch.randint(2**31, (2,), device=device)
+    grad, factors = torch.randn(n, t, w, device=device, dtype=HALF), odd_factors((t + n * heads * t,), device)
 
     def plain(x, p=0.0):
         q, k, v = x.view(len(x), t, 3, heads, w // heads).permute(2, 0, 3, 1, 4).unbind(0)
         return F.scaled_dot_product_attention(q, k, v, dropout_p=p).transpose(1, 2).reshape(len(x), t, w)
 
     x = qkv[:64].clone().requires_grad_()
-    out, expected = kernels.attention_forward(x.detach(), seed, heads, 0.0), plain(x.float())
+    out, expected = kernels.attention_forward(x.detach(), factors, heads, 0.0), plain(x.float())
     differ(f"attention, {name}: output", out[0], expected)
     (slope,) = torch.autograd.grad(expected, x, grad[:64].float())
-    found = kernels.attention_backward(x.detach(), *out, grad[:64], seed, heads, 0.0)[0]
+    found = kernels.attention_backward(x.detach(), *out, grad[:64], factors, heads, 0.0)[0]
     differ(f"attention, {name}: gradient", found, slope)
     whole = qkv.clone().requires_grad_()
     report(f"attention, {name}, dropout {p}, torch", seconds(lambda: plain(whole, p).backward(grad)))
-    out = kernels.attention_forward(qkv, seed, heads, p)
+    out = kernels.attention_forward(qkv, factors, heads, p)
     each(
         f"attention, {name}, dropout {p}, forward",
-        lambda size: kernels.attention_forward(qkv, seed, heads, p, size),
+        lambda size: kernels.attention_forward(qkv, factors, heads, p, size),
         [(64, 4), (128, 8)],
     )
     each(
         f"attention, {name}, dropout {p}, backward",
-        lambda size: kernels.attention_backward(qkv, *out, grad, seed, heads, p, size),
+        lambda size: kernels.attention_backward(qkv, *out, grad, factors, heads, p, size),
         [(64, 8, 2), (64, 8, 1), (32, 8, 2), (32, 8, 1), (64, 16, 1), (32, 4, 2), (32, 16, 1)],
     )
 

@@ -63,21 +63,16 @@ for config in configs:
 
 @needs_triton
 def test_dropout_drops_the_same_weights_forward_and_backward():
-    """Against plain attention with the mask that the documented hash gives."""
+    """Against plain attention with the mask that the documented products give."""
     interpreted("""
 from specvit.network.attentionkernels import attention_backward, attention_forward
 
-def mixed(x):
-    x = x ^ (x >> np.uint32(16))
-    x = x * np.uint32(0x7FEB352D)
-    x = x ^ (x >> np.uint32(15))
-    return x * np.uint32(0x846CA68B)
-
-n, heads, d, p, seed = 2, 2, 16, 0.25, torch.tensor([12345, 67890123])
+n, heads, d, p = 2, 2, 16, 0.25
 for t in (64, 65):
-    line, column = np.arange(n * heads * t, dtype=np.uint32)[:, None], np.arange(t, dtype=np.uint32)
-    bits = mixed(line ^ np.uint32(12345)) ^ np.uint32(67890123)
-    kept = mixed(bits + column * np.uint32(0x9E3779B9)) >= np.uint32(int(p * 2**32))
+    factors = 2 * np.random.default_rng(t).integers(-(2**30), 2**30, t + n * heads * t) + 1
+    columns, rows = factors[:t], factors[t:]
+    kept = (rows[:, None] * columns + 2**31) % 2**32 >= p * 2**32
+    factors = torch.as_tensor(factors, dtype=torch.int32)
     assert abs(kept.mean() - 0.75) < 0.02
     kept = torch.as_tensor(kept).view(n, heads, t, t)
     x = torch.randn(n, t, 3 * heads * d, dtype=torch.float64, requires_grad=True)
@@ -86,10 +81,24 @@ for t in (64, 65):
     expected, grad = (weights @ v).transpose(1, 2).reshape(n, t, -1), torch.randn(n, t, heads * d)
     (slope,) = torch.autograd.grad(expected, x, grad.double())
     given = x.detach().float()
-    out, norm = attention_forward(given, seed, heads, p)
-    found, sums = attention_backward(given, out, norm, grad, seed, heads, p)
+    out, norm = attention_forward(given, factors, heads, p)
+    found, sums = attention_backward(given, out, norm, grad, factors, heads, p)
     assert (out - expected).abs().max() < 2e-6 and (found - slope).abs().max() < 2e-6
     assert (sums - slope.sum(1)).abs().max() < 1e-4
+""")
+
+
+@needs_triton
+def test_attention_draws_anew_in_training_only():
+    interpreted("""
+network = SpectrumViT(ViTConfig.reference(n_pixels=256, heads=4, **size, dropout=0.0))
+x = torch.randn(2, 2, 256)
+torch.manual_seed(1)
+first, second = network(x), network(x)
+torch.manual_seed(1)
+assert first.equal(network(x)) and not first.equal(second)
+state = torch.get_rng_state()
+assert network.eval()(x).equal(network(x)) and torch.get_rng_state().equal(state)
 """)
 
 
@@ -160,12 +169,12 @@ class Noting(torch.cuda.device_of):
 
 torch.cuda.device_of = Noting
 flux, ivar, one = torch.rand(2, 64) + 1, torch.ones(2, 64), torch.ones(64)
-qkv, seed = torch.randn(2, 16, 192), torch.zeros(2, dtype=torch.int64)
-out, norm = attentionkernels.attention_forward(qkv, seed, 2, 0.0)
+qkv, factors = torch.randn(2, 16, 192), torch.zeros(1, dtype=torch.int32)
+out, norm = attentionkernels.attention_forward(qkv, factors, 2, 0.0)
 x, weight = torch.randn(8, 64), torch.randn(128, 64)
 after, before = mlpkernels.linear_gelu(x, weight, torch.zeros(128))
 calls = [
-    (attentionkernels.attention_backward, qkv, out, norm, torch.ones_like(out), seed, 2, 0.0),
+    (attentionkernels.attention_backward, qkv, out, norm, torch.ones_like(out), factors, 2, 0.0),
     (mlpkernels.gelu_gradient, x, weight.T.contiguous(), before),
     (normkernels.add_norm, x, None, one, one, 1e-5, torch.float32),
     (rowkernels.medians, flux, ivar > 0),

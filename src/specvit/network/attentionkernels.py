@@ -5,13 +5,14 @@ the chip together: softmax needs no second pass, the backward pass makes the gra
 values at once, and gradients are written where the gradient of the projection is read, without a copy.
 A class token, whose 257th key would cost another block, is a vector beside the keys of the others.
 
-Dropout draws a bit for each weight from a hash of seed, row and column, in both passes the same.
+Dropout multiplies random odd factors of row and column (`specvit.network.dropout`), in both passes the same.
 """
 
 from __future__ import annotations
 
 import torch
 
+from specvit.network.dropout import lowest_kept
 from specvit.network.kerneldevice import compiled, on_its_device, tl
 
 __all__ = ["attention_backward", "attention_forward"]
@@ -22,26 +23,8 @@ FORWARD, BACKWARD = (64, 4), (64, 8)
 
 
 @compiled
-def _bits(x):
-    """A hash of uint32 whose high bits are random (the last rounds of MurmurHash3)."""
-    x ^= x >> 16
-    x *= 0x7FEB352D
-    x ^= x >> 15
-    x *= 0x846CA68B
-    return x
-
-
-@compiled
-def _kept(seed, line, column, rate):
-    """Whether weights are kept; `line` counts rows of all heads of all spectra."""
-    x = _bits(line.to(tl.uint32) ^ tl.load(seed).to(tl.uint32)) ^ tl.load(seed + 1).to(tl.uint32)
-    x = _bits(x + column.to(tl.uint32) * 0x9E3779B9)
-    return x >= rate.to(tl.uint32)
-
-
-@compiled
 def _forward(
-    qkv, out, norm, seed, scale, rate, keep, T,
+    qkv, out, norm, factors, scale, lowest, keep, T,
     HEADS: tl.constexpr, D: tl.constexpr, N: tl.constexpr, CLS: tl.constexpr, BM: tl.constexpr,
     DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -63,13 +46,14 @@ def _forward(
     p = tl.exp2(s - top[:, None])
     total = tl.sum(p, 1)
     if DROPOUT:
-        p = tl.where(_kept(seed, line[:, None], token[None, :], rate), p, 0.0)
+        of_row, of_column = tl.load(factors + T + line), tl.load(factors + token)
+        p = tl.where(of_row[:, None] * of_column[None, :] >= lowest, p, 0.0)
     y = tl.dot(p.to(v.dtype), v, input_precision=PRECISION)
     if CLS:
         p0 = tl.exp2(s0 - top)
         total += p0
         if DROPOUT:
-            p0 = tl.where(_kept(seed, line, tl.zeros_like(line), rate), p0, 0.0)
+            p0 = tl.where(of_row * tl.load(factors) >= lowest, p0, 0.0)
         y += p0[:, None] * v0[None, :]
     y *= (keep / total)[:, None]
     tl.store(out + row[:, None] * W + d[None, :], y.to(out.dtype.element_ty))
@@ -83,8 +67,9 @@ def _forward(
             e, e0 = tl.exp2(c - top0), tl.exp2(c0 - top0)
             total0 = tl.sum(e, 0) + e0
             if DROPOUT:
-                e = tl.where(_kept(seed, line0, token, rate), e, 0.0)
-                e0 = tl.where(_kept(seed, line0, line0 * 0, rate), e0, 0.0)
+                of_row0 = tl.load(factors + T + line0)
+                e = tl.where(of_row0 * of_column >= lowest, e, 0.0)
+                e0 = tl.where(of_row0 * tl.load(factors) >= lowest, e0, 0.0)
             y0 = (tl.sum(e[:, None] * v.to(tl.float32), 0) + e0 * v0) * (keep / total0)
             tl.store(out + d, y0.to(out.dtype.element_ty))
             tl.store(norm + line0, top0 + tl.log2(total0))
@@ -92,7 +77,7 @@ def _forward(
 
 @compiled
 def _backward(
-    qkv, out, norm, grad, result, sums, seed, scale, rate, keep, T,
+    qkv, out, norm, grad, result, sums, factors, scale, lowest, keep, T,
     HEADS: tl.constexpr, D: tl.constexpr, N: tl.constexpr, CLS: tl.constexpr, BM: tl.constexpr,
     DROPOUT: tl.constexpr, PRECISION: tl.constexpr, TINY: tl.constexpr,
 ):  # fmt: skip
@@ -105,6 +90,8 @@ def _backward(
     natural = scale * TINY  # the scale without log2(e)
     dk, dv = tl.zeros([N, D], tl.float32), tl.zeros([N, D], tl.float32)
     total = tl.zeros([D], tl.float32)
+    if DROPOUT:
+        of_column = tl.load(factors + token)
     if CLS:
         k0, v0 = tl.load(qkv + d + W).to(tl.float32), tl.load(qkv + d + 2 * W).to(tl.float32)
         dk0, dv0 = tl.zeros([D], tl.float32), tl.zeros([D], tl.float32)
@@ -121,7 +108,8 @@ def _backward(
         dp = tl.dot(v, tl.trans(g), input_precision=PRECISION)
         kept = p
         if DROPOUT:
-            mask = _kept(seed, line[None, :], token[:, None], rate)
+            of_row = tl.load(factors + T + line)
+            mask = of_column[:, None] * of_row[None, :] >= lowest
             kept = tl.where(mask, p * keep, 0.0)
             dp = tl.where(mask, dp * keep, 0.0)
         ds = (p * (dp - delta[None, :])).to(q.dtype)
@@ -133,7 +121,7 @@ def _backward(
             p0 = tl.exp2(tl.sum(q32 * k0[None, :], 1) * scale - top)
             dp0, kept0 = tl.sum(g32 * v0[None, :], 1), p0
             if DROPOUT:
-                mask0 = _kept(seed, line, tl.zeros_like(line), rate)
+                mask0 = of_row * tl.load(factors) >= lowest
                 kept0 = tl.where(mask0, p0 * keep, 0.0)
                 dp0 = tl.where(mask0, dp0 * keep, 0.0)
             ds0 = p0 * (dp0 - delta)
@@ -152,7 +140,8 @@ def _backward(
         de, de0 = tl.sum(v.to(tl.float32) * g0[None, :], 1), tl.sum(v0 * g0, 0)
         left, left0 = e, e0
         if DROPOUT:
-            mask, mask0 = _kept(seed, line0, token, rate), _kept(seed, line0, line0 * 0, rate)
+            of_row0 = tl.load(factors + T + line0)
+            mask, mask0 = of_row0 * of_column >= lowest, of_row0 * tl.load(factors) >= lowest
             left, left0 = tl.where(mask, e * keep, 0.0), tl.where(mask0, e0 * keep, 0.0)
             de, de0 = tl.where(mask, de * keep, 0.0), tl.where(mask0, de0 * keep, 0.0)
         de, de0 = e * (de - delta0), e0 * (de0 - delta0)
@@ -184,11 +173,11 @@ def _options(qkv, heads, dropout):
     d = width // 3 // heads
     known = {"HEADS": heads, "D": d, "N": t - t % 2, "CLS": t % 2, "DROPOUT": dropout > 0}
     known["PRECISION"] = "tf32" if qkv.dtype in (torch.float16, torch.bfloat16) else "ieee"
-    return n, t, d, known, (d**-0.5 * _LOG2E, int(dropout * 2**32), 1 / (1 - dropout), t)
+    return n, t, d, known, (d**-0.5 * _LOG2E, lowest_kept(dropout), 1 / (1 - dropout), t)
 
 
 @on_its_device
-def attention_forward(qkv, seed, heads, dropout, shape=None):
+def attention_forward(qkv, factors, heads, dropout, shape=None):
     """Attention of packed projections.
 
     Parameters
@@ -196,8 +185,8 @@ def attention_forward(qkv, seed, heads, dropout, shape=None):
     qkv : Tensor, shape (n, tokens, 3 · width)
         Queries, keys and values, each of all heads in turn; contiguous. The number of tokens is a power of
         two, or one more with a class token in front.
-    seed : Tensor of int64, shape (2,)
-        Of the dropout; not read without any.
+    factors : Tensor of int32, shape (tokens + n · heads · tokens,)
+        Of the dropout: odd random numbers of keys, and of all rows of weights; not read without any.
     heads : int
         Number of heads.
     dropout : float
@@ -217,17 +206,17 @@ def attention_forward(qkv, seed, heads, dropout, shape=None):
     out = qkv.new_empty(n, t, heads * d)
     norm = torch.empty(n, heads, t, dtype=torch.float32, device=qkv.device)
     grid = (n * heads, known["N"] // rows)
-    _forward[grid](qkv, out, norm, seed, *numbers, **known, BM=rows, num_warps=warps)
+    _forward[grid](qkv, out, norm, factors, *numbers, **known, BM=rows, num_warps=warps)
     return out, norm
 
 
 @on_its_device
-def attention_backward(qkv, out, norm, grad, seed, heads, dropout, shape=None):
+def attention_backward(qkv, out, norm, grad, factors, heads, dropout, shape=None):
     """Gradient of the projections from that of the output, `grad`.
 
     Parameters
     ----------
-    qkv, seed, heads, dropout, shape
+    qkv, factors, heads, dropout, shape
         As for `attention_forward`.
     out, norm : Tensor
         What it returned.
@@ -245,6 +234,6 @@ def attention_backward(qkv, out, norm, grad, seed, heads, dropout, shape=None):
     rows, result = min(rows, known["N"]), torch.empty_like(qkv)
     sums = torch.empty(n, qkv.shape[2], dtype=torch.float32, device=qkv.device)
     more = {"num_warps": warps} | ({"num_stages": stages[0]} if stages else {})
-    pointers = qkv, out, norm, grad, result, sums, seed
+    pointers = qkv, out, norm, grad, result, sums, factors
     _backward[(n * heads,)](*pointers, *numbers, **known, BM=rows, TINY=1 / _LOG2E, **more)
     return result, sums

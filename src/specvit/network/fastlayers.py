@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import torch
 
+from specvit.network.dropout import odd_factors
+
 __all__ = ["can_compile", "fast_attention", "fast_mlp", "fits_attention", "fits_mlp"]
 
 #: Tokens times width of a head that one program of a GPU can hold, with their gradients.
@@ -70,11 +72,12 @@ def fast_attention(x, projection, heads, dropout=0.0):
     """
     from specvit.network.fastops import attention
 
-    kind, seed = _kind(x), torch.zeros(2, dtype=torch.int64, device=x.device)
+    kind, (n, t, _) = _kind(x), x.shape
+    factors = torch.zeros(1, dtype=torch.int32, device=x.device)
     if dropout:
-        seed = torch.randint(2**31, (2,), device=x.device)
+        factors = odd_factors((t + n * heads * t,), x.device)
     x, weight, bias = (one.to(kind) for one in (x, projection.weight, projection.bias))
-    return attention(x.contiguous(), weight, bias, seed, heads, float(dropout))[0]
+    return attention(x.contiguous(), weight, bias, factors, heads, float(dropout))[0]
 
 
 def fast_mlp(x, first, second):

@@ -38,17 +38,22 @@ def _has_compilers():
 
 @torch.library.custom_op("specvit::attention", mutates_args=())
 def attention(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, seed: torch.Tensor, heads: int, dropout: float
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    factors: torch.Tensor,
+    heads: int,
+    dropout: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Attention of tokens by the projection `weight`, `bias`; logarithms of sums; and projections."""
     from specvit.network.attentionkernels import attention_forward
 
     qkv = F.linear(x, weight, bias)
-    return *attention_forward(qkv, seed, heads, dropout), qkv
+    return *attention_forward(qkv, factors, heads, dropout), qkv
 
 
 @attention.register_fake
-def _(x, weight, bias, seed, heads, dropout):
+def _(x, weight, bias, factors, heads, dropout):
     n, t, width = x.shape
     norm = x.new_empty(n, heads, t, dtype=torch.float32)
     return torch.empty_like(x), norm, x.new_empty(n, t, 3 * width)
@@ -58,7 +63,7 @@ def _(x, weight, bias, seed, heads, dropout):
 def _attention_backward(
     x: torch.Tensor,
     weight: torch.Tensor,
-    seed: torch.Tensor,
+    factors: torch.Tensor,
     out: torch.Tensor,
     norm: torch.Tensor,
     qkv: torch.Tensor,
@@ -68,18 +73,18 @@ def _attention_backward(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     from specvit.network.attentionkernels import attention_backward
 
-    slope, sums = attention_backward(qkv, out, norm, grad.contiguous(), seed, heads, dropout)
+    slope, sums = attention_backward(qkv, out, norm, grad.contiguous(), factors, heads, dropout)
     return slope @ weight, slope.flatten(0, 1).T @ x.flatten(0, 1), sums.sum(0).to(x.dtype)
 
 
 @_attention_backward.register_fake
-def _(x, weight, seed, out, norm, qkv, grad, heads, dropout):
+def _(x, weight, factors, out, norm, qkv, grad, heads, dropout):
     return torch.empty_like(x), torch.empty_like(weight), weight.new_empty(len(weight))
 
 
 def _keep_attention(ctx, inputs, output):
-    x, weight, _, seed, ctx.heads, ctx.dropout = inputs
-    ctx.save_for_backward(x, weight, seed, *output)
+    x, weight, _, factors, ctx.heads, ctx.dropout = inputs
+    ctx.save_for_backward(x, weight, factors, *output)
 
 
 def _attention_gradients(ctx, grad, *_):

@@ -164,10 +164,10 @@ class ReducedViT(nn.Module):
         from specvit.network.mlpkernels import linear_gelu
         from specvit.network.normkernels import add_norm
 
-        y, seed = None, torch.zeros(2, dtype=torch.int64, device=x.device)
+        y, unread = None, torch.zeros(1, dtype=torch.int32, device=x.device)  # there is no dropout
         for norm1, norm2, qkv, out, mlp_in, mlp_out in self.layers:
             y = F.linear(add_norm(x, y, *norm1, self.dtype), *qkv)
-            y = F.linear(attention_forward(y, seed, self.heads, 0.0)[0], *out)
+            y = F.linear(attention_forward(y, unread, self.heads, 0.0)[0], *out)
             y = linear_gelu(add_norm(x, y, *norm2, self.dtype).flatten(0, 1), *mlp_in, keep=False)[0]
             y = F.linear(y, *mlp_out).view(x.shape)
         return x + y

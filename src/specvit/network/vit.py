@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from specvit.checks import check_choice, check_integer, check_number, from_known_fields
+from specvit.network.dropout import Dropout
 from specvit.network.fastlayers import fast_attention, fast_mlp, fits_attention, fits_mlp
 from specvit.network.positions import POSITIONS, rotate
 from specvit.network.tokenizers import TOKENIZERS, token_count
@@ -192,7 +193,7 @@ class EncoderLayer(nn.Module):
         self.norm2 = nn.LayerNorm(config.width)
         self.mlp_in = nn.Linear(config.width, config.mlp)
         self.mlp_out = nn.Linear(config.mlp, config.width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x, rotation=None):
         x = x + self.dropout(self.attention(self.norm1(x), rotation))
@@ -254,7 +255,7 @@ class SpectrumViT(nn.Module):
         self.tokenizer = TOKENIZERS[config.tokenizer](config)
         self.cls = nn.Parameter(torch.zeros(config.width)) if config.pooling == "cls" else None
         self.position = POSITIONS[config.position](config, wavelength)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.n_outputs)
