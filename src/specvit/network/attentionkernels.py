@@ -87,7 +87,7 @@ def _backward(
     qkv, result, out, grad = qkv + base * (3 * W), result + base * (3 * W), out + base * W, grad + base * W
     keys = token[:, None] * (3 * W) + W + d[None, :]
     k, v = tl.load(qkv + keys), tl.load(qkv + keys + W)
-    natural = scale * TINY  # the scale without log2(e)
+    natural = scale * TINY * keep  # the scale without log2(e); gradients of weights are divided by `keep`
     dk, dv = tl.zeros([N, D], tl.float32), tl.zeros([N, D], tl.float32)
     total = tl.zeros([D], tl.float32)
     if DROPOUT:
@@ -102,7 +102,7 @@ def _backward(
         place = row[:, None] * W + d[None, :]
         q, g, y = tl.load(qkv + query), tl.load(grad + place), tl.load(out + place)
         top = tl.load(norm + line)
-        delta = tl.sum(g.to(tl.float32) * y.to(tl.float32), 1)
+        delta = tl.sum(g.to(tl.float32) * y.to(tl.float32), 1) / keep
         # Keys by queries, (N, BM): sums over queries are products of it as it is.
         p = tl.exp2(tl.dot(k, tl.trans(q), input_precision=PRECISION) * scale - top[None, :])
         dp = tl.dot(v, tl.trans(g), input_precision=PRECISION)
@@ -110,9 +110,8 @@ def _backward(
         if DROPOUT:
             of_row = tl.load(factors + T + line)
             mask = of_column[:, None] * of_row[None, :] >= lowest
-            kept = tl.where(mask, p * keep, 0.0)
-            dp = tl.where(mask, dp * keep, 0.0)
-        ds = (p * (dp - delta[None, :])).to(q.dtype)
+            kept = tl.where(mask, p, 0.0)
+        ds = (kept * dp - p * delta[None, :]).to(q.dtype)
         dv += tl.dot(kept.to(g.dtype), g, input_precision=PRECISION)
         dk += tl.dot(ds, q, input_precision=PRECISION)
         dq = tl.dot(tl.trans(ds), k, input_precision=PRECISION)
@@ -122,9 +121,8 @@ def _backward(
             dp0, kept0 = tl.sum(g32 * v0[None, :], 1), p0
             if DROPOUT:
                 mask0 = of_row * tl.load(factors) >= lowest
-                kept0 = tl.where(mask0, p0 * keep, 0.0)
-                dp0 = tl.where(mask0, dp0 * keep, 0.0)
-            ds0 = p0 * (dp0 - delta)
+                kept0 = tl.where(mask0, p0, 0.0)
+            ds0 = kept0 * dp0 - p0 * delta
             dv0 += tl.sum(kept0[:, None] * g32, 0)
             dk0 += tl.sum(ds0[:, None] * q32, 0)
             dq += ds0[:, None] * k0[None, :]
@@ -133,7 +131,7 @@ def _backward(
         tl.store(result + query, dq.to(result.dtype.element_ty))
     if CLS:  # the class token's own row
         q0, g0 = tl.load(qkv + d).to(tl.float32), tl.load(grad + d).to(tl.float32)
-        line0, delta0 = which * T, tl.sum(g0 * tl.load(out + d).to(tl.float32), 0)
+        line0, delta0 = which * T, tl.sum(g0 * tl.load(out + d).to(tl.float32), 0) / keep
         top0, k32 = tl.load(norm + line0), k.to(tl.float32)
         e = tl.exp2(tl.sum(k32 * q0[None, :], 1) * scale - top0)
         e0 = tl.exp2(tl.sum(k0 * q0, 0) * scale - top0)
@@ -142,12 +140,11 @@ def _backward(
         if DROPOUT:
             of_row0 = tl.load(factors + T + line0)
             mask, mask0 = of_row0 * of_column >= lowest, of_row0 * tl.load(factors) >= lowest
-            left, left0 = tl.where(mask, e * keep, 0.0), tl.where(mask0, e0 * keep, 0.0)
-            de, de0 = tl.where(mask, de * keep, 0.0), tl.where(mask0, de0 * keep, 0.0)
-        de, de0 = e * (de - delta0), e0 * (de0 - delta0)
+            left, left0 = tl.where(mask, e, 0.0), tl.where(mask0, e0, 0.0)
+        de, de0 = left * de - e * delta0, left0 * de0 - e0 * delta0
         dv += left[:, None] * g0[None, :]
         dk += de[:, None] * q0[None, :]
-        dv0 += left0 * g0
+        dv0 = (dv0 + left0 * g0) * keep
         dk0 += de0 * q0
         dq0 = (tl.sum(de[:, None] * k32, 0) + de0 * k0) * natural
         total += dq0
@@ -155,6 +152,7 @@ def _backward(
         tl.store(result + d + W, (dk0 * natural).to(result.dtype.element_ty))
         tl.store(result + d + 2 * W, dv0.to(result.dtype.element_ty))
     dk *= natural
+    dv *= keep
     tl.store(result + keys, dk.to(result.dtype.element_ty))
     tl.store(result + keys + W, dv.to(result.dtype.element_ty))
     # Sums over the tokens, of which the gradient of a bias is made.
