@@ -113,17 +113,23 @@ def test_it_is_plain_dropout_unless_compiled_and_nothing_without_training():
     "ignore:`torch.jit.script_method` is deprecated"
 )  # by torch, when first compiling
 def test_generated_code_drops_the_same_values_forward_and_backward():
-    """Products are computed anew in the backward pass; a layer has two dropouts."""
+    """The backward pass computes products anew: no mask is kept for it. A layer has two dropouts."""
     config = ViTConfig.reference(width=16, heads=2, mlp=32, dropout=0.3, attention_dropout=0.0)
     torch.manual_seed(0)
     layer, x = EncoderLayer(config).double(), torch.randn(2, 5, 16, dtype=torch.float64)
-    found = []
+    found, kept = [], []
     for backend in ("eager", "inductor"):
         layer.zero_grad()
         torch.manual_seed(3)
-        with torch._inductor.config.patch(fallback_random=True):  # numbers of torch's generator, not its own
+        kept.clear()
+        with (
+            torch._inductor.config.patch(fallback_random=True),  # numbers of torch's generator, not its own
+            torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x),
+        ):
             y = torch.compile(layer, backend=backend, fullgraph=True)(x)
         y.square().sum().backward()
         found.append([y.detach(), *(parameter.grad.clone() for parameter in layer.parameters())])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
+    shapes = [x.shape for x in kept if not x.is_floating_point()]
+    assert sorted(shapes) == [(2, 5, 1), (2, 5, 1), (16,), (16,)]

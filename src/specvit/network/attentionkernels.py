@@ -36,14 +36,14 @@ def _forward(
     k, v = tl.load(qkv + keys), tl.load(qkv + keys + W)
     row = tl.program_id(1) * BM + tl.arange(0, BM) + CLS
     q = tl.load(qkv + row[:, None] * (3 * W) + d[None, :])
-    s = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
-    top = tl.max(s, 1)
+    s = tl.dot(q, tl.trans(k), input_precision=PRECISION)
+    top = tl.max(s, 1) * scale
     line = which * T + row
     if CLS:
         k0, v0 = tl.load(qkv + d + W).to(tl.float32), tl.load(qkv + d + 2 * W).to(tl.float32)
         s0 = tl.sum(q.to(tl.float32) * k0[None, :], 1) * scale
         top = tl.maximum(top, s0)
-    p = tl.exp2(s - top[:, None])
+    p = tl.exp2(s * scale - top[:, None])  # fused, where scaling `s` first is a product more
     total = tl.sum(p, 1)
     if DROPOUT:
         of_row, of_column = tl.load(factors + T + line), tl.load(factors + token)
