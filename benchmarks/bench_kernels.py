@@ -60,12 +60,12 @@ def attention(name, config):
     each(
         f"attention, {name}, dropout {p}, forward",
         lambda size: kernels.attention_forward(qkv, factors, heads, p, size),
-        [(64, 4), (128, 8)],
+        [(64, 4), (64, 8), (128, 4), (128, 8), (256, 8)],
     )
     each(
         f"attention, {name}, dropout {p}, backward",
         lambda size: kernels.attention_backward(qkv, *out, grad, factors, heads, p, size),
-        [(64, 8, 2), (64, 8, 1), (32, 8, 2), (32, 8, 1), (64, 16, 1), (32, 4, 2), (32, 16, 1)],
+        [(64, 8, 3), (64, 8, 2), (64, 8, 1), (64, 4, 1), (128, 8, 1), (128, 16, 1), (32, 8, 1)],
     )
 
 
@@ -91,9 +91,16 @@ def feed_forward(name, config):
         f"feed-forward, {name}: product, then gradient of GELU",
         seconds(lambda: torch.ops.aten.gelu_backward(grad @ w2, before)),
     )
-    tiles = [(128, 128, 64, 8, 3), (128, 128, 64, 8, 4), (64, 128, 64, 4, 3), (128, 64, 64, 4, 3)]
-    tiles += [(128, 128, 32, 8, 4), (64, 256, 64, 8, 3)]
+    tiles = [(128, 128, 64, 8, 3), (128, 64, 64, 4, 3), (128, 64, 64, 8, 3), (64, 64, 64, 4, 3)]
+    tiles += [(128, 128, 32, 8, stages) for stages in (2, 3, 4, 5)]
+    tiles += [(128, 64, 32, 4, 3), (128, 64, 32, 4, 4), (64, 128, 32, 4, 3), (64, 128, 32, 4, 4)]
+    tiles += [(128, 128, 32, 4, 4), (128, 256, 32, 8, 3), (256, 128, 32, 8, 3)]
     each(f"feed-forward, {name}: fused", lambda t: kernels.linear_gelu(x, w1, b1, tiles=t), tiles)
+    each(
+        f"feed-forward, {name}: fused, prediction",
+        lambda t: kernels.linear_gelu(x, w1, b1, keep=False, tiles=t),
+        tiles,
+    )
     each(
         f"feed-forward, {name}: fused gradient",
         lambda t: kernels.gelu_gradient(grad, w2, before, tiles=t),

@@ -15,6 +15,7 @@ import copy
 import math
 import time
 import warnings
+from itertools import islice
 
 import torch
 from timing import HALF, Bench, configuration, options
@@ -31,8 +32,10 @@ parser = options(__doc__)
 parser.add_argument("--devices", type=int, default=1)
 parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
 parser.add_argument("--surveys", nargs="+", default=["paper", "any"])
-parser.add_argument("--at-once", type=int, default=8, help="batches of any that are simulated together")
-parser.add_argument("--modes", nargs="+", default=["default"], help="of torch.compile, or eager, torch")
+parser.add_argument("--at-once", type=int, default=8, help="batches that are simulated together")
+parser.add_argument(
+    "--modes", nargs="+", default=["reduce-overhead"], help="of torch.compile, or eager, torch"
+)
 parser.add_argument("--profile", action="store_true")
 parser.add_argument("--rows", type=int, default=25, help="of a profile")
 arguments = parser.parse_args()
@@ -66,9 +69,9 @@ def regressor_of(name, survey="paper"):
 
 def stream_of(survey, size=n):
     """Batches as ``scripts/train_weights.py`` takes them: of `any` a fifth is of `pfs-mr`."""
-    if survey != "any":
-        return Survey(survey, seed=1).stream(size, device=device)
     block = size * arguments.at_once
+    if survey != "any":
+        return BlockStream(Survey(survey, seed=1).stream(block, device=device), arguments.at_once)
     few = block // 5
     parts = (Survey("any", seed=1), block - few), (Survey("pfs-mr", seed=1), few)
     mixed = MixedStream(*(one.stream(count, device=device) for one, count in parts))
@@ -103,6 +106,20 @@ class Timed:
             yield batch
 
 
+def steps_differ(config):
+    """By how much the way that compiled steps take differs from that of eager ones, and the most."""
+    batches, ends = list(islice(stream_of("paper"), 10)), []
+    settings = {"max_steps": 10, "learning_rate": 1e-4, "gradient_clip": 0.5, "precision": "32-true"}
+    for compiled in (True, False):
+        torch.manual_seed(0)
+        regressor = LabelRegressor.build(config, LABELS).to(device)
+        regressor.set_label_scaling([4800, 3.0, -0.5, 0.1, 0.0], [600, 1.1, 0.3, 0.1, 0.1])
+        begin = torch.nn.utils.parameters_to_vector(regressor.parameters()).detach()
+        train(regressor, batches, TrainingConfig(compile=compiled, **settings), progress=False)
+        ends.append(torch.nn.utils.parameters_to_vector(regressor.parameters()).detach() - begin)
+    return ((ends[0] - ends[1]).norm() / ends[1].norm()).item(), 0.1
+
+
 # -- is it right? ------------------------------------------------------------------------------------------
 if "check" in arguments.only and not rank:
     for name in arguments.configurations:
@@ -121,6 +138,8 @@ if "check" in arguments.only and not rank:
             off = max(((a.grad - b.grad).norm() / b.grad.norm()).item() for a, b in pairs)
             most = 2e-3 if precision == torch.float32 else 0.1
             bench.judge(f"{name}: gradient in {precision}, beside float64,", off, most)
+        if gpu:
+            bench.judge(f"{name}: ten steps of train, compiled beside eager,", *steps_differ(config))
 
 # -- simulation ----------------------------------------------------------------------------------------
 if "simulation" in arguments.only:
@@ -163,7 +182,7 @@ if "networks" in arguments.only:
             network = LabelRegressor.build(config, LABELS).network.to(device)
             fastlayers.ENABLED = mode != "torch"
             if mode != "eager":
-                network.compile(mode=None if mode in ("default", "torch") else mode)
+                network.compile(mode="reduce-overhead" if mode == "torch" else mode)
             step = stepping(network, x)
             report(f"network alone, {name}, {mode}", seconds(step))
             with profiled(f"network alone, {name}, {mode}", 3):

@@ -33,12 +33,15 @@ class Averaging(WeightAveraging):
         self.decay = decay
 
     def on_train_start(self, trainer, pl_module):
+        average = self._average_model.module
         if trainer.global_step == 0:  # of several processes all begin with the weights of the first
-            self._average_model.module.load_state_dict(pl_module.state_dict())
+            average.load_state_dict(pl_module.state_dict())
+        # Collected once: going through all modules takes as long as the update.
+        self._averaged, self._current = list(average.parameters()), list(pl_module.parameters())
 
     def on_train_batch_end(self, trainer, pl_module, *args):
         update = get_ema_multi_avg_fn(ema_decay(trainer.global_step, self.decay))
-        update(list(self._average_model.module.parameters()), list(pl_module.parameters()), None)
+        update(self._averaged, self._current, None)
         self._latest_update_step = trainer.global_step
 
     def on_train_epoch_end(self, trainer, pl_module):

@@ -15,8 +15,8 @@ from specvit.network.kerneldevice import compiled, on_its_device, tl, triton
 
 __all__ = ["gelu_gradient", "linear_gelu"]
 
-#: Rows and columns of a tile, depth of a step, warps, stages of loading.
-TILES = (128, 128, 64, 8, 3)
+#: Rows and columns of a tile, depth of a step, warps, stages of loading; forward and backward.
+FORWARD, BACKWARD = (128, 128, 32, 8, 4), (128, 64, 64, 4, 3)
 
 
 @compiled
@@ -92,7 +92,7 @@ def linear_gelu(x, weight, bias, *, keep=True, tiles=None):
     keep : bool
         Whether to return what went into GELU, too.
     tiles : tuple of int, optional
-        As `TILES`.
+        As `FORWARD`.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def linear_gelu(x, weight, bias, *, keep=True, tiles=None):
     before : Tensor, shape (m, n), or None
     """
     (m, k), n = x.shape, len(weight)
-    bm, bn, bk, warps, stages = tiles or TILES
+    bm, bn, bk, warps, stages = tiles or FORWARD
     after = x.new_empty(m, n)
     before = torch.empty_like(after) if keep else None
     sizes = {"K": k, "BM": bm, "BN": bn, "BK": bk, "KEEP": keep, "PRECISION": _precision(x)}
@@ -123,7 +123,7 @@ def gelu_gradient(grad, weight, before, *, tiles=None):
     before : Tensor, shape (m, n)
         From `linear_gelu`.
     tiles : tuple of int, optional
-        As `TILES`.
+        As `BACKWARD`.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def gelu_gradient(grad, weight, before, *, tiles=None):
         Its sum over rows, the gradient of the bias before GELU.
     """
     (m, k), n = grad.shape, weight.shape[1]
-    bm, bn, bk, warps, stages = tiles or TILES
+    bm, bn, bk, warps, stages = tiles or BACKWARD
     result = torch.empty_like(before)
     sums = torch.empty(triton.cdiv(m, bm), n, dtype=torch.float32, device=grad.device)
     sizes = {"K": k, "BM": bm, "BN": bn, "BK": bk, "PRECISION": _precision(grad)}
