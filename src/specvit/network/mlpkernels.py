@@ -16,7 +16,7 @@ from specvit.network.kerneldevice import compiled, on_its_device, tl, triton
 __all__ = ["gelu_gradient", "linear_gelu"]
 
 #: Rows and columns of a tile, depth of a step, warps, stages of loading; forward and backward.
-FORWARD, BACKWARD = (128, 128, 32, 8, 4), (128, 64, 64, 4, 3)
+FORWARD, BACKWARD = (128, 128, 32, 8, 5), (128, 64, 64, 4, 3)
 
 
 @compiled
