@@ -6,7 +6,8 @@ Labels and the cells of the calibration stay as they are; a second factor on σ 
 Survey("any") by `specvit.network.cellcalibration.refine_calibration` (which scripts/train_weights.py does at
 its end, too). Shares within 1 σ are printed before and after, on other stars of this survey: by predicted σ
 and label, and by resolution, coverage and S/N. FILE has the record of WEIGHTS, with this command and what it
-was run on under "refinement_…", and all figures measured anew; --score-size 0 leaves these as they were.
+was run on under "refinement_…", and all figures measured anew; --score-size 0 leaves these as they were. With
+--size 0 it is the errors that stay as they are: only figures are measured, and recorded with "figures_…".
 
 Predictions are kept in FOLDER, 1,000 a file, by weights and library: a run that was cut off goes on.
 """
@@ -120,7 +121,7 @@ def main():
     )
     parser.add_argument("weights")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--size", type=int, default=200_000, help="stars to calibrate on")
+    parser.add_argument("--size", type=int, default=200_000, help="stars to calibrate on; 0: none")
     parser.add_argument("--check-size", type=int, default=40_000, help="stars to compare shares on")
     parser.add_argument(
         "--score-size", type=int, default=20_000, help="stars of each magnitude; 0: no figures"
@@ -142,14 +143,15 @@ def main():
         )
     regressor.to(device)
     fast, keep = reduced(regressor, half_of(device)), kept_in(arguments.keep, regressor, arguments.calibrated)
-    held_out, fresh = (
-        predictions(fast, Survey("any", seed=seed, **library), size, keep, device)
-        for seed, size in ((arguments.seed, arguments.size), (arguments.seed + 1, arguments.check_size))
-    )
-    pulls_of = {"before": pulls(regressor, fresh)}
-    refine_calibration(regressor, held_out)
-    pulls_of["after"] = pulls(regressor, fresh)
-    print_shares(regressor.label_names, fresh, pulls_of)
+    if arguments.size:
+        held_out, fresh = (
+            predictions(fast, Survey("any", seed=seed, **library), size, keep, device)
+            for seed, size in ((arguments.seed, arguments.size), (arguments.seed + 1, arguments.check_size))
+        )
+        pulls_of = {"before": pulls(regressor, fresh)}
+        refine_calibration(regressor, held_out)
+        pulls_of["after"] = pulls(regressor, fresh)
+        print_shares(regressor.label_names, fresh, pulls_of)
 
     if arguments.score_size:
         fast, seed = reduced(regressor, half_of(device)), arguments.seed + 1
@@ -170,14 +172,18 @@ def main():
         "device": torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else f"CPU, {os.cpu_count()} cores",
-        "spectra": len(held_out.error),
     }
+    if arguments.size:
+        about["spectra"] = len(held_out.error)
     if arguments.score_size:
         about |= {"score_size": arguments.score_size, "cell_size": arguments.cell_size}
+        record.pop("refinement_figures", None)
     else:
         about["figures"] = "measured before the refinement, which changes the shares within 1 σ only"
-    record = {key: value for key, value in record.items() if not key.startswith("refinement_")}
-    record |= {f"refinement_{key}": value for key, value in about.items()}
+    what = "refinement_" if arguments.size else "figures_"
+    outdated = ("refinement_", "figures_") if arguments.size else ("figures_",)
+    record = {key: value for key, value in record.items() if not key.startswith(outdated)}
+    record |= {what + key: value for key, value in about.items()}
     save_weights(arguments.out, regressor.cpu(), grid=grid, record=record, dtype=torch.float16)
 
 
