@@ -66,13 +66,13 @@ class LabelModule(pl.LightningModule):
         known = torch.isfinite(target) & valid[:, None]
         return heads, torch.where(known, target, 0.0).to(heads.mean.dtype), known
 
-    def compile_step(self):
+    def compile_step(self, *, graphs):
         """Encoding, network and loss in one piece by `torch.compile`, for training and for validation.
 
-        On a GPU the pieces are captured as CUDA graphs: a step of a small network takes less time than its
-        hundreds of kernels take to be launched one by one.
+        With `graphs` the pieces are CUDA graphs: a step of a small network takes less time than its hundreds
+        of kernels take to be launched one by one.
         """
-        mode = "reduce-overhead" if self.regressor.label_scale.is_cuda else None
+        mode = "reduce-overhead" if graphs else None
         self._summed = torch.compile(self._summed, mode=mode)
         self._standardised = torch.compile(self._standardised, mode=mode)
 

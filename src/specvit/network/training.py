@@ -54,7 +54,8 @@ class TrainingConfig:
     log_every_steps : int
         Steps between records of the training loss (each makes the host wait for the device once).
     compile : bool
-        Compile encoding, network and loss with `torch.compile`.
+        Compile encoding, network and loss with `torch.compile`; on a GPU they become CUDA graphs, for each
+        batch size one, whose memory stays taken until the end.
     seed : int
         Seed of torch's global generator, which dropout and some batches draw from.
 
@@ -327,7 +328,8 @@ def train(
         )
         module = LabelModule(regressor.train(), config, stream)
         if config.compile:
-            module.compile_step()
+            # Not of several processes: graphs beside the exchange of gradients were not tried.
+            module.compile_step(graphs=device.type == "cuda" and devices == 1)
         try:
             trainer.fit(module, stream, validation, ckpt_path=checkpoint, weights_only=True)
         finally:
