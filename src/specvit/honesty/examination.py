@@ -50,8 +50,7 @@ def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, sampling=None
         log2 of the width of native pixels over the grid's. Pixels of the grid that share a native one share
         its noise: the weight of each is divided by their number.
     batch_size : int, optional
-        Spectra at once; by default 16 on a processor, 32 of a coarse model, on a GPU what a quarter of its
-        memory holds.
+        Spectra at once; by default 16 on a processor, on a GPU what a quarter of its memory holds.
 
     Returns
     -------
@@ -124,7 +123,7 @@ def _at_once(model):
     device = model.mean.device
     most = spectra_at_once(device)
     if device.type != "cuda":
-        return most * model.coarse // 2  # so that fits take no more memory than screening does
+        return most
     quarter = torch.cuda.get_device_properties(device).total_memory / 4
     pixels = model.coarse**2  # a coarse model has fewer pixels, and is not fitted step by step
     return max(64, min(most, _ENOUGH * pixels, int(quarter / _BYTES * pixels)))
