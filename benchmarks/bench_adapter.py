@@ -45,7 +45,7 @@ def memory(n):
     estimator = LoggEstimator(device="cpu")
 
     def peak():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6  # in KiB on Linux
 
     before = peak()
     estimator.predict(flux, ivar=ivar)

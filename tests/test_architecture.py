@@ -418,6 +418,11 @@ def test_the_rooms_of_a_gpu_machine_need_neither_astropy_nor_lightning():
     assert not loaded & {"astropy", "specutils", "lightning", "pytorch_lightning", "matplotlib", "sklearn"}
 
 
+def test_predicting_loads_nothing_that_only_scoring_needs(fresh):
+    code = "import sys, specvit\nspecvit.LoggEstimator().label_names\nprint('sklearn.metrics' in sys.modules)"
+    assert fresh(code) == ["False"]
+
+
 def test_the_grid_needs_no_torch():
     assert not loaded_after("import specvit.grid, specvit.labels, specvit.digests") & (HEAVY | {"torch"})
 

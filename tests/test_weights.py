@@ -181,7 +181,9 @@ def recorded(**fields):
         (scaled("calibration_factor", [[1.1, 0.9], [-1.2, 0.8]]), "factor must be positive and finite"),
         (scaled("calibration_factor", [[1.1, 0.9], [float("nan"), 0.8]]), "factor must be positive"),
         (scaled("calibration_snr", [10.0, 1.0]), "snr must be positive, finite and strictly increasing"),
-        (scaled("network.head.bias", [0.0, 0.0, 0.0, float("nan")]), "head.bias must be finite"),
+        (scaled("network.head.bias", [0.0, float("nan"), 0.0, 0.0]), "head.bias must be finite"),
+        (scaled("network.head.bias", [0.0, 0.0, float("inf"), 0.0]), "head.bias must be finite"),
+        (scaled("network.head.bias", [-float("inf"), 0.0, 0.0, 0.0]), "head.bias must be finite"),
         (lambda f: f.update(grid=PFS_MR), "the grid must have the network's 96 pixels, got 4096"),
     ],
 )

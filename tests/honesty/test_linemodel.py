@@ -21,6 +21,29 @@ def model(emulator):
     return LineModel(emulator)
 
 
+def test_the_emulators_spectra_are_not_kept(model, emulator):
+    """Not by a view of no elements either, which would keep all of the memory that it is a view of."""
+    copied = model.emulator
+    assert emulator.components.nbytes > 5e6 and emulator.pixel_components.numel() == 120 * 4096
+    for name in ("mean", "components"):
+        assert getattr(copied, name).nbytes == 0 and getattr(copied, name).base is None
+    assert copied.pixel_components.untyped_storage().nbytes() == 0
+
+
+@pytest.mark.parametrize("coarse", [1, 2])
+def test_transforms_are_sums_over_the_spectra(emulator, coarse):
+    """By the definition of a Fourier sum, at some of the frequencies."""
+    model = LineModel(emulator, coarse=coarse)
+    spectra = emulator.components[[0, 61, 119]].astype(float)
+    step = np.diff(np.log(emulator.wave)).mean()
+    kept = model.components[[0, 61, 119]].reshape(3, -1, 2).numpy() * 2 * coarse
+    for k in (0, 7, 400, 1100):
+        wave = np.exp(-1j * float(model.frequency[k]) * step * np.arange(emulator.wave.size))
+        exact = spectra @ wave
+        scale = np.abs(spectra).sum(1)
+        assert (np.abs(kept[:, k] @ [1, 1j] - exact) < 1e-4 * scale).all()
+
+
 def depths(model, labels, velocity=0.0, width=0.0, lsf=None):
     """n − 1 with width the variance in ln λ beyond the line spread function."""
     labels = model.tensor([labels])

@@ -119,3 +119,16 @@ def test_the_whole_network_is_one_graph(position):
     x = torch.randn(3, 1, 64)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(compiled(x), network(x))
+
+
+@pytest.mark.parametrize(("position", "pooling"), [("learned", "mean"), ("rope", "cls")])
+def test_few_spectra_are_in_the_layers_at_once_without_gradients(position, pooling):
+    network, seen = small(position=position, pooling=pooling), []
+    network.layers[0].register_forward_pre_hook(lambda layer, given: seen.append(len(given[0])))
+    x = torch.randn(21, 1, 64)
+    whole = network(x)
+    assert seen == [21]
+    with torch.no_grad():
+        parts, nothing = network(x), network(x[:0])
+    assert seen[1:] == [8, 8, 5, 0] and nothing.shape == whole[:0].shape
+    torch.testing.assert_close(parts, whole)

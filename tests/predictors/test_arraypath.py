@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from specvit import LoggEstimator, Survey
+from specvit.honesty.screening import line_model
 from specvit.spectra import SpectrumError
 
 pytestmark = pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")
@@ -72,6 +73,8 @@ def test_nothing_is_written_to_and_memory_stays_flat(estimator, arrays, monkeypa
     flux, ivar = (np.concatenate([x[20:40]] * 8) for x in arrays)
     flux.flags.writeable = ivar.flags.writeable = False
     estimator.predict(flux[:2], ivar=ivar[:2])
+    for coarse in (1, 2):  # made once, of tens of MB, when the first doubtful spectrum comes
+        line_model("cpu", coarse)
     tracemalloc.start()
     estimator.predict(flux, ivar=ivar)
     peak = tracemalloc.get_traced_memory()[1]

@@ -50,7 +50,7 @@ def examine(model: LineModel, flux, ivar, labels, sigma, lsf=None, sampling=None
         log2 of the width of native pixels over the grid's. Pixels of the grid that share a native one share
         its noise: the weight of each is divided by their number.
     batch_size : int, optional
-        Spectra at once; by default 32 on a processor, on a GPU what a quarter of its memory holds.
+        Spectra at once; by default 16 on a processor, on a GPU what a quarter of its memory holds.
 
     Returns
     -------

@@ -63,8 +63,9 @@ class LineModel(nn.Module):
         #: Pixels taken together, and pixels of the model that a line spread function covers.
         self.coarse, self.bin = coarse, BIN // coarse
         # Its labels' networks are needed; its spectra are held in Fourier space, below.
-        spectra = emulator.mean, emulator.components, emulator.pixel_components
-        without = {id(x): x[:0] for x in spectra}
+        # What stands for these must own its memory: a view of no elements keeps all of them.
+        without = {id(x): x[:0].copy() for x in (emulator.mean, emulator.components)}
+        without[id(emulator.pixel_components)] = emulator.pixel_components[:0].clone()
         self.emulator = copy.deepcopy(emulator, without).eval().requires_grad_(False)
         # Lines as wide as a line spread function need but every second sample, and half of the frequencies.
         thinned = 2 * coarse
@@ -239,8 +240,12 @@ def coarser(grid, n):
 
 def _transform(spectra, n, thinned):
     """Lowest frequencies of spectra (…, n_wave), those that every so many samples hold, float32."""
-    values = np.fft.rfft(spectra.astype(np.float64), n)[..., : n // (2 * thinned) + 1] / thinned
-    return np.stack([values.real, values.imag], -1).reshape(*values.shape[:-1], -1)
+    kept = n // (2 * thinned) + 1
+    found = np.empty((*spectra.shape[:-1], 2 * kept), np.float32)
+    for place in np.ndindex(spectra.shape[:-1]):  # one by one: in double precision all would be large
+        values = np.fft.rfft(spectra[place].astype(np.float64), n)[:kept] / thinned
+        found[place] = np.stack([values.real, values.imag], -1).reshape(-1)
+    return found
 
 
 def _inverse(frequency, place, n):

@@ -29,12 +29,14 @@ _DOUBTFUL_LINES = (0.5, 1.6)
 
 def line_model(device, coarse=1):
     """The `LineModel` of the emulator that ships, on a device given by its name."""
-    return _model_on(torch.empty(0, device=device).device, coarse)  # "cuda" is one of them
+    return _models_on(torch.empty(0, device=device).device)[coarse]  # "cuda" is one of them
 
 
 @lru_cache
-def _model_on(device, coarse):
-    return LineModel(Emulator.load(), LineCalibration.load(), coarse).to(device)
+def _models_on(device):
+    """Those of all pixels and of pairs, by `coarse`: who needs one soon needs the other, of the same file."""
+    read = Emulator.load(), LineCalibration.load()
+    return {coarse: LineModel(*read, coarse).to(device) for coarse in (1, 2)}
 
 
 def judged(given, snr, device):

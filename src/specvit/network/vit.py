@@ -22,6 +22,10 @@ from specvit.network.tokenizers import TOKENIZERS, token_count
 
 __all__ = ["SpectrumViT", "ViTConfig", "without_drawing"]
 
+#: Spectra that are in the layers at once on a processor, where no gradients are kept: what a layer makes of
+#: a few stays in the cache. The tokenizer, whose matrices are large, takes all that there are.
+_ENCODED_AT_ONCE = 8
+
 
 @dataclass(frozen=True)
 class ViTConfig:
@@ -292,12 +296,18 @@ class SpectrumViT(nn.Module):
         if self.cls is not None:
             cls = self.cls.expand(len(x), 1, -1).to(x.dtype)  # (width,) -> (n, 1, width)
             x = torch.cat([cls, x], dim=1)  # (n, 1 + n_tokens, width)
-        x = self.dropout(self.position(x))
-        rotation = self.position.rotation()
-        for layer in self.layers:
-            x = layer(x, rotation)
-        x = self.norm(x)
-        x = x[:, 0] if self.cls is not None else x.mean(dim=1)  # (n, width)
+        x, rotation = self.dropout(self.position(x)), self.position.rotation()
+        if x.device.type == "cpu" and not torch.is_grad_enabled():
+            x = torch.cat([self._encoded(some, rotation) for some in x.split(_ENCODED_AT_ONCE)])
+        else:
+            x = self._encoded(x, rotation)
         # Half precision would round the outputs to 1 part in 256: the last product is done in full.
         with torch.autocast(device_type=x.device.type, enabled=False):
             return self.head(x.to(self.head.weight.dtype))
+
+    def _encoded(self, x, rotation):
+        """Tokens (n, sequence_length, width) through the layers and pooled, (n, width)."""
+        for layer in self.layers:
+            x = layer(x, rotation)
+        x = self.norm(x)
+        return x[:, 0] if self.cls is not None else x.mean(dim=1)

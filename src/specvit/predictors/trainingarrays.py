@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import validate_data
 
 from specvit.predictors.plainfeatures import plain_features
@@ -93,6 +92,8 @@ def r2_of_labels(found, names, y, sample_weight=None):
     ValueError
         If `y` does not match, or a weight is masked, negative or not finite, or all are zero.
     """
+    from sklearn.metrics import r2_score  # which brings much that no prediction needs
+
     if len(found.shape) > 1 and np.shape(y) == found.shape:
         y = y.reshape(-1) if isinstance(y, np.ndarray) else np.ravel(y)
     truth = TrueLabels.read(y, names)

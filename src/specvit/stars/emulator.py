@@ -24,6 +24,8 @@ __all__ = ["NATIVE_LSF_FRACTION", "Emulator"]
 #: The spectra are held at this fraction of the grid's LSF width, so that an LSF 10 % narrower than
 #: nominal can still be made by smoothing.
 NATIVE_LSF_FRACTION = 0.85
+#: Spectra that are smoothed at once: in double precision all components would take five times their memory.
+_SMOOTHED_AT_ONCE = 30
 
 
 class Emulator(LabelNetworks):
@@ -169,7 +171,9 @@ class Emulator(LabelNetworks):
             LSF width of the result relative to the grid's, above `NATIVE_LSF_FRACTION`.
         """
         sigma = self.grid.lsf_sigma * np.sqrt(lsf_scale**2 - NATIVE_LSF_FRACTION**2)
-        return (smoothing_matrix(self.wave, sigma, self.grid.wave, velocity) @ spectra.T.astype(np.float64)).T
+        matrix = smoothing_matrix(self.wave, sigma, self.grid.wave, velocity)
+        some = (spectra[k : k + _SMOOTHED_AT_ONCE] for k in range(0, len(spectra), _SMOOTHED_AT_ONCE))
+        return np.concatenate([matrix @ few.T.astype(np.float64) for few in some], 1).T
 
     def _continuum_to_grid(self, curves):
         # A cubic through 32 knots: the continuum has curvature but no structure between knots.
