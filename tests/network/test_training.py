@@ -353,7 +353,7 @@ def test_divergence_is_an_error():
 def test_compiled_training_leaves_a_plain_module(monkeypatch):
     compiled_calls = []
 
-    def compiled(function, *, mode):
+    def compiled(function, *, mode=None):
         """In place of torch.compile, which is not ours to test and takes a compiler."""
         assert mode is None  # CUDA graphs are for GPUs
 

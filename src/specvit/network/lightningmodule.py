@@ -69,12 +69,11 @@ class LabelModule(pl.LightningModule):
     def compile_step(self, *, graphs):
         """Encoding, network and loss in one piece by `torch.compile`, for training and for validation.
 
-        With `graphs` the pieces are CUDA graphs: a step of a small network takes less time than its hundreds
-        of kernels take to be launched one by one.
+        With `graphs` that for training becomes CUDA graphs: a step of a small network takes less time than its
+        hundreds of kernels take to be launched one by one.
         """
-        mode = "reduce-overhead" if graphs else None
-        self._summed = torch.compile(self._summed, mode=mode)
-        self._standardised = torch.compile(self._standardised, mode=mode)
+        self._summed = torch.compile(self._summed, mode="reduce-overhead" if graphs else None)
+        self._standardised = torch.compile(self._standardised)
 
     def _standardised(self, batch):
         return self._outputs(batch)

@@ -35,8 +35,8 @@ class ViTConfig:
     simulated spectra and noise never repeat, and the mean of the tokens and wide heads, because these are
     faster and no less accurate. Their tokenizer is local: after 800 steps of 1024 `paper` spectra it had R²
     0.852 in log g, against 0.721 for a shared matrix at patch 16 (local at patch 16: 0.845). A shared matrix
-    has fewer parameters, which is better where training spectra are few. Windows of 64 pixels are no less accurate
-    than those of 32, which ``paper`` has, at half the work (docs, *Studies*, tokens).
+    has fewer parameters, which is better where training spectra are few. Windows of 64 pixels are no less
+    accurate than those of 32, which ``paper`` has, at half the work (docs, *Studies*, tokens).
 
     Parameters
     ----------
