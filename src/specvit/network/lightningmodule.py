@@ -69,8 +69,8 @@ class LabelModule(pl.LightningModule):
     def compile_step(self, *, graphs):
         """Encoding, network and loss in one piece by `torch.compile`, for training and for validation.
 
-        With `graphs` that for training becomes CUDA graphs: a step of a small network takes less time than its
-        hundreds of kernels take to be launched one by one.
+        With `graphs` that for training becomes CUDA graphs: a step of a small network takes less time than
+        its hundreds of kernels take to be launched one by one.
         """
         self._summed = torch.compile(self._summed, mode="reduce-overhead" if graphs else None)
         self._standardised = torch.compile(self._standardised)
