@@ -1,6 +1,10 @@
 """Options and data shared by every test, and a survey of which everything is known in closed form."""
 
 import io
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +59,32 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    skipped = {}
     if not config.getoption("--run-slow"):
-        skip = pytest.mark.skip(reason="slow: runs with --run-slow")
-        for item in items:
-            if "slow" in item.keywords:
+        skipped["slow"] = pytest.mark.skip(reason="slow: runs with --run-slow")
+    if find_spec("triton") is None:
+        skipped["kernels"] = pytest.mark.skip(reason="Triton is not installed: runs in tox -e kernels")
+    for item in items:
+        for marker, skip in skipped.items():
+            if marker in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.fixture
+def interpreted():
+    """Call that runs a script under Triton's interpreter, which needs no GPU.
+
+    It must be chosen before Triton is imported: the script has a process of its own.
+    """
+
+    def run(script):
+        environment = os.environ | {"TRITON_INTERPRET": "1"}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return run
 
 
 @pytest.fixture(scope="session")

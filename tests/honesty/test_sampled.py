@@ -1,10 +1,5 @@
 """Fixed weighted sums, against scipy's interpolation, dense matrices and, for the kernel, the plain way."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 import torch
@@ -40,10 +35,9 @@ def test_the_way_back_is_the_transposed_matrix(kind):
     np.testing.assert_allclose(back(values), matrix @ values, atol=1e-5)
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
-def test_the_kernel_gives_the_same_sums():
-    """By Triton's interpreter, which needs no GPU and must be chosen before Triton is imported."""
-    script = """
+@pytest.mark.kernels
+def test_the_kernel_gives_the_same_sums(interpreted):
+    interpreted("""
 import numpy as np, torch
 from specvit.honesty.samplekernel import weighted_sums
 from specvit.honesty.sampled import WeightedSums
@@ -55,7 +49,4 @@ for values in (values, values[:, 1], values[:, :, 2], values[0, 0, 0], values[..
         for one, given in ((sums, values), (sums.transposed(n), values[..., :1100])):
             found = weighted_sums(given, one.index, one.weights)
             assert found.shape == one(given).shape and (found - one(given)).abs().max() < 1e-5
-"""
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+""")

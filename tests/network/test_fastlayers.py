@@ -1,16 +1,10 @@
 """The kernels for GPUs against the plain layers, by Triton's interpreter, which needs no GPU."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-
 import pytest
 import torch
 
 from specvit.network import SpectrumViT, ViTConfig, fastlayers
 
-needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 PLAIN = {"dropout": 0.0, "attention_dropout": 0.0}
 #: Runs before each script: the fast way wherever it is asked for, and two small networks.
 BEGIN = f"""
@@ -28,19 +22,12 @@ torch.manual_seed(0)
 """
 
 
-def interpreted(script):
-    """Run a script under Triton's interpreter, which must be chosen before Triton is imported."""
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + script], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-@needs_triton
-def test_outputs_and_gradients_are_those_of_the_plain_network_in_float64():
+@pytest.mark.kernels
+def test_outputs_and_gradients_are_those_of_the_plain_network_in_float64(interpreted):
     """With and without a class token; compiled, too, where the operations stay whole."""
-    interpreted("""
+    interpreted(
+        BEGIN
+        + """
 for config in configs:
     network, x = SpectrumViT(config), torch.randn(2, 2, config.n_pixels)
     with torch.no_grad():
@@ -58,13 +45,16 @@ for config in configs:
         found.backward(grad)
         for a, b in zip(network.parameters(), exact.parameters(), strict=True):
             assert (a.grad - b.grad).norm() < 3e-6 * b.grad.norm()
-""")
+"""
+    )
 
 
-@needs_triton
-def test_dropout_drops_the_same_weights_forward_and_backward():
+@pytest.mark.kernels
+def test_dropout_drops_the_same_weights_forward_and_backward(interpreted):
     """Against plain attention with the mask that the documented products give."""
-    interpreted("""
+    interpreted(
+        BEGIN
+        + """
 from specvit.network.attentionkernels import attention_backward, attention_forward
 
 n, heads, d, p = 2, 2, 16, 0.25
@@ -85,12 +75,15 @@ for t in (64, 65):
     found, sums = attention_backward(given, out, norm, grad, factors, heads, p)
     assert (out - expected).abs().max() < 2e-6 and (found - slope).abs().max() < 2e-6
     assert (sums - slope.sum(1)).abs().max() < 1e-4
-""")
+"""
+    )
 
 
-@needs_triton
-def test_attention_draws_anew_in_training_only():
-    interpreted("""
+@pytest.mark.kernels
+def test_attention_draws_anew_in_training_only(interpreted):
+    interpreted(
+        BEGIN
+        + """
 network = SpectrumViT(ViTConfig.reference(n_pixels=256, heads=4, **size, dropout=0.0))
 x = torch.randn(2, 2, 256)
 torch.manual_seed(1)
@@ -99,12 +92,15 @@ torch.manual_seed(1)
 assert first.equal(network(x)) and not first.equal(second)
 state = torch.get_rng_state()
 assert network.eval()(x).equal(network(x)) and torch.get_rng_state().equal(state)
-""")
+"""
+    )
 
 
-@needs_triton
-def test_prediction_by_kernels_is_that_of_the_network():
-    interpreted("""
+@pytest.mark.kernels
+def test_prediction_by_kernels_is_that_of_the_network(interpreted):
+    interpreted(
+        BEGIN
+        + """
 from specvit.network.reduced import ReducedViT
 
 for config in configs:
@@ -115,7 +111,8 @@ for config in configs:
     fastlayers._fits = fits
     for dtype, most in ((torch.float32, 1e-6), (torch.float16, 2e-3)):
         assert (ReducedViT(network, dtype)(x) - expected).abs().max() < most * expected.abs().max()
-""")
+"""
+    )
 
 
 def test_a_processor_goes_the_plain_way():
@@ -150,10 +147,12 @@ def test_on_a_gpu_in_half_precision():
     assert (slopes[0] - slopes[1]).norm() < 0.05 * slopes[1].norm()
 
 
-@needs_triton
-def test_kernels_start_on_the_device_of_their_tensors():
+@pytest.mark.kernels
+def test_kernels_start_on_the_device_of_their_tensors(interpreted):
     """Triton takes the current one, which need not be that of a network on the second GPU."""
-    interpreted("""
+    interpreted(
+        BEGIN
+        + """
 from specvit.honesty.samplekernel import weighted_sums
 from specvit.network import attentionkernels, mlpkernels, normkernels, rowkernels
 entered = []
@@ -188,4 +187,5 @@ for function, *given in calls:
     entered.clear()
     function(*given)
     assert [one is given[0] for one in entered] == [True], function
-""")
+"""
+    )

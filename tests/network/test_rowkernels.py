@@ -1,13 +1,8 @@
 """Kernels for whole spectra against the plain lines of torch, by Triton's interpreter, which needs no GPU."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-
 import pytest
 
-pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+pytestmark = pytest.mark.kernels
 #: 12 spectra of 300 pixels with all that may go wrong, and a call of the kernels where a GPU would have them.
 BEGIN = """
 import torch
@@ -31,30 +26,23 @@ def both(function, *arguments):
 """
 
 
-def interpreted(script):
-    """Run a script under the interpreter, which must be chosen before Triton is imported."""
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", BEGIN + script],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-def test_medians_are_exact():
-    interpreted("""
+def test_medians_are_exact(interpreted):
+    interpreted(
+        BEGIN
+        + """
 for mask in (torch.rand(12, 300) < 0.5, torch.ones(12, 300).bool(), torch.rand(12, 300) < 0.01):
     for values in (torch.randn(12, 300), torch.randint(-3, 3, (12, 300)).float(), torch.randn(300, 12).T):
         plain, found = both(masked_median, values, mask)
         assert torch.equal(plain.isnan(), found.isnan()) and torch.equal(plain.isnan()[:, 0], ~mask.any(1))
         assert torch.equal(plain.nan_to_num(9), found.nan_to_num(9))
-""")
+"""
+    )
 
 
-def test_spectra_are_encoded_and_described_as_by_torch():
-    interpreted("""
+def test_spectra_are_encoded_and_described_as_by_torch(interpreted):
+    interpreted(
+        BEGIN
+        + """
 lsf, sampling = torch.rand(12, 300), torch.rand(12)
 for encoding in ("weighted", "instrument"):
     for told in ((None, None), (lsf, sampling), (None, lsf), (sampling, None)):
@@ -65,11 +53,14 @@ for encoding in ("weighted", "instrument"):
 (snr, coverage), (found, same) = both(snr_and_coverage, flux, ivar)
 assert torch.equal(snr.isnan(), found.isnan()) and torch.equal(coverage, same)
 assert torch.allclose(snr.nan_to_num(0), found.nan_to_num(0), rtol=1e-6)
-""")
+"""
+    )
 
 
-def test_spectra_are_cleaned_as_by_torch():
-    interpreted("""
+def test_spectra_are_cleaned_as_by_torch(interpreted):
+    interpreted(
+        BEGIN
+        + """
 for scale in (1.0, 1e-17):
     for dtype in (torch.float32, torch.float64):
         if scale < 1 and dtype == torch.float32:
@@ -79,4 +70,5 @@ for scale in (1.0, 1e-17):
         for a, b in zip(plain, found):
             assert a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=1e-5)
         assert plain[0].dtype == found[0].dtype == torch.float32 == found[1].dtype
-""")
+"""
+    )
