@@ -120,6 +120,15 @@ def test_attention_is_that_of_the_layers(regressor):
     torch.testing.assert_close(found[:, 0], own)
 
 
+def test_attention_of_many_spectra_is_that_of_each(regressor):
+    """On a processor a layer is given a few at once."""
+    x = torch.randn(21, 2, 64, dtype=torch.float64)
+    found = attention_weights(regressor.network, x)
+    each = torch.cat([attention_weights(regressor.network, one[None]) for one in x])
+    assert found.shape[:3] == (21, 3, 2)
+    torch.testing.assert_close(found, each)
+
+
 def test_rollout_of_known_maps():
     still = torch.eye(3).expand(1, 2, 1, 3, 3)
     torch.testing.assert_close(attention_rollout(still), torch.full((1, 3), 1 / 3))

@@ -206,7 +206,9 @@ def attention_weights(network, x):
     >>> tuple(attention_weights(network, torch.zeros(3, 2, 64)).shape)
     (3, 2, 4, 4, 4)
     """
-    found, network = [], copy.deepcopy(network).eval()
+    network = copy.deepcopy(network).eval()
+    # On a processor few spectra are in the layers at once: each layer is called for one part after another.
+    found = {layer.attention: [] for layer in network.layers}
 
     def record(module, arguments):
         tokens, rotation = arguments[0], arguments[1] if len(arguments) > 1 else None
@@ -214,12 +216,12 @@ def attention_weights(network, x):
         q, k, _ = module.qkv(tokens).view(n, t, 3, module.heads, width // module.heads).permute(2, 0, 3, 1, 4)
         if rotation is not None:
             q, k = rotate(q, rotation), rotate(k, rotation)
-        found.append(torch.softmax(q @ k.mT / (width // module.heads) ** 0.5, -1))
+        found[module].append(torch.softmax(q @ k.mT / (width // module.heads) ** 0.5, -1))
 
-    for layer in network.layers:
-        layer.attention.register_forward_pre_hook(record)
+    for attention in found:
+        attention.register_forward_pre_hook(record)
     network(x)
-    return torch.stack(found, 1)
+    return torch.stack([torch.cat(parts) for parts in found.values()], 1)
 
 
 def attention_rollout(weights, pooling="mean"):
