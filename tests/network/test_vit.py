@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
 from specvit.network import SpectrumViT, ViTConfig
 
@@ -132,3 +133,19 @@ def test_few_spectra_are_in_the_layers_at_once_without_gradients(position, pooli
         parts, nothing = network(x), network(x[:0])
     assert seen[1:] == [8, 8, 5, 0] and nothing.shape == whole[:0].shape
     torch.testing.assert_close(parts, whole)
+
+
+def test_compiled_layers_take_all_spectra_at_once():
+    """Else each part is compiled by itself: a batch of 256 had each layer 32 times."""
+    network, calls = small(depth=3), []
+
+    def backend(graph, given):
+        targets = [node.target for node in graph.graph.nodes]
+        calls.append(targets.count(F.scaled_dot_product_attention))
+        return graph.forward
+
+    x = torch.randn(21, 1, 64)
+    with torch.no_grad():
+        found = torch.compile(network, fullgraph=True, backend=backend)(x)
+        torch.testing.assert_close(found, network(x))
+    assert calls == [3]

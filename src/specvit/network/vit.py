@@ -297,7 +297,8 @@ class SpectrumViT(nn.Module):
             cls = self.cls.expand(len(x), 1, -1).to(x.dtype)  # (width,) -> (n, 1, width)
             x = torch.cat([cls, x], dim=1)  # (n, 1 + n_tokens, width)
         x, rotation = self.dropout(self.position(x)), self.position.rotation()
-        if x.device.type == "cpu" and not torch.is_grad_enabled():
+        few = x.device.type == "cpu" and not torch.is_grad_enabled()
+        if few and not torch.compiler.is_compiling():  # or the layers were compiled once for each part
             x = torch.cat([self._encoded(some, rotation) for some in x.split(_ENCODED_AT_ONCE)])
         else:
             x = self._encoded(x, rotation)
