@@ -1,8 +1,11 @@
+import gc
 import json
 import math
 import subprocess
 import sys
 import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from specvit.network import LabelRegressor, TrainingConfig, ViTConfig, train
 from specvit.network.feed import BatchStream
+from specvit.network.lightningmodule import LabelModule
 from specvit.network.schedule import ema_decay, learning_rate
 
 N_PIXELS = 16
@@ -371,6 +375,42 @@ def test_compiled_training_leaves_a_plain_module(monkeypatch):
     assert n > 0 and list(regressor.state_dict()) == keys
     regressor.predict(*make_batch(0)[:2])
     assert len(compiled_calls) == n
+
+
+@pytest.mark.parametrize("in_main_thread", [True, False])
+def test_graphs_are_of_the_main_thread_and_are_not_kept(monkeypatch, in_main_thread):
+    """What is compiled is watched as it dies; there is no GPU for graphs themselves."""
+    modes, made = [], []
+
+    class Compiled:
+        def __init__(self, graph, given):
+            self.graph = graph
+            made.append(weakref.ref(self))
+
+        def __call__(self, *given):
+            return self.graph.forward(*given)
+
+    def compiled(function, *, mode=None, original=torch.compile):
+        modes.append(mode)
+        return original(function, backend=Compiled)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    module = LabelModule(make_regressor(), TrainingConfig())
+
+    def step():
+        module.compile_step(graphs=True)
+        module._summed(make_batch(0))[0].backward()
+
+    if in_main_thread:
+        step()
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(step).result()
+    assert modes == ["reduce-overhead" if in_main_thread else None, None]
+    gc.collect()
+    assert [one() is None for one in made] == [False]
+    module.release_graphs()
+    assert [one() is None for one in made] == [in_main_thread]
 
 
 @pytest.mark.parametrize(

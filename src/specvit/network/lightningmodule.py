@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import threading
 
 import lightning.pytorch as pl
 import torch
@@ -50,6 +52,7 @@ class LabelModule(pl.LightningModule):
         self._stream = stream
         self._sums = None
         self._random_state = None
+        self._graphs = False
 
     def __deepcopy__(self, memo):
         # Weight averaging copies the module: the data feed, which may own a simulator, stays behind.
@@ -70,10 +73,25 @@ class LabelModule(pl.LightningModule):
         """Encoding, network and loss in one piece by `torch.compile`, for training and for validation.
 
         With `graphs` that for training becomes CUDA graphs: a step of a small network takes less time than
-        its hundreds of kernels take to be launched one by one.
+        its hundreds of kernels take to be launched one by one. Only in the main thread, however: older
+        versions of torch keep what they know of graphs with the thread that imported them, and fail in any
+        other.
         """
-        self._summed = torch.compile(self._summed, mode="reduce-overhead" if graphs else None)
+        self._graphs = graphs and threading.current_thread() is threading.main_thread()
+        self._summed = torch.compile(self._summed, mode="reduce-overhead" if self._graphs else None)
         self._standardised = torch.compile(self._standardised)
+
+    def release_graphs(self):
+        """Let go of CUDA graphs and of the memory that they work in, as much as a step takes.
+
+        Torch keeps what it compiled with the function of this class, not with the module: until the process
+        ends that memory would be out of reach of all else, such as predictions.
+        """
+        if self._graphs:
+            from torch._dynamo.eval_frame import remove_from_cache
+
+            remove_from_cache(LabelModule._summed)
+            gc.collect()  # compiled code refers to itself
 
     def _standardised(self, batch):
         return self._outputs(batch)

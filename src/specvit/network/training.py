@@ -55,7 +55,7 @@ class TrainingConfig:
         Steps between records of the training loss (each makes the host wait for the device once).
     compile : bool
         Compile encoding, network and loss with `torch.compile`; on a GPU they become CUDA graphs, for each
-        batch size one, whose memory stays taken until the end.
+        batch size one, whose memory stays taken until `train` ends.
     seed : int
         Seed of torch's global generator, which dropout and some batches draw from.
 
@@ -334,6 +334,7 @@ def train(
             trainer.fit(module, stream, validation, ckpt_path=checkpoint, weights_only=True)
         finally:
             regressor.to(device=device, dtype=dtype).eval()
+            module.release_graphs()
     if recorder.best_state is not None:
         regressor.load_state_dict(recorder.best_state)
     return recorder.history
