@@ -114,6 +114,16 @@ def print_shares(names, held_out, pulls_of):
             print(f"  {name:7}", "   ".join(words))
 
 
+def renewed(record, about, *, refined, scored):
+    """The record of weights without what is outdated, and with what there is to say `about` this run."""
+    outdated = ("refinement_",) if refined else ()
+    if scored:
+        outdated += ("figures_", "refinement_figures", "refinement_score_size", "refinement_cell_size")
+    kept = {key: value for key, value in record.items() if not key.startswith(outdated)}
+    what = "refinement_" if refined else "figures_"
+    return kept | {what + key: value for key, value in about.items()}
+
+
 def main():
     """Draw, calibrate, measure and write."""
     parser = argparse.ArgumentParser(
@@ -133,6 +143,8 @@ def main():
     parser.add_argument("--revision", default="unknown", help="git revision, for the record")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
+    if not (arguments.size or arguments.score_size):
+        parser.error("--size and --score-size are both 0: nothing would be calibrated or measured")
     device = torch.device(arguments.device)
     library = {"emulator": Emulator.load(calibrated=True)} if arguments.calibrated else {}
 
@@ -177,13 +189,9 @@ def main():
         about["spectra"] = len(held_out.error)
     if arguments.score_size:
         about |= {"score_size": arguments.score_size, "cell_size": arguments.cell_size}
-        record.pop("refinement_figures", None)
     else:
         about["figures"] = "measured before the refinement, which changes the shares within 1 σ only"
-    what = "refinement_" if arguments.size else "figures_"
-    outdated = ("refinement_", "figures_") if arguments.size else ("figures_",)
-    record = {key: value for key, value in record.items() if not key.startswith(outdated)}
-    record |= {what + key: value for key, value in about.items()}
+    record = renewed(record, about, refined=arguments.size > 0, scored=arguments.score_size > 0)
     save_weights(arguments.out, regressor.cpu(), grid=grid, record=record, dtype=torch.float16)
 
 
