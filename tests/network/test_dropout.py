@@ -44,6 +44,18 @@ def test_pairs_of_rows_or_of_columns_agree_as_often_as_by_chance(drawn):
             assert abs((one * other).mean()) * np.sqrt(one.size) < 4
 
 
+@pytest.mark.parametrize("bits", [10, 13])
+def test_few_pairs_of_numbers_are_correlated(bits):
+    """Of all ratios of two numbers; in fewer bits as many correlate, of 2³¹ that there are in 32."""
+    odd, rate = np.arange(1, 2**bits, 2), 0.1
+    low = odd < rate * 2**bits
+    both = (odd[:, None] * odd[low] % 2**bits < rate * 2**bits).sum(1) / len(odd)
+    share = low.mean()
+    correlation = (both - share**2) / (share * (1 - share))
+    assert correlation[0] == pytest.approx(1)  # the same number twice
+    assert 40 < (np.abs(correlation) > 0.05).sum() < 1e-7 * 2**31
+
+
 def test_corners_of_rectangles_are_independent(drawn):
     """Numbers of rows and columns could tie the fourth to the other three, as they do where added."""
     rng = np.random.default_rng(0)

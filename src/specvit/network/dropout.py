@@ -6,10 +6,10 @@ hidden value, or a key of attention) has a random odd number of 32 bits, and a v
 of its row's and its column's, modulo 2³², is not among the lowest. What the backward pass keeps are these
 numbers, not a mask.
 
-A random odd number times any odd number is as random: the rate is right in each row and column. Two rows, or
-two columns, depend on each other only where small multiples of their numbers agree: at rate 0.1, fewer than
-one pair in 10⁷ is correlated by more than 0.05. Pairs, triples and corners of rectangles are by measurement
-as of independent draws.
+A random odd number times any odd number is as random: within a row, and within a column, values are dropped
+independently, at the right rate. Two rows, or two columns, depend on each other only where small multiples of
+their numbers agree, but perhaps for the highest bits: at rate 0.1, fewer than one pair in 10⁷ is correlated
+by more than 0.05. Pairs, triples and corners of rectangles are by measurement as of independent draws.
 """
 
 from __future__ import annotations
