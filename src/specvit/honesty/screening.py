@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 import torch
@@ -25,11 +26,14 @@ _DOUBTFUL = {
 _LEAST_CHI2 = 0.25
 #: The same of the test for lines: below the first there are none, above the second there are.
 _DOUBTFUL_LINES = (0.5, 1.6)
+#: Two lanes of a GPU ask for models at the same time, and each would make them.
+_MAKING = Lock()
 
 
 def line_model(device, coarse=1):
     """The `LineModel` of the emulator that ships, on a device given by its name."""
-    return _models_on(torch.empty(0, device=device).device)[coarse]  # "cuda" is one of them
+    with _MAKING:
+        return _models_on(torch.empty(0, device=device).device)[coarse]  # "cuda" is one of them
 
 
 @lru_cache
