@@ -122,7 +122,7 @@ def load_weights(source: str | PathLike[str] = BUNDLED[0]) -> tuple[Any, Any, di
 def _check_state(regressor, grid):
     """Raise ValueError unless numbers and grid of a network are such as can be."""
     for name, values in regressor.network.state_dict().items():
-        if not torch.stack(values.aminmax()).isfinite().all():  # NaN is either; no array is made
+        if not torch.stack(values.aminmax()).isfinite().all():  # one NaN makes both NaN; no array is made
             raise ValueError(f"{name} must be finite")
     regressor.set_label_scaling(regressor.label_centre, regressor.label_scale)
     # Labels whose σ nobody knows have NaN, as a whole.

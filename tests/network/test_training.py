@@ -355,7 +355,8 @@ def test_divergence_is_an_error():
 
 
 def test_compiled_training_leaves_a_plain_module(monkeypatch):
-    compiled_calls = []
+    compiled_calls, released = [], []
+    monkeypatch.setattr(LabelModule, "release_graphs", lambda module: released.append(module))
 
     def compiled(function, *, mode=None):
         """In place of torch.compile, which is not ours to test and takes a compiler."""
@@ -372,7 +373,7 @@ def test_compiled_training_leaves_a_plain_module(monkeypatch):
     keys = list(regressor.state_dict())
     run(regressor, compile=True)
     n = len(compiled_calls)
-    assert n > 0 and list(regressor.state_dict()) == keys
+    assert n > 0 and len(released) == 1 and list(regressor.state_dict()) == keys
     regressor.predict(*make_batch(0)[:2])
     assert len(compiled_calls) == n
 
