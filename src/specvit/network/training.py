@@ -54,8 +54,8 @@ class TrainingConfig:
     log_every_steps : int
         Steps between records of the training loss (each makes the host wait for the device once).
     compile : bool
-        Compile encoding, network and loss with `torch.compile`; on a GPU they become CUDA graphs, for each
-        batch size one, whose memory stays taken until `train` ends.
+        Compile encoding, network and loss with `torch.compile`; on a single GPU a step of training becomes
+        CUDA graphs, for each batch size its own, whose memory stays taken until `train` ends.
     seed : int
         Seed of torch's global generator, which dropout and some batches draw from.
 
