@@ -39,6 +39,7 @@ spectrum = Spectrum(flux, wave * u.AA, uncertainty=InverseVariance(ivar), meta=m
 print(LoggEstimator(device="cpu").predict(spectrum).value)
 """
 PROGRAMS = {
+    "Python alone": "pass",
     "import specvit": "import specvit",
     "import torch, specutils": "import torch, specutils",
     "first answer, arrays": ARRAYS,
