@@ -112,7 +112,8 @@ def test_ci_runs_the_test_command_of_the_readme():
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert command == "tox -e py311-test"
     assert 'tox -e "$env"' in ci
-    assert "for env in codestyle build_docs py311-test;" in ci
+    (label,) = re.findall(r"^    ci = (.+)$", (ROOT / "tox.ini").read_text(encoding="utf-8"), re.MULTILINE)
+    assert "py311-test" in label and f"for env in {label.replace(',', '')};" in ci
 
 
 def test_citation_is_readable():
