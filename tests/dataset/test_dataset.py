@@ -744,6 +744,6 @@ def test_memory_does_not_grow_with_the_set(tmp_path):
         peaks.append((written, tracemalloc.get_traced_memory()[1]))
         tracemalloc.stop()
     small, large = np.array(peaks)
-    # Labels of the open files are kept, 20 bytes a spectrum of at most 64 files, and 3 that say which rows are
-    # sound; spectra are not, 770 bytes. From one window to the next, 1 MB is taken for a moment.
+    # Labels of the open files are kept, 20 bytes a spectrum of at most 64 files, and 3 that say which rows
+    # are sound; spectra are not, 770 bytes. From one window to the next, 1 MB is taken for a moment.
     assert (large < 1.1 * small + [500_000, 1_500_000 + 25 * 90_000]).all()
