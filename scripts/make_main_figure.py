@@ -58,7 +58,7 @@ def parse():
     parser.add_argument("--work", type=Path, default=Path("build/main_figure"), help="folder of what is kept")
     parser.add_argument("--n-train", type=int, default=60_000, help="a tenth stops LightGBM")
     parser.add_argument("--n-test", type=int, default=4000)
-    parser.add_argument("--limit-stars", type=int, default=1000, help="stars of the limits, a magnitude")
+    parser.add_argument("--limit-stars", type=int, help="stars of the limits, a magnitude; default: all")
     parser.add_argument("--magnitudes", type=float, nargs="+", default=[20, 20.5, 21, 21.5, 22, 22.5])
     parser.add_argument("--networks", nargs="*", default=["paper", "any"], help="bundled or files")
     parser.add_argument(
@@ -74,6 +74,8 @@ def parse():
     parser.add_argument("--redraw", action="store_true", help="figures alone, from OUT/evaluation.csv")
     parser.add_argument("--stars", type=int, default=20_000, help="of --limits-check, in all")
     arguments = parser.parse_args()
+    if arguments.limit_stars is None:  # of fewer stars than the predictors it would not compare with them
+        arguments.limit_stars = arguments.n_test
     if arguments.batch_size is None:
         arguments.batch_size = 512 if arguments.device.startswith("cuda") else 64
     if arguments.threads:
