@@ -1,4 +1,4 @@
-"""What studies say beyond their means: correlations beside Fisher, crossings, and the law of size."""
+"""What studies say beyond their means: correlations beside Fisher, distances to the limit, and crossings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import curve_fit
 
 from specvit.labels import LABELS
 from specvit.limits import survey_fisher
@@ -21,10 +20,9 @@ __all__ = [
     "crossing_table",
     "difference_table",
     "fisher_correlations",
-    "fit_law",
     "label_table",
-    "law_table",
     "limit_of",
+    "whole_rows",
 ]
 
 #: R² of log g at the Bayes limit of ``Survey("paper")`` and its error, of other stars of the survey than
@@ -105,61 +103,7 @@ def label_table(average):
     return pd.DataFrame(lines.values()).fillna("")
 
 
-def _law(x, log_a, a, log_b, b):
-    parameters, seen = x
-    return np.logaddexp(log_a - a * np.log(parameters), log_b - b * np.log(seen))
-
-
-def fit_law(parameters, seen, r2, limit=BAYES_LIMIT[0]):
-    r"""Least-squares fit of the distance to the Bayes limit, R²_limit − R² = A N^{−a} + B D^{−b}.
-
-    N are the parameters of the network, D the spectra that it has seen (Hoffmann et al. 2022,
-    arXiv:2203.15556, whose irreducible loss is known here: it is that of the limit). The logarithms are
-    fitted, each with the same weight.
-
-    Parameters
-    ----------
-    parameters, seen : ndarray, shape (k,)
-        Of at least five trainings, sizes and lengths both of at least two values.
-    r2 : ndarray, shape (k,)
-        Below the limit.
-    limit : float
-        R² at the limit.
-
-    Returns
-    -------
-    dict of str to (float, float)
-        ``a``, ``b``, ``log_a`` and ``log_b`` with their errors, and ``scatter``, the rms of the residuals of
-        the logarithm.
-
-    Raises
-    ------
-    ValueError
-        If there are too few trainings, or one is not below the limit.
-    """
-    parameters, seen, r2 = (np.asarray(x, np.float64) for x in (parameters, seen, r2))
-    if len(r2) < 5 or np.unique(parameters).size < 2 or np.unique(seen).size < 2:
-        raise ValueError(f"r2 must be of five trainings of two sizes and lengths at least, got {len(r2)}")
-    if not (r2 < limit).all():
-        raise ValueError(f"r2 must be below the limit, {limit}, got {r2.max()}")
-    x, y = np.stack([parameters, seen]), np.log(limit - r2)
-    middle = y.mean() - np.log(2)
-    start = [
-        middle + 0.3 * np.log(parameters).mean(),
-        0.3,
-        middle + 0.3 * np.log(seen).mean(),
-        0.3,
-    ]
-    value, covariance = curve_fit(_law, x, y, start, maxfev=20_000)
-    error = np.sqrt(np.diag(covariance))
-    result = {
-        name: (float(one), float(err))
-        for name, one, err in zip(("log_a", "a", "log_b", "b"), value, error, strict=True)
-    }
-    return result | {"scatter": (float(np.std(y - _law(x, *value))), np.nan)}
-
-
-def _whole(table):
+def whole_rows(table):
     """Rows of log g at the survey's own magnitudes."""
     if "label" not in table:
         return table[:0]
@@ -174,7 +118,7 @@ def limit_of(table):
     table : pandas.DataFrame
         From `studies.tables.tidy`.
     """
-    whole = _whole(table)
+    whole = whole_rows(table)
     own = whole[whole["name"] == LIMIT_NAME] if len(whole) else whole
     return float(own["r2"].iloc[0]) if len(own) else BAYES_LIMIT[0]
 
@@ -205,7 +149,7 @@ def crossing(sizes, first, second):
 
 def _by_size(study, table):
     """R² by name and number of spectra: means over the seeds of a study, and the reference's."""
-    whole = _whole(table)
+    whole = whole_rows(table)
     ours = whole[whole["spectra"].notna()].groupby(["name", "spectra"])["r2"].mean() if len(whole) else {}
     theirs = pd.Series({(one["name"], one["spectra"]): one["r2"] for one in study.reference}, dtype=float)
     return ours, theirs
@@ -292,33 +236,3 @@ def _compared(values, first, second):
         "largest": f"{a[-1] - b[-1]:+.3f} ({int(pair.index[-1]):,})",
         "crossing": "; ".join(found) or "none",
     }
-
-
-def law_table(table):
-    """The law of a tidy `table` of networks as a data frame of words; empty where there are too few.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `studies.tables.tidy`, of the study ``size``.
-    """
-    whole = _whole(table)
-    if not len(whole):
-        return pd.DataFrame()
-    limit, whole = limit_of(table), whole[(whole["network"] == "compact") & (whole["name"] != LIMIT_NAME)]
-    try:
-        law = fit_law(whole["parameters"], whole["spectra_seen"], whole["r2"], limit)
-    except ValueError:
-        return pd.DataFrame()
-    meaning = {
-        "a": "exponent of parameters",
-        "b": "exponent of spectra seen",
-        "log_a": "ln A",
-        "log_b": "ln B",
-        "scatter": "rms residual of ln(distance)",
-    }
-    rows = [
-        {"quantity": meaning[name], "value": f"{value:.3f}" + (f" ± {err:.3f}" if np.isfinite(err) else "")}
-        for name, (value, err) in law.items()
-    ]
-    return pd.DataFrame([*rows, {"quantity": "R² at the limit", "value": f"{limit:.4f}"}])

@@ -24,13 +24,15 @@ STUDY = Study(
     title="How large, and trained for how long?",
     question="How does the accuracy of log g grow with the parameters of the network and with the "
     "spectra that it has seen, and how far is it from the Bayes limit?",
-    variants=Study.grid({f"{width} wide, {depth} deep": _shape(width, depth) for width, depth in SHAPES}, 1)
-    | {f"128 wide, 4 deep, {steps:,} steps": [_shape(128, 4, steps)] for steps in (1000, 2000, 8000, LONG)}
+    variants=Study.grid(
+        {f"{width} wide, {depth} deep": _shape(width, depth) for width, depth in SHAPES}
+        | {f"128 wide, 4 deep, {steps:,} steps": _shape(128, 4, steps) for steps in (1000, 2000, 8000, LONG)}
+    )
     | {
         f"ViT, reference, {n // 1000:,}k stored, {LONG:,} steps": [replace(REFERENCE, spectra=n, steps=LONG)]
         for n in (200_000, 1_000_000)
     }
     | {"Bayes limit": [LIMIT]},
-    picture=Picture("parameters", "spectra_seen", log=True, x_label="parameters"),
+    picture=Picture("parameters", law=True),
     columns=("width", "depth", "parameters", "spectra_seen"),
 )

@@ -33,6 +33,8 @@ class Picture:
         Least value that is shown; the caption says what lies below it.
     panels : tuple of tuple of str
         Names that have a panel, with an axis, of their own; empty for one of all. Of pictures without series.
+    law : bool
+        Whether the law of `studies.law` is drawn and told; nothing else is shown then.
     """
 
     x: str
@@ -44,6 +46,7 @@ class Picture:
     x_label: str = ""
     floor: float | None = None
     panels: tuple = ()
+    law: bool = False
 
 
 @dataclass(frozen=True)

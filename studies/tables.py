@@ -23,10 +23,10 @@ from studies.answers import (
     difference_table,
     fisher_correlations,
     label_table,
-    law_table,
     limit_of,
 )
 from studies.catalogue import STUDIES
+from studies.law import draw_law, law_table
 from studies.ledger import STORE, read_rows
 from studies.scoring import MAGNITUDES
 
@@ -242,7 +242,10 @@ def write_study(study, rows, folder):
     written.meta = {"question": study.question, "commands": commands}
     written.write(folder / f"{study.name}.ecsv", format="ascii.ecsv", overwrite=True)
     summary(study, table).to_csv(folder / f"{study.name}.csv", index=False)
-    if (table["failure"] == "").any():
+    if study.picture.law:
+        law_table(table).to_csv(folder / f"{study.name}_law.csv", index=False)
+        draw_law(table, folder / f"{study.name}.svg")
+    elif (table["failure"] == "").any():
         from studies.figures import draw
 
         draw(study, means(study, table), folder / f"{study.name}.svg")
@@ -274,8 +277,6 @@ def main(arguments=None):
             for name, made in (("crossings", crossing_table), ("differences", difference_table)):
                 table = made(study, tidy(study, rows))
                 table.to_csv(Path(chosen.out) / f"scaling_{name}.csv", index=False)
-        if written and study.name == "size":
-            law_table(tidy(study, rows)).to_csv(Path(chosen.out) / "size_law.csv", index=False)
         print(f"{study.name:12s} {done:3d} of {len(study.configurations)} rows")
 
 

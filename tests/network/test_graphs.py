@@ -124,7 +124,11 @@ def test_training_in_a_thread():
 
 
 def test_no_memory_is_kept():
-    trained()
-    gc.collect()
-    torch.cuda.empty_cache()
-    assert torch.cuda.memory_reserved() < 2e8
+    # What libraries keep for themselves stays; graphs, of 20 MB at least, would be added by each training.
+    reserved = []
+    for _ in range(3):
+        trained()
+        gc.collect()
+        torch.cuda.empty_cache()
+        reserved.append(torch.cuda.memory_reserved())
+    assert reserved[2] - reserved[0] < 2e7, reserved

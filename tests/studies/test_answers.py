@@ -1,4 +1,4 @@
-"""The law of size, and errors beside the Fisher prediction."""
+"""Correlations of errors beside the Fisher prediction, distances to the limit, and crossings."""
 
 import numpy as np
 import pandas as pd
@@ -12,41 +12,10 @@ from studies.answers import (
     crossing_table,
     difference_table,
     fisher_correlations,
-    fit_law,
     label_table,
-    law_table,
     limit_of,
 )
 from studies.catalogue import STUDIES
-
-LIMIT = 0.9
-
-
-def made(a=0.4, b=0.7, scatter=0.0):
-    parameters, seen = (x.ravel() for x in np.meshgrid([1e5, 3e5, 1e6, 3e6], [1e6, 3e6, 1e7]))
-    distance = 5 * parameters**-a + 200 * seen**-b
-    return parameters, seen, LIMIT - distance * np.exp(scatter * np.random.default_rng(0).normal(size=12))
-
-
-def test_the_law_that_made_the_values_is_found():
-    law = fit_law(*made(), LIMIT)
-    assert law["a"][0] == pytest.approx(0.4, rel=1e-4) and law["b"][0] == pytest.approx(0.7, rel=1e-4)
-    assert law["log_a"][0] == pytest.approx(np.log(5), abs=1e-3)
-
-
-def test_errors_of_the_exponents_cover_the_truth():
-    law = fit_law(*made(scatter=0.02), LIMIT)
-    for name, truth in (("a", 0.4), ("b", 0.7)):
-        value, err = law[name]
-        assert 0 < err < 0.5 and abs(value - truth) < 3 * err
-
-
-@pytest.mark.parametrize("change", [lambda x: x[:4], lambda x: np.where(x == x[0], 1, x)])
-def test_a_law_needs_enough_trainings_below_the_limit(change):
-    parameters, seen, r2 = made()
-    r2 = change(r2)
-    with pytest.raises(ValueError, match="r2 must be"):
-        fit_law(parameters[: len(r2)], seen[: len(r2)], r2 if len(r2) < 5 else r2 + (r2 == 1), LIMIT)
 
 
 def test_the_fisher_prediction_is_that_of_the_formula():
@@ -110,15 +79,6 @@ def test_the_limit_is_that_of_the_test_stars_where_it_is_known():
     table = curves(**{"MLP": {5e4: 0.8}})
     assert limit_of(table) == BAYES_LIMIT[0]
     assert limit_of(pd.concat([table, curves(**{"Bayes limit": {np.nan: 0.89}})])) == 0.89
-
-
-def test_the_law_is_told_with_the_limit_that_it_was_fitted_to():
-    parameters, seen, r2 = made()
-    table = curves(**{f"{k}": {np.nan: value} for k, value in enumerate(r2)})
-    table["network"], table["parameters"], table["spectra_seen"] = "compact", parameters, seen
-    limit = curves(**{"Bayes limit": {np.nan: LIMIT}}).assign(network="compact", parameters=np.nan)
-    law = law_table(pd.concat([table, limit])).set_index("quantity")["value"]
-    assert law["R² at the limit"] == "0.9000" and law["exponent of parameters"].startswith("0.400")
 
 
 def test_who_is_ahead_is_told_at_each_size_here_and_of_the_reference():
