@@ -153,6 +153,7 @@ def test_kernels_start_on_the_device_of_their_tensors(interpreted):
     interpreted(
         BEGIN
         + """
+from specvit.honesty.equationkernel import normal_equations, residuals_after
 from specvit.honesty.samplekernel import weighted_sums
 from specvit.network import attentionkernels, mlpkernels, normkernels, rowkernels
 entered = []
@@ -172,6 +173,8 @@ qkv, factors = torch.randn(2, 16, 192), torch.zeros(1, dtype=torch.int32)
 out, norm = attentionkernels.attention_forward(qkv, factors, 2, 0.0)
 x, weight = torch.randn(8, 64), torch.randn(128, 64)
 after, before = mlpkernels.linear_gelu(x, weight, torch.zeros(128))
+pixels = [flux.clone() for _ in range(4)]
+model = flux, *pixels, torch.ones(2, 5, 64), torch.ones(2, 3), torch.ones(1, 8, 64), torch.ones(2, 8)
 calls = [
     (attentionkernels.attention_backward, qkv, out, norm, torch.ones_like(out), factors, 2, 0.0),
     (mlpkernels.gelu_gradient, x, weight.T.contiguous(), before),
@@ -181,6 +184,8 @@ calls = [
     (rowkernels.encoded, flux, ivar, 2, (None, None), (0.2, 2.0, -2.0, 1.5)),
     (rowkernels.snr_and_coverage, flux, ivar),
     (weighted_sums, flux, torch.zeros(2, 5, dtype=torch.int64), torch.ones(2, 5)),
+    (normal_equations, *model),
+    (residuals_after, *model, flux, torch.ones(2, 1, 16)),
 ]
 assert entered[0] is qkv and entered[1] is x
 for function, *given in calls:

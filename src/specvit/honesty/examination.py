@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from specvit.constants import SPEED_OF_LIGHT
+from specvit.honesty.equations import Equations, Model
 from specvit.honesty.findings import Findings
-from specvit.honesty.fitsums import RIDGE, bin_sums, paired, solved
+from specvit.honesty.fitsums import RIDGE, bin_sums, paired
 from specvit.honesty.linemodel import CONTINUUM_TERMS, LARGEST_VELOCITY, LineModel
 from specvit.honesty.prepared import LABEL_SPREAD, WIDTH, PreparedSpectra
 from specvit.labels import LABELS
@@ -129,16 +129,6 @@ def _at_once(model):
     return max(64, min(most, _ENOUGH * pixels, int(quarter / _BYTES * pixels)))
 
 
-class _Equations(NamedTuple):
-    """Linear equations of b fits, pixels over their errors."""
-
-    rows: torch.Tensor  # derivatives by the parameters, (b, 8, n_pixels)
-    lines: torch.Tensor  # what the polynomials are multiplied by to be derivatives, too, (b, n_pixels)
-    residual: torch.Tensor  # (b, n_pixels)
-    gradient: torch.Tensor  # by the parameters of −χ²/2, (b, 8)
-    gram: torch.Tensor  # normal matrix of parameters and polynomials, (b, 16, 16)
-
-
 class _Fit(PreparedSpectra):
     """Fits of b spectra."""
 
@@ -200,29 +190,16 @@ class _Fit(PreparedSpectra):
         return chi2, step[:, :_N], covariance, equations.residual
 
     def _equations(self, x, slopes, transform=None):
-        """`_Equations` at parameters x (b, 8), with the polynomials that fit best there."""
+        """`Equations` at parameters x (b, 8), with the polynomials that fit best there."""
         m = self.model
         transform = m.depths(x[:, 3:] * self.units[:, 3:]) if transform is None else transform
         shift, width, strength = x[:, 0] * self.units[:, 0], x[:, 1] * self.units[:, 1], x[:, 2:3]
         depth, by_shift, by_width = m.observe(transform, shift, width, self.blur)
         lines = torch.addcmul(self.root, strength * self.root, depth)
-        gram = x.new_empty(len(x), *[_N + CONTINUUM_TERMS] * 2)
-        gram[:, _N:, _N:] = self.continuum.gram(lines.square())
-        coefficients = solved(gram[:, _N:, _N:], self.continuum.sums(lines * self.whitened))
-        curve = self.continuum.curve(coefficients)
-        residual = torch.addcmul(self.whitened, curve, lines, value=-1)
-        scale = curve * self.root
-        strong = scale * strength
-        rows = self.flux.new_empty(len(x), _N, self.flux.shape[1])
-        torch.mul(strong * self.units[:, :1], by_shift, out=rows[:, _SHIFT])
-        torch.mul(strong * self.units[:, 1:2], by_width, out=rows[:, WIDTH])
-        torch.mul(scale, depth, out=rows[:, _DEPTH])
-        torch.mul(strong[:, None], slopes, out=rows[:, _DEPTH + 1 :])
-        gram[:, :_N, :_N] = rows @ rows.mT
-        gram[:, :_N, _N:] = self.continuum.sums(rows * lines[:, None])
-        gram[:, _N:, :_N] = gram[:, :_N, _N:].mT
-        gradient = (rows @ residual[..., None])[..., 0]
-        return _Equations(rows, lines, residual, gradient, gram)
+        coefficients = self.continuum.fitted(lines, self.whitened)
+        factors = torch.cat([strength, self.units[:, :2]], 1)
+        pixels = self.whitened, self.root, depth, by_shift, by_width, slopes
+        return Equations(Model(*pixels, factors, self.continuum.polynomials, coefficients))
 
     def _solved(self, x, prior, equations):
         """The step of parameters and polynomials to the least χ² with priors, covariance of the former."""
@@ -230,7 +207,7 @@ class _Fit(PreparedSpectra):
         offset = (self.null - x).double()
         gram.diagonal(dim1=1, dim2=2)[:, :_N] += precision
         gradient = gram.new_zeros(gram.shape[:2])
-        gradient[:, :_N] = equations.gradient.double() + precision * offset
+        gradient[:, :_N] = equations.gradient[:, :_N].double() + precision * offset
         size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-20).rsqrt()
         scaled = gram * size[:, :, None] * size[:, None]
         scaled.diagonal(dim1=1, dim2=2).add_(RIDGE)
@@ -246,7 +223,7 @@ class _Fit(PreparedSpectra):
         equations = self._equations(x, self._label_slopes(x), self.transform)
         priors = self.tight, self.loose
         steps, covariances = zip(*(self._solved(x, prior, equations) for prior in priors), strict=True)
-        left = self._left(equations, torch.stack(steps, 1))
+        left = equations.residuals_after(torch.stack(steps, 1))
         fits = []
         for k, prior in enumerate(priors):
             value = x + steps[k][:, :_N]
@@ -254,12 +231,6 @@ class _Fit(PreparedSpectra):
             chi2 = left[:, k].square().sum(1) + pull
             fits.append([chi2, self._bounded(value), covariances[k], left[:, k]])
         return self._judged(*fits), (self.shift != self.known_shift)[:, 0].cpu().numpy()
-
-    def _left(self, equations, steps):
-        """Residuals after linear steps (b, m, 16) of parameters and polynomials, (b, m, n_pixels)."""
-        left = equations.residual[:, None] - steps[..., :_N] @ equations.rows
-        polynomials = self.continuum.curve(steps[..., _N:])
-        return left.addcmul_(polynomials, equations.lines[:, None], value=-1)
 
     def findings(self):
         """`Findings` of these spectra."""
