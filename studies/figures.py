@@ -41,7 +41,7 @@ def draw(study, average, path):
     words = not pd.api.types.is_numeric_dtype(rows[picture.x])
     if words and picture.series is None:  # names are read more easily down the side
         figure = Figure(figsize=(2.8 + 0.075 * rows[picture.x].str.len().max(), 0.22 * len(rows) + 1))
-        _list(figure, picture, rows)
+        _list(figure, study, rows)
     else:
         lines = len(rows[picture.series].drop_duplicates()) if picture.series else 0
         figure = Figure(figsize=(5.5, 3.7 + 0.11 * lines))  # narrow, and so legible on a phone
@@ -50,8 +50,10 @@ def draw(study, average, path):
     save_figure(figure, path, ("svg",))
 
 
-def _list(figure, picture, rows):
+def _list(figure, study, rows):
     """Names down the side, in panels of their own where the picture has some."""
+    picture = study.picture
+    theirs = {one["name"]: one[picture.figure] for one in study.reference if picture.figure in one}
     parts = [rows[rows[picture.x].isin(names)] for names in picture.panels] or [rows]
     parts = [part for part in parts if len(part)]
     ratios = {"height_ratios": [len(part) for part in parts]}
@@ -59,10 +61,12 @@ def _list(figure, picture, rows):
         figure.subplots(len(parts), squeeze=False, gridspec_kw=ratios)[:, 0], parts, strict=True
     ):
         axes.errorbar(part[picture.figure], part[picture.x], xerr=part[f"{picture.figure}_err"], fmt="o")
+        known = [name for name in part[picture.x] if name in theirs]
+        axes.plot([theirs[name] for name in known], known, "o", color="C0", mfc="none")
         axes.set_ylim(len(part) - 0.5, -0.5)
         axes.locator_params(axis="x", nbins=5)
         axes.grid(alpha=0.3)
-    axes.set_xlabel(_AXES[picture.figure])
+        axes.set_xlabel(_AXES[picture.figure])
 
 
 def _plot(axes, study, rows, words):
@@ -106,7 +110,9 @@ def _plot(axes, study, rows, words):
     axes.grid(alpha=0.3)
     if picture.series:
         below = {"loc": "upper center", "bbox_to_anchor": (0.45, -0.16), "ncols": 2, "frameon": False}
-        axes.legend(handles=handles, fontsize="small", handlelength=3, **below)
+        axes.legend(
+            handles=handles, title=picture.series_label or None, fontsize="small", handlelength=3, **below
+        )
 
 
 def _beside(axes, study, name, colour):

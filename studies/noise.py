@@ -29,7 +29,13 @@ STUDY = Study(
         }
     ),
     picture=Picture(
-        "condition", "name", test="noise", condition="all", x_label="noise of the test spectra", floor=0.4
+        "condition",
+        "name",
+        test="noise",
+        condition="all",
+        x_label="noise of the test spectra",
+        series_label="noise in training",
+        floor=0.4,
     ),
     columns=("noise_level", "encoding"),
 )

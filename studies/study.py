@@ -27,8 +27,8 @@ class Picture:
         Its condition; "all" if the conditions are on the horizontal axis.
     log : bool
         Whether the horizontal axis is logarithmic.
-    x_label : str
-        What is written below it.
+    x_label, series_label : str
+        What is written below it, and above the names of the lines.
     floor : float or None
         Least value that is shown; the caption says what lies below it.
     panels : tuple of tuple of str
@@ -44,6 +44,7 @@ class Picture:
     condition: object = None
     log: bool = False
     x_label: str = ""
+    series_label: str = ""
     floor: float | None = None
     panels: tuple = ()
     law: bool = False

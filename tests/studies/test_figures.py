@@ -83,3 +83,18 @@ def test_panels_share_out_the_names_and_cut_none(drawn):
     assert [len(axes.get_yticks()) for axes in figure.axes] == [2, 3]
     for axes in figure.axes:
         assert axes.get_ylim() == (len(axes.get_yticks()) - 0.5, -0.5)
+
+
+def test_the_reference_stands_beside_in_a_list(drawn):
+    rows = [(name, 0.0, 0.8) for name in "ab"]
+    reference = ({"name": "b", "r2": 0.6}, {"name": "not run", "r2": 0.1}, {"name": "a", "gradient": 5.0})
+    (axes,) = drawn(Picture("name"), rows, reference).axes
+    beside = axes.get_lines()[-1]
+    assert list(beside.get_xdata()) == [0.6] and list(beside.get_ydata()) == ["b"]
+    assert axes.get_xlabel() and beside.get_markerfacecolor() == "none"
+
+
+def test_the_legend_says_what_its_names_are(drawn):
+    rows = [(name, x, 0.8) for name in ("1", "2") for x in (1.0, 2.0)]
+    (axes,) = drawn(Picture("x", "name", series_label="noise in training"), rows).axes
+    assert axes.get_legend().get_title().get_text() == "noise in training"
