@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from specvit.honesty.equations import Equations, Model
+from specvit.honesty.equations import Equations, Linearised
 
 
 def made(b=3, n=300, shared=True, seed=0):
@@ -21,12 +21,12 @@ def made(b=3, n=300, shared=True, seed=0):
     coefficients = torch.eye(8)[:1] + 0.05 * noise(b, 8)
     factors = torch.rand(b, 3, generator=generator) + 0.5
     pixels = 0.3 * noise(b, n) - 0.3, noise(b, n), noise(b, n), noise(b, 5, n)
-    return Model(root * (1 + 0.3 * noise(b, n)), root, *pixels, factors, polynomials, coefficients)
+    return Linearised(root * (1 + 0.3 * noise(b, n)), root, *pixels, factors, polynomials, coefficients)
 
 
 def model_at(m, parameters):
     """The model over the errors (b, n) in float64 at parameters (b, 16) away from where it is linearised."""
-    m = Model(*(x.double() for x in m))
+    m = Linearised(*(x.double() for x in m))
     strength, shift, width = m.factors[..., None].unbind(1)
     p = parameters.double()[..., None]
     depth = m.depth + p[:, 0] * shift * m.by_shift + p[:, 1] * width * m.by_width

@@ -92,7 +92,7 @@ def _given(model):
 
 @on_its_device
 def normal_equations(*model):
-    """Residual (b, n), gradient (b, 16) and normal matrix (b, 16, 16) of `specvit.honesty.equations.Model`.
+    """Residual (b, n), gradient (b, 16) and normal matrix (b, 16, 16) of `specvit.honesty.equations.Linearised`.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def residuals_after(*given):
     Parameters
     ----------
     *given : Tensor of float32
-        The fields of `specvit.honesty.equations.Model`, the residual before, (b, n), and steps, (b, m, 16).
+        The fields of `specvit.honesty.equations.Linearised`, the residual before, (b, n), and steps, (b, m, 16).
     """
     *model, residual, steps = given
     _, *tensors, stride = _given(model)

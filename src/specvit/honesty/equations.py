@@ -8,12 +8,12 @@ import torch
 
 from specvit.network.fastlayers import can_compile
 
-__all__ = ["Equations", "Model"]
+__all__ = ["Equations", "Linearised"]
 
 _N = 8  # parameters: shift, width, strength, five labels
 
 
-class Model(NamedTuple):
+class Linearised(NamedTuple):
     """Observed spectra and their model where it is linearised; float32 tensors of b fits.
 
     The model of a spectrum over its errors is ``polynomials @ coefficients * root * (1 + strength * depth)``,
@@ -36,7 +36,7 @@ class Equations:
 
     Parameters
     ----------
-    model : Model
+    model : Linearised
         What is linearised.
 
     Attributes

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from specvit.constants import SPEED_OF_LIGHT
-from specvit.honesty.equations import Equations, Model
+from specvit.honesty.equations import Equations, Linearised
 from specvit.honesty.findings import Findings
 from specvit.honesty.fitsums import RIDGE, bin_sums, paired
 from specvit.honesty.linemodel import CONTINUUM_TERMS, LARGEST_VELOCITY, LineModel
@@ -199,7 +199,7 @@ class _Fit(PreparedSpectra):
         coefficients = self.continuum.fitted(lines, self.whitened)
         factors = torch.cat([strength, self.units[:, :2]], 1)
         pixels = self.whitened, self.root, depth, by_shift, by_width, slopes
-        return Equations(Model(*pixels, factors, self.continuum.polynomials, coefficients))
+        return Equations(Linearised(*pixels, factors, self.continuum.polynomials, coefficients))
 
     def _solved(self, x, prior, equations):
         """The step of parameters and polynomials to the least χ² with priors, covariance of the former."""
