@@ -92,12 +92,12 @@ def _given(model):
 
 @on_its_device
 def normal_equations(*model):
-    """Residual (b, n), gradient (b, 16) and normal matrix (b, 16, 16) of `specvit.honesty.equations.Linearised`.
+    """Residual (b, n), gradient (b, 16) and normal matrix (b, 16, 16).
 
     Parameters
     ----------
     *model : Tensor of float32
-        Its fields, with five slopes and eight polynomials, on a GPU.
+        The fields of `specvit.honesty.equations.Linearised`, with five slopes and eight polynomials, on a GPU.
     """
     *tensors, stride = _given(model)
     b, n = tensors[0].shape
@@ -113,7 +113,7 @@ def residuals_after(*given):
     Parameters
     ----------
     *given : Tensor of float32
-        The fields of `specvit.honesty.equations.Linearised`, the residual before, (b, n), and steps, (b, m, 16).
+        The same fields, the residual before, (b, n), and steps, (b, m, 16).
     """
     *model, residual, steps = given
     _, *tensors, stride = _given(model)
