@@ -97,7 +97,7 @@ def normal_equations(*model):
     Parameters
     ----------
     *model : Tensor of float32
-        The fields of `specvit.honesty.equations.Linearised`, with five slopes and eight polynomials, on a GPU.
+        Fields of `specvit.honesty.equations.Linearised`, with five slopes and eight polynomials, on a GPU.
     """
     *tensors, stride = _given(model)
     b, n = tensors[0].shape
