@@ -1,5 +1,7 @@
 """Linear equations of fits, against derivatives by autograd in float64; the kernels against the plain way."""
 
+from inspect import getsource
+
 import pytest
 import torch
 
@@ -73,11 +75,10 @@ def test_their_step_is_that_of_least_squares():
 
 @pytest.mark.kernels
 def test_kernels_give_the_same_equations(interpreted):
-    interpreted("""
-import torch
-from tests.honesty.test_equations import made
+    interpreted(
+        f"import torch\nfrom specvit.honesty.equations import Equations, Linearised\n{getsource(made)}"
+        + """
 from specvit.honesty.equationkernel import normal_equations, residuals_after
-from specvit.honesty.equations import Equations
 for b, n, shared in ((3, 300, True), (2, 128, False), (1, 1024, True)):
     model, steps = made(b, n, shared), torch.randn(b, 2, 16)
     plain = Equations(model)
@@ -95,4 +96,5 @@ except ValueError as error:
     assert "slopes" in str(error)
 else:
     raise AssertionError("four slopes were taken")
-""")
+"""
+    )
