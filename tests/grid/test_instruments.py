@@ -145,6 +145,7 @@ def test_windows_by_name_and_by_their_ends(mask, windows):
         ((8100, np.nan), "0 < low < high"),
         ((759, 770), "in Å, got \\(759.0, 770.0\\), where no spectrograph sees: nanometres"),
         ((8100, 8200, 8300), "windows \\(low, high\\) of two wavelengths in Å"),
+        (5, "mask must be a name, or windows \\(low, high\\) in Å, got 5"),
         (["telluric", 8100], "windows \\(low, high\\) of two wavelengths in Å"),
     ],
 )

@@ -323,6 +323,8 @@ def find_windows(mask):
             names = ["telluric", "none", *TELLURIC]
             raise ValueError(f"mask must be one of {names} or windows (low, high) in Å, got {mask!r}")
         return np.asarray(named[_plain(mask)], np.float64).reshape(-1, 2)
+    if not np.iterable(mask):
+        raise ValueError(f"mask must be a name, or windows (low, high) in Å, got {mask!r}")
     mask = [in_unit("mask", one, "Angstrom") for one in mask]
     if len(mask) == 2 and all(np.isscalar(end) and not isinstance(end, str) for end in mask):
         low, high = map(float, mask)
