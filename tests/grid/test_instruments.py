@@ -95,6 +95,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(wrong, right):
         ({"windows": ()}, "windows"),
         ({"windows": ((8000.0, 7000.0),)}, "windows"),
         ({"windows": ((7000.0, 8000.0), (7900.0, 8500.0))}, "windows"),
+        ({"windows": ((700.0, 900.0),)}, "windows must be in Å, got .*, where no spectrograph sees"),
     ],
 )
 def test_what_makes_no_instrument_is_refused(change, message):

@@ -51,7 +51,7 @@ class Instrument:
     ------
     ValueError
         If not exactly one of `resolving_power` and `fwhm` is given, a number is not positive, a window is
-        empty, or windows are out of order or overlap.
+        empty, or windows are out of order, overlap or lie below 1000 Å, as those in nanometres do.
 
     See Also
     --------
@@ -99,6 +99,8 @@ class Instrument:
             raise ValueError(
                 f"windows must hold pairs (low, high) in Å that rise and do not overlap, got {self.windows!r}"
             )
+        if edges[-1, 1] < _SHORTEST:
+            raise ValueError(f"windows must be in Å, got {self.windows!r}, where no spectrograph sees")
 
     def fwhm_at(self, wave):
         """FWHM in Å of the line spread function at `wave` (vacuum Å), an ndarray of its shape."""
