@@ -189,6 +189,19 @@ def test_what_is_said_of_the_instrument_reaches_the_estimator(stand_in, star):
     assert stand_in.calls[2][2] == {"lower_resolution": "flag"}
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--lower-resolution", "must be raise, flag or a positive resolving power, got low"),
+        ("--resolution", "must be a positive number, got low"),
+    ],
+)
+def test_a_word_that_is_no_resolution_is_told_so(star, option, words, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["predict", star, option, "low"])
+    assert words in capsys.readouterr().err
+
+
 def test_outside_knowledge_reaches_the_estimator(stand_in, star, capsys):
     assert cli.main(["predict", star, "--given", "teff=4750±50", "--given", "logg=2.4+-0.1"]) == 0
     assert stand_in.calls[0][2] == {"given": {"teff": (4750.0, 50.0), "logg": (2.4, 0.1)}}

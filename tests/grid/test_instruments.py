@@ -95,6 +95,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(wrong, right):
         ({"windows": ()}, "windows"),
         ({"windows": ((8000.0, 7000.0),)}, "windows"),
         ({"windows": ((7000.0, 8000.0), (7900.0, 8500.0))}, "windows"),
+        ({"windows": ((700.0, 900.0),)}, "windows must be in Å, got .*, where no spectrograph sees"),
     ],
 )
 def test_what_makes_no_instrument_is_refused(change, message):
@@ -145,6 +146,7 @@ def test_windows_by_name_and_by_their_ends(mask, windows):
         ((8100, np.nan), "0 < low < high"),
         ((759, 770), "in Å, got \\(759.0, 770.0\\), where no spectrograph sees: nanometres"),
         ((8100, 8200, 8300), "windows \\(low, high\\) of two wavelengths in Å"),
+        (5, "mask must be a name, or windows \\(low, high\\) in Å, got 5"),
         (["telluric", 8100], "windows \\(low, high\\) of two wavelengths in Å"),
     ],
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from specvit.grid import PFS_MR, PixelGrid, native_edges, relative_lsf, relative_sampling
+from specvit.grid import PFS_MR, PixelGrid, native_edges, relative_lsf, relative_sampling, unseen_ends
 
 
 def test_equal_steps_in_wavelength():
@@ -31,3 +31,9 @@ def test_a_spectrum_twice_as_broad_is_one():
 def test_what_is_sharper_or_finer_is_at_the_limit():
     np.testing.assert_array_equal(relative_lsf(0.1, PFS_MR), 0)
     np.testing.assert_array_equal(relative_sampling(0.01, PFS_MR), -1)
+
+
+def test_ends_are_left_out_of_spectra_that_are_less_sharp():
+    """Three σ of the kernel between the line spread functions, and nothing for 0.4 pixels or less."""
+    grid = PixelGrid.linear(7000, 7100, 50, lsf_sigma=3.0)  # pixels of 2 Å
+    np.testing.assert_allclose(unseen_ends(np.array([0.0, 0.26, 0.27, 4.0]), grid), [0, 0, 0.81, 12])

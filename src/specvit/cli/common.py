@@ -31,7 +31,10 @@ SPECTROGRAPH = ("instrument", "range", "resolving_power")
 
 def positive(text):
     """Type of arguments that are finite and above zero."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
     return value

@@ -275,4 +275,8 @@ def _is_number(text):
 
 def _resolution_rule(text):
     """Type of ``--lower-resolution``: a word or a resolving power."""
-    return text if text in ("raise", "flag") else positive(text)
+    try:
+        return text if text in ("raise", "flag") else positive(text)
+    except argparse.ArgumentTypeError:
+        message = f"must be raise, flag or a positive resolving power, got {text}"
+        raise argparse.ArgumentTypeError(message) from None

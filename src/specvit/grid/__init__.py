@@ -4,7 +4,7 @@ from specvit.constants import FWHM_PER_SIGMA
 from specvit.grid.air import air_to_vacuum, vacuum_to_air
 from specvit.grid.edges import edges_from_centres
 from specvit.grid.instruments import INSTRUMENTS, TELLURIC, Instrument, find_instrument, find_windows
-from specvit.grid.native import native_edges, relative_lsf, relative_sampling
+from specvit.grid.native import native_edges, relative_lsf, relative_sampling, unseen_ends
 from specvit.grid.pixelgrid import PFS_MR, PixelGrid
 from specvit.grid.resample import Resampled, Resampler, matching_sigma
 
@@ -25,5 +25,6 @@ __all__ = [
     "native_edges",
     "relative_lsf",
     "relative_sampling",
+    "unseen_ends",
     "vacuum_to_air",
 ]

@@ -51,7 +51,7 @@ class Instrument:
     ------
     ValueError
         If not exactly one of `resolving_power` and `fwhm` is given, a number is not positive, a window is
-        empty, or windows are out of order or overlap.
+        empty, or windows are out of order, overlap or lie below 1000 Å, as those in nanometres do.
 
     See Also
     --------
@@ -99,6 +99,8 @@ class Instrument:
             raise ValueError(
                 f"windows must hold pairs (low, high) in Å that rise and do not overlap, got {self.windows!r}"
             )
+        if edges[-1, 1] < _SHORTEST:
+            raise ValueError(f"windows must be in Å, got {self.windows!r}, where no spectrograph sees")
 
     def fwhm_at(self, wave):
         """FWHM in Å of the line spread function at `wave` (vacuum Å), an ndarray of its shape."""
@@ -323,6 +325,8 @@ def find_windows(mask):
             names = ["telluric", "none", *TELLURIC]
             raise ValueError(f"mask must be one of {names} or windows (low, high) in Å, got {mask!r}")
         return np.asarray(named[_plain(mask)], np.float64).reshape(-1, 2)
+    if not np.iterable(mask):
+        raise ValueError(f"mask must be a name, or windows (low, high) in Å, got {mask!r}")
     mask = [in_unit("mask", one, "Angstrom") for one in mask]
     if len(mask) == 2 and all(np.isscalar(end) and not isinstance(end, str) for end in mask):
         low, high = map(float, mask)

@@ -12,6 +12,9 @@ instruments to its own (`specvit.survey.nativepixels`):
 4. The variance of a grid pixel is the sum of those of its native pixels times the squares of the weights.
    Neighbouring grid pixels that share a native pixel have correlated noise. The inverse variance cannot
    express this; the network learns of it from the sampling by native pixels.
+5. Native pixels nearer to an end of the grid than `unseen_ends` says are left out of spectra that are less
+   sharp than the grid: light from beyond the end, which a library on the grid does not have, is in them. A
+   network that never saw such pixels at low resolution is misled by them.
 
 Two numbers per pixel describe an instrument to the network: `relative_lsf` and `relative_sampling`.
 """
@@ -30,6 +33,7 @@ __all__ = [
     "native_edges",
     "relative_lsf",
     "relative_sampling",
+    "unseen_ends",
 ]
 
 #: Least share of a grid pixel's weight that must lie on native pixels that are not lost. With this value a
@@ -42,6 +46,9 @@ PIXEL_UNITS = ("angstrom", "km/s", "fwhm")
 #: is averaged within a grid pixel or smoothed to the grid's line spread function, so that their width does
 #: not matter.
 FINEST_SAMPLING = -1.0
+#: Reach of the kernel that makes a sharp spectrum as wide as another one, in its σ, and the least reach that
+#: counts, in pixels of the grid.
+_END_SIGMAS, _LEAST_END = 3.0, 0.4
 
 
 def native_edges(low, high, width, unit="angstrom"):
@@ -132,3 +139,29 @@ def relative_sampling(width, grid):
     1.9
     """
     return np.maximum(np.log2(np.asarray(width, np.float64) / grid.width), FINEST_SAMPLING)
+
+
+def unseen_ends(excess, grid):
+    """How far from either end of the grid native pixels are left out, in Å.
+
+    Parameters
+    ----------
+    excess : float or ndarray
+        σ in Å of the kernel that makes the grid's line spread function as wide as that of the spectrum, in
+        the middle of the grid; 0 where the spectrum is as sharp or sharper.
+    grid : PixelGrid
+        Grid that the spectrum is brought to.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `excess`; 0 where it is less than a part of a pixel.
+
+    Examples
+    --------
+    >>> from specvit import PFS_MR
+    >>> unseen_ends([0.0, 0.05, 1.5], PFS_MR).tolist()
+    [0.0, 0.0, 4.5]
+    """
+    reach = _END_SIGMAS * np.asarray(excess, np.float64)
+    return np.where(reach > _LEAST_END * grid.width[0], reach, 0.0)

@@ -105,8 +105,9 @@ def adapt(
     radial velocity of the spectral axis is removed; one sparse matrix rebins and smooths
     (`~specvit.grid.Resampler`). Masked pixels, pixels without a finite flux or a finite, positive
     uncertainty, and gaps hold no information: output pixels with less than 80 % of their weight on the others
-    have ``ivar`` 0. Without uncertainties the noise is estimated from the scatter between pixels, and pixels
-    of flux exactly 0 are taken for lost.
+    have ``ivar`` 0. So have those at both ends of the grid into which a less sharp spectrum blurs light from
+    beyond (`~specvit.grid.unseen_ends`). Without uncertainties the noise is estimated from the scatter
+    between pixels, and pixels of flux exactly 0 are taken for lost.
 
     See Also
     --------

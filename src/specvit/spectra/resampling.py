@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.grid import FWHM_PER_SIGMA, Resampler, matching_sigma, relative_lsf, relative_sampling
+from specvit.grid import (
+    FWHM_PER_SIGMA,
+    Resampler,
+    matching_sigma,
+    relative_lsf,
+    relative_sampling,
+    unseen_ends,
+)
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.objectname import object_names
 from specvit.spectra.observed import observe
@@ -43,6 +50,7 @@ def resample_all(sources, batch, stated, lower_resolution):
         if seen.variance is None:
             batch.flags[rows] |= Flag.NO_UNCERTAINTY
             seen.variance = estimated_variance(seen)
+        _leave_ends(seen, sigma, batch.grid)
         batch.lsf[rows] = relative_lsf(sigma, batch.grid)
         native = np.interp(batch.grid.wave, seen.bounds.mean(axis=1), seen.native)
         batch.sampling[rows] = relative_sampling(native, batch.grid)
@@ -95,6 +103,15 @@ def _line_spread(seen, grid):
     if not covered.any():  # less than a pixel of the grid
         covered[np.argmin(np.abs(grid.wave - centres.mean()))] = True
     return sigma, covered
+
+
+def _leave_ends(seen, sigma, grid):
+    """Leave out the ends of spectra less sharp than the grid: networks for any instrument never saw them."""
+    middle = len(grid) // 2
+    reach = unseen_ends(np.sqrt(max(sigma[middle] ** 2 - grid.lsf_sigma[middle] ** 2, 0.0)), grid)
+    if reach:
+        centres = seen.bounds.mean(axis=1)
+        seen.valid &= (centres > grid.edges[0] + reach) & (centres < grid.edges[-1] - reach)
 
 
 def _check_resolution(seen, sigma, covered, grid, lower_resolution):

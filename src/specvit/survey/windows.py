@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.grid import TELLURIC
+from specvit.grid import TELLURIC, unseen_ends
 
 __all__ = ["draw_windows"]
 
@@ -64,8 +64,7 @@ def draw_windows(sizes, n, rng, grid, numbers):
         seen = np.zeros((n, len(sizes.windows), 2))
         seen[:] = sizes.windows
     # Beyond the ends of the emulator's grid nothing is known, which smoothing brings in.
-    reach = 3 * numbers["excess"]
-    reach = np.where(reach > 0.4 * grid.width[0], reach, 0)[:, None]
+    reach = unseen_ends(numbers["excess"], grid)[:, None]
     seen = np.stack([seen[..., 0].clip(min=low + reach), seen[..., 1].clip(max=high - reach)], -1)
 
     bands = np.asarray(list(TELLURIC.values()))
