@@ -215,7 +215,6 @@ def test_an_instrument_says_what_files_do_not(estimator):
     assert table["coverage"][0] == pytest.approx(1 - lost, abs=0.01)
     whole = estimator.predict_table(star, instrument="LAMOST", mask="none")
     # Three σ of the kernel from the grid's line spread function to this one are left out at each end.
-    # Three σ of the kernel from the grid's line spread function to this one are left out at each end.
     excess = np.sqrt((8000 / 1800 / FWHM_PER_SIGMA) ** 2 - 0.564**2)  # Å
     assert whole["coverage"][0] == pytest.approx(1 - 6 * excess / 1750, abs=1.5e-3)
 
