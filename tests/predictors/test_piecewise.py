@@ -137,7 +137,7 @@ def few_pixels():
         spectral_axis=np.linspace(7100, 7220, PIECE) * u.AA,
         spectral_axis_index=1,
         uncertainty=StdDevUncertainty(np.full(values.shape, 0.1)),
-        meta={"medium": "vacuum", "resolution": [90.0 + 20 * k for k in range(PIECE)]},
+        meta={"medium": "vacuum", "resolution": [500.0 + 10 * k for k in range(PIECE)]},
     )
 
 
