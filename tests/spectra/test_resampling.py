@@ -3,6 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from specutils import Spectrum
 
 from specvit.grid import FWHM_PER_SIGMA, PFS_MR, PixelGrid, Resampler, edges_from_centres, vacuum_to_air
 from specvit.spectra import Flag, SpectrumError, adapt
@@ -93,3 +94,26 @@ def test_other_grids(make, wave, same):
     same(inside, adapt(in_air, grid=grid, medium="air", resolution=8000), 1e-7)
     assert inside.grid is grid
     assert inside.flux.shape == (1, 1000)
+
+
+def test_light_from_beyond_the_ends_is_left_out():
+    """Three σ of the kernel that makes the grid's line spread function as wide as the spectrum's."""
+    wave = np.arange(7000.0, 9000.0, 1.0)
+    spectrum = Spectrum(np.ones(wave.size) * u.one, wave * u.AA)
+    found = adapt(spectrum, medium="vacuum", resolution=2500, lower_resolution="flag")
+    middle = PFS_MR.wave[2048]
+    reach = 3 * np.sqrt((middle / 2500 / FWHM_PER_SIGMA) ** 2 - PFS_MR.lsf_sigma[2048] ** 2)
+    seen = PFS_MR.wave[found.ivar[0] > 0]
+    assert seen[0] - PFS_MR.edges[0] == pytest.approx(reach, abs=1.2)  # of pixels of 1 Å
+    assert PFS_MR.edges[-1] - seen[-1] == pytest.approx(reach, abs=1.2)
+    sharp = adapt(spectrum, medium="vacuum", resolution=20_000)
+    assert (sharp.ivar > 0).all()
+
+
+def test_a_spectrum_that_is_all_ends_is_refused():
+    grid = PixelGrid.linear(7100, 7220, 60, 5.0)
+    spectrum = Spectrum(np.ones(90) * u.one, np.linspace(7080, 7240, 90) * u.AA)
+    with pytest.raises(
+        SpectrumError, match="resolution must be such that something is left"
+    ):
+        adapt(spectrum, grid=grid, medium="vacuum", resolution=100, lower_resolution="flag")

@@ -50,7 +50,7 @@ def resample_all(sources, batch, stated, lower_resolution):
         if seen.variance is None:
             batch.flags[rows] |= Flag.NO_UNCERTAINTY
             seen.variance = estimated_variance(seen)
-        _leave_ends(seen, sigma, batch.grid)
+        reasons[rows] = _leave_ends(seen, sigma, batch.grid, reasons[rows])
         batch.lsf[rows] = relative_lsf(sigma, batch.grid)
         native = np.interp(batch.grid.wave, seen.bounds.mean(axis=1), seen.native)
         batch.sampling[rows] = relative_sampling(native, batch.grid)
@@ -105,13 +105,24 @@ def _line_spread(seen, grid):
     return sigma, covered
 
 
-def _leave_ends(seen, sigma, grid):
-    """Leave out the ends of spectra less sharp than the grid: networks for any instrument never saw them."""
+def _leave_ends(seen, sigma, grid, reasons):
+    """Leave out the ends of spectra less sharp than the grid: networks for any instrument never saw them.
+
+    Returns the reasons against the spectra, with one where nothing is left.
+    """
     middle = len(grid) // 2
     reach = unseen_ends(np.sqrt(max(sigma[middle] ** 2 - grid.lsf_sigma[middle] ** 2, 0.0)), grid)
-    if reach:
-        centres = seen.bounds.mean(axis=1)
-        seen.valid &= (centres > grid.edges[0] + reach) & (centres < grid.edges[-1] - reach)
+    if not reach:
+        return reasons
+    centres = seen.bounds.mean(axis=1)
+    before = seen.valid.any(axis=1)
+    seen.valid &= (centres > grid.edges[0] + reach) & (centres < grid.edges[-1] - reach)
+    text = (
+        f"resolution must be such that something is left between the ends of {grid.name}: within "
+        f"{reach:.1f} Å of them light from beyond is blurred into the spectrum"
+    )
+    lost = before & ~seen.valid.any(axis=1)
+    return [reason or text if gone else reason for reason, gone in zip(reasons, lost, strict=True)]
 
 
 def _check_resolution(seen, sigma, covered, grid, lower_resolution):
