@@ -113,7 +113,5 @@ def test_light_from_beyond_the_ends_is_left_out():
 def test_a_spectrum_that_is_all_ends_is_refused():
     grid = PixelGrid.linear(7100, 7220, 60, 5.0)
     spectrum = Spectrum(np.ones(90) * u.one, np.linspace(7080, 7240, 90) * u.AA)
-    with pytest.raises(
-        SpectrumError, match="resolution must be such that something is left"
-    ):
+    with pytest.raises(SpectrumError, match="resolution must be such that something is left"):
         adapt(spectrum, grid=grid, medium="vacuum", resolution=100, lower_resolution="flag")
