@@ -2,8 +2,8 @@
 Another spectrograph
 ====================
 
-A survey for the spectrograph you have, and an estimator trained on it: 2,048 pixels over 7100–8850 Å, lines
-3.2 Å wide (R = 2,500 at 8000 Å), a S/N between 20 and 200, and no use of the wavelengths where the atmosphere
+A survey for the spectrograph you have, and an estimator trained on it: 7100–8850 Å at R = 2,500, two and a half
+pixels to the width of a line, a S/N between 20 and 200, and no use of the wavelengths where the atmosphere
 absorbs.
 """
 
@@ -11,17 +11,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from specvit import Emulator, LoggEstimator, PixelGrid, Survey
-from specvit.grid import FWHM_PER_SIGMA
 from specvit.stars import regrid_emulator
 from specvit.survey import LabelPrior, SNRNoise
 from specvit.survey.streams import EVALUATION
 
 # %%
-# A `~specvit.grid.PixelGrid` says where the pixels are and how wide a line is recorded. The emulator that
+# A `~specvit.grid.PixelGrid` says where the pixels are and how wide a line is recorded: here by the resolving
+# power, in `~specvit.grid.PixelGrid.linear` by the width of a line that is the same everywhere. The emulator that
 # ships with the package has a higher resolution than that, so its spectra can be smoothed to this one. (For a
 # sharper instrument, fit one to a library: `~specvit.stars.Emulator.fit`.)
 
-grid = PixelGrid.linear(7100, 8850, 2048, 3.2 / FWHM_PER_SIGMA, name="low resolution")
+grid = PixelGrid.from_resolving_power(7100, 8850, 2500, name="low resolution")
 emulator = regrid_emulator(Emulator.load(), grid)
 
 # %%
