@@ -2,9 +2,9 @@
 Another spectrograph
 ====================
 
-A survey for the spectrograph you have, and an estimator trained on it: 7100–8850 Å at R = 2,500, two and a half
-pixels to the width of a line, a S/N between 20 and 200, and no use of the wavelengths where the atmosphere
-absorbs.
+A survey for the spectrograph you have, and an estimator trained on it: 7100–8850 Å at R = 2,500, two and a
+half pixels to the width of a line, a S/N between 20 and 200, and no use of the wavelengths where the
+atmosphere absorbs.
 """
 
 import matplotlib.pyplot as plt
@@ -17,8 +17,8 @@ from specvit.survey.streams import EVALUATION
 
 # %%
 # A `~specvit.grid.PixelGrid` says where the pixels are and how wide a line is recorded: here by the resolving
-# power, in `~specvit.grid.PixelGrid.linear` by the width of a line that is the same everywhere. The emulator that
-# ships with the package has a higher resolution than that, so its spectra can be smoothed to this one. (For a
+# power, in `~specvit.grid.PixelGrid.linear` by a width that is the same everywhere. The emulator that ships
+# with the package has a higher resolution than that, so its spectra can be smoothed to this one. (For a
 # sharper instrument, fit one to a library: `~specvit.stars.Emulator.fit`.)
 
 grid = PixelGrid.from_resolving_power(7100, 8850, 2500, name="low resolution")
