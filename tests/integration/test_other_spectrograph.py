@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from specvit import Emulator, LoggEstimator, PixelGrid, Survey
-from specvit.grid import FWHM_PER_SIGMA
 from specvit.spectra import SpectrumError
 from specvit.stars import regrid_emulator
 from specvit.survey import LabelPrior, SNRNoise
@@ -20,7 +19,7 @@ WINDOWS = [(7590.0, 7700.0), (8120.0, 8350.0)]
 
 @pytest.fixture(scope="module")
 def survey():
-    grid = PixelGrid.linear(7100, 8850, 2048, 3.2 / FWHM_PER_SIGMA, name="low resolution")
+    grid = PixelGrid.from_resolving_power(7100, 8850, 2500, name="low resolution")
     return Survey(
         "low resolution",
         n=1000,
@@ -42,7 +41,7 @@ def estimator(survey):
 
 def test_the_survey_is_as_described(survey):
     batch = survey.draw(200)
-    assert batch.flux.shape == (200, 2048)
+    assert batch.flux.shape == (200, 1378)
     assert (batch.snr >= 19.9).all() and (batch.snr <= 200.1).all() and batch.snr.std() > 40
     lost = (batch.ivar == 0).all(0).numpy()
     wave = survey.grid.wave
@@ -68,7 +67,7 @@ def test_its_weights_know_the_grid_and_the_survey(survey, estimator, tmp_path):
     estimator.save(tmp_path / "other.safetensors")
     again = LoggEstimator.load(tmp_path / "other.safetensors", device="cpu")
     assert again.grid_ == survey.grid and again.record_["survey"] == repr(survey)
-    with pytest.raises((ValueError, SpectrumError), match="2048"):
+    with pytest.raises((ValueError, SpectrumError), match="1378"):
         again.predict(np.ones((2, 4096)))
 
 
@@ -77,7 +76,7 @@ def test_it_is_what_the_example_does():
     source = EXAMPLE.read_text(encoding="utf-8")
     ast.parse(source)
     for text in (
-        "PixelGrid.linear(7100, 8850, 2048, 3.2 / FWHM_PER_SIGMA",
+        "PixelGrid.from_resolving_power(7100, 8850, 2500",
         "noise=SNRNoise((20, 200))",
         "masked=[(7590, 7700), (8120, 8350)]",
     ):
