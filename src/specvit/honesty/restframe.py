@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from specvit.constants import SPEED_OF_LIGHT
-from specvit.grid.native import MIN_WEIGHT, unseen_ends
+from specvit.grid.native import MIN_WEIGHT, unseen_ends_of
 from specvit.honesty.alarmlimits import shipped_limits
 from specvit.honesty.alarms import VELOCITY_SIGMAS
 from specvit.spectra import Flag
@@ -50,7 +50,7 @@ def at_rest(batch, velocity):
     this averages over, a share f of a pixel of width w by the variance f (1 − f) w². Pixels whose light has
     left the grid, or has less than `~specvit.grid.native.MIN_WEIGHT` of its weight on good pixels, hold no
     information. Nor do those that are at the ends of the grid only now, of a spectrum less sharp than it
-    (`~specvit.grid.unseen_ends`).
+    (`~specvit.grid.native.unseen_ends_of`).
     """
     grid, moved = batch.grid, np.flatnonzero(velocity)
     copied = replace(
@@ -71,10 +71,9 @@ def at_rest(batch, velocity):
         flux = flux + part * np.take_along_axis(batch.flux[moved], index, 1)
         variance = variance + part**2 / np.where(ivar > 0, ivar, 1.0)
         weight = weight + part
-    middle = len(grid) // 2
-    wider = 4.0 ** batch.lsf[moved, middle].astype(np.float64) - 1
-    reach = unseen_ends(grid.lsf_sigma[middle] * np.sqrt(wider), grid)[:, None]
-    seen = (grid.wave > grid.edges[0] + reach) & (grid.wave < grid.edges[-1] - reach)
+    first_end, last_end = unseen_ends_of(grid.lsf_sigma * 2.0 ** batch.lsf[moved], grid)
+    seen = grid.wave > grid.edges[0] + first_end[:, None]
+    seen &= grid.wave < grid.edges[-1] - last_end[:, None]
     good = inside & seen & (weight >= MIN_WEIGHT)
     safe = np.where(good, weight, 1.0)
     copied.flux[moved] = np.where(good, flux / safe, 0.0)

@@ -10,8 +10,8 @@ from specvit.grid import (
     matching_sigma,
     relative_lsf,
     relative_sampling,
-    unseen_ends,
 )
+from specvit.grid.native import unseen_ends_of
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.objectname import object_names
 from specvit.spectra.observed import observe
@@ -110,16 +110,17 @@ def _leave_ends(seen, sigma, grid, reasons):
 
     Returns the reasons against the spectra, with one where nothing is left.
     """
-    middle = len(grid) // 2
-    reach = unseen_ends(np.sqrt(max(sigma[middle] ** 2 - grid.lsf_sigma[middle] ** 2, 0.0)), grid)
-    if not reach:
+    low, high = unseen_ends_of(sigma, grid)
+    if not (low or high):
         return reasons
     centres = seen.bounds.mean(axis=1)
     before = seen.valid.any(axis=1)
-    seen.valid &= (centres > grid.edges[0] + reach) & (centres < grid.edges[-1] - reach)
+    # Beyond an end that is seen there are pixels that smoothing needs.
+    seen.valid &= (centres > grid.edges[0] + low) | (low == 0)
+    seen.valid &= (centres < grid.edges[-1] - high) | (high == 0)
     text = (
         f"resolution must be such that something is left between the ends of {grid.name}: within "
-        f"{reach:.1f} Å of them light from beyond is blurred into the spectrum"
+        f"{max(low, high):.1f} Å of them light from beyond is blurred into the spectrum"
     )
     lost = before & ~seen.valid.any(axis=1)
     return [reason or text if gone else reason for reason, gone in zip(reasons, lost, strict=True)]
