@@ -169,10 +169,10 @@ def unseen_ends(excess, grid):
 
 
 def unseen_ends_of(sigma, grid):
-    """How far from the lower and from the upper end of the grid native pixels are left out, in Å.
+    """How far from either end of the grid native pixels of a spectrum are left out, in Å.
 
     The middle of the grid tells, as in training, or an end where the spectrum is less sharp, as one of two
-    arms is: by more than constant R or constant FWHM make it.
+    arms is: by more than constant R or constant FWHM make it. In training both ends lose the same.
 
     Parameters
     ----------
@@ -183,17 +183,16 @@ def unseen_ends_of(sigma, grid):
 
     Returns
     -------
-    low, high : ndarray, shape (...)
+    ndarray, shape (...)
 
     Examples
     --------
     >>> from specvit import PFS_MR
     >>> sigma = np.where(PFS_MR.wave < 7900, 2.0, 0.5)
-    >>> [float(reach.round(1)) for reach in unseen_ends_of(sigma, PFS_MR)]
-    [5.8, 0.0]
+    >>> float(unseen_ends_of(sigma, PFS_MR).round(1))
+    5.8
     """
     at = [0, len(grid) // 2, -1]
-    sigma = np.asarray(sigma, np.float64)[..., at]
-    sigma = sigma * np.minimum(grid.wave[at[1]] / grid.wave[at], 1.0)
+    sigma = np.asarray(sigma, np.float64)[..., at] * np.minimum(grid.wave[at[1]] / grid.wave[at], 1.0)
     excess = np.sqrt(np.maximum(sigma**2 - grid.lsf_sigma[at] ** 2, 0.0))
-    return tuple(unseen_ends(np.maximum(excess[..., 1], excess[..., end]), grid) for end in (0, 2))
+    return unseen_ends(excess.max(axis=-1), grid)

@@ -71,9 +71,8 @@ def at_rest(batch, velocity):
         flux = flux + part * np.take_along_axis(batch.flux[moved], index, 1)
         variance = variance + part**2 / np.where(ivar > 0, ivar, 1.0)
         weight = weight + part
-    first_end, last_end = unseen_ends_of(grid.lsf_sigma * 2.0 ** batch.lsf[moved], grid)
-    seen = grid.wave > grid.edges[0] + first_end[:, None]
-    seen &= grid.wave < grid.edges[-1] - last_end[:, None]
+    reach = unseen_ends_of(grid.lsf_sigma * 2.0 ** batch.lsf[moved], grid)[:, None]
+    seen = (grid.wave > grid.edges[0] + reach) & (grid.wave < grid.edges[-1] - reach)
     good = inside & seen & (weight >= MIN_WEIGHT)
     safe = np.where(good, weight, 1.0)
     copied.flux[moved] = np.where(good, flux / safe, 0.0)

@@ -110,17 +110,15 @@ def _leave_ends(seen, sigma, grid, reasons):
 
     Returns the reasons against the spectra, with one where nothing is left.
     """
-    low, high = unseen_ends_of(sigma, grid)
-    if not (low or high):
+    reach = unseen_ends_of(sigma, grid)
+    if not reach:
         return reasons
     centres = seen.bounds.mean(axis=1)
     before = seen.valid.any(axis=1)
-    # Beyond an end that is seen there are pixels that smoothing needs.
-    seen.valid &= (centres > grid.edges[0] + low) | (low == 0)
-    seen.valid &= (centres < grid.edges[-1] - high) | (high == 0)
+    seen.valid &= (centres > grid.edges[0] + reach) & (centres < grid.edges[-1] - reach)
     text = (
         f"resolution must be such that something is left between the ends of {grid.name}: within "
-        f"{max(low, high):.1f} Å of them light from beyond is blurred into the spectrum"
+        f"{reach:.1f} Å of them light from beyond is blurred into the spectrum"
     )
     lost = before & ~seen.valid.any(axis=1)
     return [reason or text if gone else reason for reason, gone in zip(reasons, lost, strict=True)]
