@@ -141,6 +141,28 @@ def test_pixels_move_by_the_rule_of_native_pixels():
     assert (batch.flux[0] == np.where(ivar > 0, flux, 0)).all()  # the one given stays as it was
 
 
+@pytest.mark.parametrize("velocity", [-300.0, 300.0])
+@pytest.mark.parametrize("power", [1500, 2500])
+def test_the_ends_that_are_left_out_are_those_at_rest(velocity, power):
+    """A velocity that is found leaves out the same ends as one that the spectral axis carries."""
+    wave, step = np.arange(6900.0, 9050.0, 8000 / power / 2), 8000 / power / 2
+    flux, error = np.ones(wave.size), StdDevUncertainty(np.full(wave.size, 0.02))
+    how = {"medium": "vacuum", "resolution": 8000 / power * u.AA, "lower_resolution": "flag"}
+    stated = Spectrum(flux * u.one, wave * u.AA, uncertainty=error, radial_velocity=velocity * u.km / u.s)
+    known = adapt(stated, **how).ivar[0] > 0
+    batch = adapt(Spectrum(flux * u.one, wave * u.AA, uncertainty=error), **how)
+    found = at_rest(batch, np.array([velocity])).ivar[0] > 0
+    # Three σ of the kernel that makes the grid's line spread function as wide.
+    at = len(PFS_MR) // 2
+    own = PFS_MR.wave[at] / PFS_MR.resolving_power[at]
+    reach = 3 / 2.3548 * np.sqrt((8000 / power) ** 2 - own**2)
+    seen = PFS_MR.wave[found]
+    assert seen[0] > PFS_MR.edges[0] + reach - 0.01 and seen[-1] < PFS_MR.edges[-1] - reach + 0.01
+    # The end that comes from inside is where it is with a known velocity, to a native pixel.
+    inside = (lambda good: PFS_MR.wave[good][-1]) if velocity < 0 else (lambda good: PFS_MR.wave[good][0])
+    assert inside(found) == pytest.approx(inside(known), abs=step)
+
+
 def test_limits_follow_the_signal_to_noise_ratio():
     limits = HonestyLimits.load()
     assert limits.record["survey"] == "any" and limits.record["false_alarm_rate"] == 0.005

@@ -110,6 +110,29 @@ def test_light_from_beyond_the_ends_is_left_out():
     assert (sharp.ivar > 0).all()
 
 
+@pytest.mark.parametrize(("blue", "red"), [(1500, 5000), (1500, 11000), (2500, 1500), (11000, 7000)])
+def test_an_arm_that_is_less_sharp_than_the_middle_costs_both_ends(blue, red):
+    """Three σ of the widest kernel that is needed at either end or in the middle, as in training."""
+    wave = np.arange(6900.0, 9050.0, 0.2)  # native pixels do not matter
+    power = np.where(wave < 7900, float(blue), float(red))
+    batch = adapt(
+        Spectrum(np.ones(wave.size) * u.one, wave * u.AA),
+        medium="vacuum",
+        resolution=power,
+        lower_resolution="flag",
+    )
+    seen = PFS_MR.wave[batch.ivar[0] > 0]
+
+    def needed(at, power):
+        # Of constant R, in the middle; an arm in the blue is that much sharper.
+        fwhm = [min(PFS_MR.wave[at], 7975) / power, PFS_MR.wave[at] / PFS_MR.resolving_power[at]]
+        return 3 / 2.354820045 * np.sqrt(max(fwhm[0] ** 2 - fwhm[1] ** 2, 0))
+
+    reach = max(needed(0, blue), needed(len(PFS_MR) // 2, red), needed(-1, red))
+    assert seen[0] - PFS_MR.edges[0] == pytest.approx(reach, abs=0.5)
+    assert PFS_MR.edges[-1] - seen[-1] == pytest.approx(reach, abs=0.5)
+
+
 def test_a_spectrum_that_is_all_ends_is_refused():
     grid = PixelGrid.linear(7100, 7220, 60, 5.0)
     spectrum = Spectrum(np.ones(90) * u.one, np.linspace(7080, 7240, 90) * u.AA)

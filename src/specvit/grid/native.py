@@ -34,6 +34,7 @@ __all__ = [
     "relative_lsf",
     "relative_sampling",
     "unseen_ends",
+    "unseen_ends_of",
 ]
 
 #: Least share of a grid pixel's weight that must lie on native pixels that are not lost. With this value a
@@ -165,3 +166,33 @@ def unseen_ends(excess, grid):
     """
     reach = _END_SIGMAS * np.asarray(excess, np.float64)
     return np.where(reach > _LEAST_END * grid.width[0], reach, 0.0)
+
+
+def unseen_ends_of(sigma, grid):
+    """How far from either end of the grid native pixels of a spectrum are left out, in Å.
+
+    The middle of the grid tells, as in training, or an end where the spectrum is less sharp, as one of two
+    arms is: by more than constant R or constant FWHM make it. In training both ends lose the same.
+
+    Parameters
+    ----------
+    sigma : ndarray, shape (..., n_pixels)
+        Standard deviation in Å of the line spread function.
+    grid : PixelGrid
+        Grid of n_pixels that the spectrum is brought to.
+
+    Returns
+    -------
+    ndarray, shape (...)
+
+    Examples
+    --------
+    >>> from specvit import PFS_MR
+    >>> sigma = np.where(PFS_MR.wave < 7900, 2.0, 0.5)
+    >>> float(unseen_ends_of(sigma, PFS_MR).round(1))
+    5.8
+    """
+    at = [0, len(grid) // 2, -1]
+    sigma = np.asarray(sigma, np.float64)[..., at] * np.minimum(grid.wave[at[1]] / grid.wave[at], 1.0)
+    excess = np.sqrt(np.maximum(sigma**2 - grid.lsf_sigma[at] ** 2, 0.0))
+    return unseen_ends(excess.max(axis=-1), grid)

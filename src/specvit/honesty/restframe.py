@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from specvit.constants import SPEED_OF_LIGHT
-from specvit.grid.native import MIN_WEIGHT
+from specvit.grid.native import MIN_WEIGHT, unseen_ends_of
 from specvit.honesty.alarmlimits import shipped_limits
 from specvit.honesty.alarms import VELOCITY_SIGMAS
 from specvit.spectra import Flag
@@ -49,7 +49,8 @@ def at_rest(batch, velocity):
     by which native pixels come to a grid (`specvit.grid.native`). The line spread function widens by what
     this averages over, a share f of a pixel of width w by the variance f (1 − f) w². Pixels whose light has
     left the grid, or has less than `~specvit.grid.native.MIN_WEIGHT` of its weight on good pixels, hold no
-    information.
+    information. Nor do those that are at the ends of the grid only now, of a spectrum less sharp than it
+    (`~specvit.grid.native.unseen_ends_of`).
     """
     grid, moved = batch.grid, np.flatnonzero(velocity)
     copied = replace(
@@ -70,7 +71,9 @@ def at_rest(batch, velocity):
         flux = flux + part * np.take_along_axis(batch.flux[moved], index, 1)
         variance = variance + part**2 / np.where(ivar > 0, ivar, 1.0)
         weight = weight + part
-    good = inside & (weight >= MIN_WEIGHT)
+    reach = unseen_ends_of(grid.lsf_sigma * 2.0 ** batch.lsf[moved], grid)[:, None]
+    seen = (grid.wave > grid.edges[0] + reach) & (grid.wave < grid.edges[-1] - reach)
+    good = inside & seen & (weight >= MIN_WEIGHT)
     safe = np.where(good, weight, 1.0)
     copied.flux[moved] = np.where(good, flux / safe, 0.0)
     copied.ivar[moved] = np.where(good, safe**2 / np.where(good, variance, 1.0), 0.0)

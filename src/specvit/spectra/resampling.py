@@ -10,8 +10,8 @@ from specvit.grid import (
     matching_sigma,
     relative_lsf,
     relative_sampling,
-    unseen_ends,
 )
+from specvit.grid.native import unseen_ends_of
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.objectname import object_names
 from specvit.spectra.observed import observe
@@ -110,8 +110,7 @@ def _leave_ends(seen, sigma, grid, reasons):
 
     Returns the reasons against the spectra, with one where nothing is left.
     """
-    middle = len(grid) // 2
-    reach = unseen_ends(np.sqrt(max(sigma[middle] ** 2 - grid.lsf_sigma[middle] ** 2, 0.0)), grid)
+    reach = unseen_ends_of(sigma, grid)
     if not reach:
         return reasons
     centres = seen.bounds.mean(axis=1)
