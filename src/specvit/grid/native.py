@@ -30,6 +30,7 @@ __all__ = [
     "FINEST_SAMPLING",
     "MIN_WEIGHT",
     "PIXEL_UNITS",
+    "between_ends",
     "native_edges",
     "relative_lsf",
     "relative_sampling",
@@ -166,6 +167,11 @@ def unseen_ends(excess, grid):
     """
     reach = _END_SIGMAS * np.asarray(excess, np.float64)
     return np.where(reach > _LEAST_END * grid.width[0], reach, 0.0)
+
+
+def between_ends(wave, reach, grid):
+    """Which pixels, by their middles `wave`, are further than `reach` from both ends of a grid, all in Å."""
+    return (wave > grid.edges[0] + reach) & (wave < grid.edges[-1] - reach)
 
 
 def unseen_ends_of(sigma, grid):

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import torch
 
+from specvit.labels import LABELS
 from specvit.network.fastlayers import can_compile
 
-__all__ = ["Equations", "Linearised"]
+__all__ = ["N_PARAMETERS", "Equations", "Linearised"]
 
-_N = 8  # parameters: shift, width, strength, five labels
+#: Shift, width and strength of the lines, and five labels.
+N_PARAMETERS = 3 + len(LABELS)
 
 
 class Linearised(NamedTuple):
@@ -82,10 +84,10 @@ def _derivatives(m):
     scale = curve * m.root
     strong = scale * strength
     k = m.polynomials.shape[1]
-    rows = m.depth.new_empty(len(m.depth), _N + k, m.depth.shape[1])
+    rows = m.depth.new_empty(len(m.depth), N_PARAMETERS + k, m.depth.shape[1])
     torch.mul(strong * shift, m.by_shift, out=rows[:, 0])
     torch.mul(strong * width, m.by_width, out=rows[:, 1])
     torch.mul(scale, m.depth, out=rows[:, 2])
-    torch.mul(strong[:, None], m.slopes, out=rows[:, 3:_N])
-    torch.mul(lines[:, None], m.polynomials, out=rows[:, _N:])
+    torch.mul(strong[:, None], m.slopes, out=rows[:, 3:N_PARAMETERS])
+    torch.mul(lines[:, None], m.polynomials, out=rows[:, N_PARAMETERS:])
     return lines, curve, rows

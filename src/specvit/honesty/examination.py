@@ -8,12 +8,11 @@ import numpy as np
 import torch
 
 from specvit.constants import SPEED_OF_LIGHT
-from specvit.honesty.equations import Equations, Linearised
+from specvit.honesty.equations import N_PARAMETERS, Equations, Linearised
 from specvit.honesty.findings import Findings
 from specvit.honesty.fitsums import RIDGE, bin_sums, paired
 from specvit.honesty.linemodel import CONTINUUM_TERMS, LARGEST_VELOCITY, LineModel
 from specvit.honesty.prepared import LABEL_SPREAD, WIDTH, PreparedSpectra
-from specvit.labels import LABELS
 from specvit.network.tensors import spectra_at_once, tensor_of
 
 __all__ = ["MODEL_ERR", "examine", "screen"]
@@ -29,7 +28,6 @@ _UNKNOWN = (300.0, 6.0, 0.5)
 _BYTES, _ENOUGH = 2e6, 4096
 #: Places of parameters.
 _SHIFT, _DEPTH = 0, 2
-_N = 3 + len(LABELS)
 
 
 @torch.no_grad()
@@ -187,7 +185,7 @@ class _Fit(PreparedSpectra):
         step, covariance = self._solved(x, prior, equations)
         pull = ((x - self.null) / prior).double().square().sum(1)
         chi2 = equations.residual.square().sum(1).double() + pull
-        return chi2, step[:, :_N], covariance, equations.residual
+        return chi2, step[:, :N_PARAMETERS], covariance, equations.residual
 
     def _equations(self, x, slopes, transform=None):
         """`Equations` at parameters x (b, 8), with the polynomials that fit best there."""
@@ -205,15 +203,15 @@ class _Fit(PreparedSpectra):
         """The step of parameters and polynomials to the least χ² with priors, covariance of the former."""
         gram, precision = equations.gram.double(), prior.double() ** -2
         offset = (self.null - x).double()
-        gram.diagonal(dim1=1, dim2=2)[:, :_N] += precision
+        gram.diagonal(dim1=1, dim2=2)[:, :N_PARAMETERS] += precision
         gradient = gram.new_zeros(gram.shape[:2])
-        gradient[:, :_N] = equations.gradient[:, :_N].double() + precision * offset
+        gradient[:, :N_PARAMETERS] = equations.gradient[:, :N_PARAMETERS].double() + precision * offset
         size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-20).rsqrt()
         scaled = gram * size[:, :, None] * size[:, None]
         scaled.diagonal(dim1=1, dim2=2).add_(RIDGE)
         inverse = torch.linalg.inv(scaled) * size[:, :, None] * size[:, None]
         step = (inverse @ gradient[..., None])[..., 0]
-        return step.float(), inverse[:, :_N, :_N].float()
+        return step.float(), inverse[:, :N_PARAMETERS, :N_PARAMETERS].float()
 
     # -- the findings ----------------------------------------------------------------------------------
 
@@ -226,7 +224,7 @@ class _Fit(PreparedSpectra):
         left = equations.residuals_after(torch.stack(steps, 1))
         fits = []
         for k, prior in enumerate(priors):
-            value = x + steps[k][:, :_N]
+            value = x + steps[k][:, :N_PARAMETERS]
             pull = ((value - self.null) / prior).square().sum(1)
             chi2 = left[:, k].square().sum(1) + pull
             fits.append([chi2, self._bounded(value), covariances[k], left[:, k]])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from specvit.constants import SPEED_OF_LIGHT
-from specvit.grid.native import MIN_WEIGHT, unseen_ends_of
+from specvit.grid.native import MIN_WEIGHT, between_ends, unseen_ends_of
 from specvit.honesty.alarmlimits import shipped_limits
 from specvit.honesty.alarms import VELOCITY_SIGMAS
 from specvit.spectra import Flag
@@ -72,8 +72,7 @@ def at_rest(batch, velocity):
         variance = variance + part**2 / np.where(ivar > 0, ivar, 1.0)
         weight = weight + part
     reach = unseen_ends_of(grid.lsf_sigma * 2.0 ** batch.lsf[moved], grid)[:, None]
-    seen = (grid.wave > grid.edges[0] + reach) & (grid.wave < grid.edges[-1] - reach)
-    good = inside & seen & (weight >= MIN_WEIGHT)
+    good = inside & between_ends(grid.wave, reach, grid) & (weight >= MIN_WEIGHT)
     safe = np.where(good, weight, 1.0)
     copied.flux[moved] = np.where(good, flux / safe, 0.0)
     copied.ivar[moved] = np.where(good, safe**2 / np.where(good, variance, 1.0), 0.0)

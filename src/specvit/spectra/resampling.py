@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from specvit.grid import (
-    FWHM_PER_SIGMA,
-    Resampler,
-    matching_sigma,
-    relative_lsf,
-    relative_sampling,
-)
-from specvit.grid.native import unseen_ends_of
+from specvit.grid import FWHM_PER_SIGMA, Resampler, matching_sigma, relative_lsf, relative_sampling
+from specvit.grid.native import between_ends, unseen_ends_of
 from specvit.spectra.batch import Flag, SpectrumError
 from specvit.spectra.objectname import object_names
 from specvit.spectra.observed import observe
@@ -113,9 +107,8 @@ def _leave_ends(seen, sigma, grid, reasons):
     reach = unseen_ends_of(sigma, grid)
     if not reach:
         return reasons
-    centres = seen.bounds.mean(axis=1)
     before = seen.valid.any(axis=1)
-    seen.valid &= (centres > grid.edges[0] + reach) & (centres < grid.edges[-1] - reach)
+    seen.valid &= between_ends(seen.bounds.mean(axis=1), reach, grid)
     text = (
         f"resolution must be such that something is left between the ends of {grid.name}: within "
         f"{reach:.1f} Å of them light from beyond is blurred into the spectrum"
