@@ -97,6 +97,31 @@ assert network.eval()(x).equal(network(x)) and torch.get_rng_state().equal(state
 
 
 @pytest.mark.kernels
+def test_gelu_of_a_prediction_is_close_where_half_precision_rounds(interpreted):
+    """Over all values, by the logistic function that stands for the normal distribution."""
+    interpreted(
+        BEGIN
+        + """
+from specvit.network.mlpkernels import linear_gelu
+
+half = {"dtype": torch.float16}
+x = torch.zeros(64, 64, **half)
+x[:, 0], x[:, 1] = torch.linspace(-12, 12, 64), 1
+weight, bias = torch.zeros(128, 64, **half), torch.zeros(128, **half)
+weight[:, 0], weight[:, 1] = torch.linspace(0.01, 1, 128), torch.linspace(-0.3, 0.3, 128)
+after, before = linear_gelu(x, weight, bias, keep=False)
+z = x.double() @ weight.double().T
+exact = torch.nn.functional.gelu(z)
+assert before is None
+assert ((after - exact).abs() < 3e-5 + 2**-11 * exact.abs()).all()
+x[:, 0] = torch.tensor([-1e4, 1e4, torch.nan, 0]).repeat(16)
+after = linear_gelu(x, weight, bias, keep=False)[0]
+assert (after[0] == 0).all() and (after[1] > 90).all() and after[2].isnan().all()
+"""
+    )
+
+
+@pytest.mark.kernels
 def test_prediction_by_kernels_is_that_of_the_network(interpreted):
     interpreted(
         BEGIN

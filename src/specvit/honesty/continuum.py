@@ -78,7 +78,7 @@ class Continuum:
 
     def _chebyshev(self, position, terms):
         x = (2 * (position - self._low) / self._span - 1).clamp(-1, 1)
-        basis = [torch.ones_like(x), x]
+        basis, twice = [torch.ones_like(x), x], 2 * x
         for _ in range(terms - 2):
-            basis.append(2 * x * basis[-1] - basis[-2])
+            basis.append(twice * basis[-1] - basis[-2])
         return torch.stack(basis[:terms], 1)

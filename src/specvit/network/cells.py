@@ -66,17 +66,13 @@ def interpolate_cells(points, axes, table):
     >>> interpolate_cells([torch.tensor([1.5, 9.0])], [axis], table).tolist()
     [[15.0], [20.0]]
     """
-    corners = [(torch.ones_like(points[0]), ())]
+    weight = torch.ones_like(points[0])[:, None]  # of the corners of each point, (n, 2, 4, 8, …)
+    node = torch.zeros_like(weight, dtype=torch.long)
     for x, axis in zip(points, axes, strict=True):
         if len(axis) == 1:
-            zero = torch.zeros_like(x, dtype=torch.long)
-            corners = [(weight, (*index, zero)) for weight, index in corners]
             continue
-        right = torch.searchsorted(axis, x.contiguous()).clamp(1, len(axis) - 1)
-        u = ((x - axis[right - 1]) / (axis[right] - axis[right - 1])).clamp(0, 1)
-        corners = [
-            (weight * part, (*index, at))
-            for weight, index in corners
-            for part, at in ((1 - u, right - 1), (u, right))
-        ]
-    return sum(weight[:, None] * table[index] for weight, index in corners)
+        right = torch.searchsorted(axis, x.contiguous()).clamp(1, len(axis) - 1)[:, None]
+        u = ((x[:, None] - axis[right - 1]) / (axis[right] - axis[right - 1])).clamp(0, 1)
+        weight = torch.cat([weight * (1 - u), weight * u], 1)
+        node = torch.cat([node * len(axis) + right - 1, node * len(axis) + right], 1)
+    return (weight[..., None] * table.flatten(0, -2)[node]).sum(1)

@@ -3,8 +3,10 @@
 A product of tokens with a matrix of 256 rows takes as long as reading and writing its operands; GELU by
 itself reads and writes the widest of them once more, forward and backward.
 
-GELU is z Φ(z); Φ is computed by formula 7.1.26 of Abramowitz & Stegun (1964), to 1.5e-7, whose exponential is
-that of the derivative Φ + z φ.
+GELU is z Φ(z). In training Φ is computed by formula 7.1.26 of Abramowitz & Stegun (1964), to 1.5e-7, whose
+exponential is that of the derivative Φ + z φ. For prediction in half precision it is a logistic function of
+an odd polynomial, which takes fewer operations: fitted to GELU between −6 and 6, it is off by at most 2.6e-5,
+a twentieth of what rounding to half precision costs.
 """
 
 from __future__ import annotations
@@ -31,6 +33,13 @@ def _normal(z):
 
 
 @compiled
+def _gelu(z):
+    square = tl.minimum(z * z, 36.0)
+    # In units of ln 2, negative.
+    return z / (1.0 + tl.exp2(z * (-2.3011066 + square * (-0.10678920 + square * 0.0010164489))))
+
+
+@compiled
 def _forward(
     x, weight, bias, before, after, M, N,
     K: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
@@ -46,12 +55,16 @@ def _forward(
         total = tl.dot(a, b, total, input_precision=PRECISION)
     z = total + tl.load(bias + column).to(tl.float32)[None, :]
     place, before, after = row[:, None] * N + column[None, :], before + begin * N, after + begin * N
-    rounded = z.to(after.dtype.element_ty)
-    if KEEP:
-        tl.store(before + place, rounded, mask=inside)
-    z = rounded.to(tl.float32)
-    share, _ = _normal(z)
-    tl.store(after + place, (z * share).to(after.dtype.element_ty), mask=inside)
+    if KEEP or PRECISION == "ieee":
+        rounded = z.to(after.dtype.element_ty)
+        if KEEP:
+            tl.store(before + place, rounded, mask=inside)
+        z = rounded.to(tl.float32)
+        share, _ = _normal(z)
+        y = z * share
+    else:
+        y = _gelu(z)
+    tl.store(after + place, y.to(after.dtype.element_ty), mask=inside)
 
 
 @compiled

@@ -7,6 +7,7 @@ it is so shows in σ itself, in units of the prior's width, in how near the labe
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import combinations_with_replacement
 
 import torch
@@ -93,10 +94,16 @@ def shape_terms(variables, limits):
     """
     low, high = limits
     x = (2 * (variables - low) / (high - low) - 1).clamp(-1, 1)
-    columns = {(): torch.ones_like(x[..., 0])}
-    for chosen in _TERMS:  # from low degrees to high ones
-        columns[chosen] = columns[chosen[:-1]] * x[..., chosen[-1]]
-    return torch.stack(list(columns.values()), -1)
+    factors = torch.cat([x, torch.ones_like(x[..., :1])], -1)
+    return factors[..., _factors(x.device)].prod(-1)
+
+
+@lru_cache
+def _factors(device):
+    """Which variables each term is a product of, tensor (n_terms, highest degree); the one beyond is 1."""
+    highest = max(map(len, _TERMS))
+    padded = [(*chosen, *[len(VARIABLES)] * (highest - len(chosen))) for chosen in ((), *_TERMS)]
+    return torch.tensor(padded, device=device)
 
 
 def interval_shape(variables, limits, coefficients):

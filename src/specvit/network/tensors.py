@@ -13,7 +13,7 @@ __all__ = ["cleaned", "device_of", "order_one", "scaled", "spectra_at_once", "te
 _WEIGHTS = (1e-30, 1e30)
 #: Spectra at once on a processor, to save memory, on a GPU, and on one of so many bytes: the
 #: host launches as many kernels for a few as for thousands, and must not be what the GPU waits for.
-_ON_PROCESSOR, _ON_GPU, _ON_LARGE_GPU, _LARGE = 16, 4096, 16_384, 6e10
+_ON_PROCESSOR, _ON_GPU, _ON_LARGE_GPU, _LARGE = 16, 4096, 32_768, 6e10
 
 
 def device_of(name):

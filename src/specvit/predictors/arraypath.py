@@ -14,7 +14,7 @@ from specvit.honesty.findings import Findings
 from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
 from specvit.network.tensors import cleaned, device_of, spectra_at_once, tensor_of
-from specvit.predictors.lanes import lanes_of
+from specvit.predictors.lanes import lanes_of, stream_of
 from specvit.predictors.piecewise import in_advance, joined, progress_line
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag, adapt
@@ -27,6 +27,11 @@ from specvit.spectra.rules import PARTIAL, raise_rejected
 from specvit.survey.precision import full_float32
 
 __all__ = ["floats_in_pieces"]
+
+#: The first piece on a GPU is smaller so many times: the GPU waits for it, and its answers for all others.
+_FIRST = 8
+#: Most spectra in a network's layers at once: of more, 32 bits could not count the activations.
+_IN_LAYERS = 16_384
 
 
 def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
@@ -67,12 +72,15 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
 def _parts(predictor, X, ivar, grid, on_error):
     """`Predictions` of all pieces."""
     size = spectra_at_once(device_of(predictor.device))
-    lanes = lanes_of(predictor, -(-X.shape[0] // size))
+    on_gpu = torch.device(device_of(predictor.device)).type == "cuda"
+    first = max(1, size // _FIRST) if on_gpu else size
+    parts = _rows_of_pieces(X.shape[0], size, first)
+    lanes = lanes_of(predictor, len(parts))
     answers, line = _Answers(predictor, grid, on_error), progress_line(predictor, X.shape[0], size)
     try:
         most = 0  # left to the lanes after the first piece, which is alone: it fills caches that all use
-        for piece in _pieces(X, ivar, size, [lane.device for lane in lanes]):
-            answers.begin(lanes[piece.start // size % len(lanes)], piece)
+        for k, piece in enumerate(_pieces(X, ivar, parts, [lane.device for lane in lanes])):
+            answers.begin(lanes[k % len(lanes)], piece)
             del piece  # before the next comes
             answers.wait(most)
             line(answers.n_done, X.shape[0])
@@ -204,29 +212,39 @@ def _numpy(x):
     return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
-def _pieces(X, ivar, size, devices):
-    """The spectra as `_Piece`s of `size` rows, sent to each of the devices in turn."""
-    n, pinned = X.shape[0], {}
-    streams = {device: torch.cuda.Stream(device) for device in devices if device.type == "cuda"}
+def _rows_of_pieces(n, size, first):
+    """First rows of pieces of n spectra and those after their last: of `first` rows, doubled up to `size`."""
+    parts, start = [], 0
+    while start < n:
+        parts.append((start, min(start + first, n)))
+        start, first = start + first, min(2 * first, size)
+    return parts
+
+
+def _pieces(X, ivar, parts, devices):
+    """The spectra as `_Piece`s of these parts, sent to each of the devices in turn."""
+    largest, pinned = max(stop - start for start, stop in parts), {}
+    streams = {device: stream_of(device, "copies") for device in devices if device.type == "cuda"}
     # Where the caller makes his tensors: a thread has streams of its own.
     callers = [
         torch.cuda.current_stream(x.device) if getattr(x, "is_cuda", False) else None for x in (X, ivar)
     ]
 
-    def send(start):  # copies to pinned memory while the devices and their caller work
-        arrays = [take_rows(x, start, min(start + size, n)) for x in (X, ivar)]
+    def send(turn):  # copies to pinned memory while the devices and their caller work
+        start, stop = parts[turn]
+        arrays = [take_rows(x, start, stop) for x in (X, ivar)]
         if not all(_plain(x) for x in arrays):
             return _Piece(start, *arrays, None)
-        turn, device = start // size, devices[start // size % len(devices)]
+        device = devices[turn % len(devices)]
         if device not in streams:
             return _Piece(start, *arrays, [(tensor_of(x).to(device), None) for x in arrays])
         sent = [
-            _sent(x, pinned, (turn % 2, k), streams[device], caller)
+            _sent(x, pinned, (turn % 2, k), largest, streams[device], caller)
             for k, (x, caller) in enumerate(zip(arrays, callers, strict=True))
         ]
         return _Piece(start, *arrays, sent)
 
-    return in_advance(send, range(0, n, size))
+    return in_advance(send, range(len(parts)))
 
 
 def _judged(predictor, piece):
@@ -243,8 +261,10 @@ def _judged(predictor, piece):
     return quality
 
 
-def _sent(x, pinned, place, stream, caller):
+def _sent(x, pinned, place, largest, stream, caller):
     """A tensor that is being copied to the device of a stream, and the event that ends it.
+
+    What it passes through is kept in `pinned` by its place, and made for `largest` rows.
 
     A tensor goes in the stream that the caller makes it in, None for one that is on the host.
     """
@@ -255,7 +275,7 @@ def _sent(x, pinned, place, stream, caller):
     source = tensor_of(x)
     buffer, done = pinned.get(place, (None, None))
     if buffer is None:
-        buffer = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
+        buffer = torch.empty((largest, *source.shape[1:]), dtype=source.dtype, pin_memory=True)
     else:
         done.synchronize()  # the copy of two pieces before
     buffer[: len(source)].copy_(source)
@@ -278,7 +298,9 @@ def _suspect(good, high, coverage, min_coverage):
 def _predicted(network, grid, flux, ivar, min_coverage, fits):
     """`Predictions` of a piece, their findings to be finished; rows that look faulty are unusable."""
     flux, ivar, good, high = cleaned(flux, ivar)
-    mean, sigma, snr = network.predict(flux, ivar, return_snr=True)
+    some = zip(flux.split(_IN_LAYERS), ivar.split(_IN_LAYERS), strict=True)
+    answers = [network.predict(*given, return_snr=True) for given in some]
+    mean, sigma, snr = (torch.cat(column) for column in zip(*answers, strict=True))
     columns = torch.cat([mean, sigma, torch.stack([snr, good, high], 1)], 1).double().cpu().numpy()
     quality, k = Quality.in_order(len(columns), grid), mean.shape[1]
     mean, sigma, (quality.snr, good, high) = columns[:, :k], columns[:, k:-3], columns[:, -3:].T

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import lru_cache
 
 import torch
 
@@ -12,7 +13,7 @@ from specvit.honesty.latefits import LateFits
 from specvit.network.processes import n_processes
 from specvit.predictors.networkarrays import to_device
 
-__all__ = ["Lane", "lanes_of"]
+__all__ = ["Lane", "lanes_of", "stream_of"]
 
 #: On a single GPU: while the host prepares the work of one piece, the GPU is at that of another. On several,
 #: of which one works while the host is at another, more only wait for Python's lock.
@@ -26,8 +27,9 @@ class Lane:
     ----------
     network : LabelRegressor
         On its device; lanes of one device share it.
-    threaded : bool
-        Whether to work in a thread and a stream of its own; else `submit` works at once.
+    number : int, optional
+        Which lane of its device it is, if it works in a thread and a stream of its own; else `submit` works
+        at once.
 
     Attributes
     ----------
@@ -39,13 +41,13 @@ class Lane:
         Its doubtful spectra.
     """
 
-    def __init__(self, network, threaded=False):
+    def __init__(self, network, number=None):
         self.network, self.device = network, network.label_scale.device
         self.fits = LateFits(str(self.device))
-        self._pool = ThreadPoolExecutor(1, "specvit-lane") if threaded else None
+        self._pool = None if number is None else ThreadPoolExecutor(1, "specvit-lane")
         self._stream = None
-        if threaded and self.device.type == "cuda":
-            self._stream = torch.cuda.Stream(self.device)
+        if number is not None and self.device.type == "cuda":
+            self._stream = stream_of(self.device, number)
             # The network may still be on its way to the device, or to half precision, in the caller's stream.
             self._stream.wait_stream(torch.cuda.current_stream(self.device))
 
@@ -91,5 +93,15 @@ def lanes_of(predictor, n_pieces):
     used = others[: min(predictor.devices, n_pieces) - 1] if n_processes() == 1 else []
     plain, precision = predictor._ready()[0], predictor.precision
     networks = [network, *(to_device(copy.deepcopy(plain), f"cuda:{k}", precision) for k in used)]
-    networks = networks if used else networks * _ON_ONE_GPU
-    return [Lane(one, threaded=True) for one in networks[:n_pieces]]
+    if not used:
+        return [Lane(network, k) for k in range(min(_ON_ONE_GPU, n_pieces))]
+    return [Lane(one, 0) for one in networks[:n_pieces]]
+
+
+@lru_cache
+def stream_of(device, purpose):
+    """A stream of a device, the same whenever it is wanted for a purpose.
+
+    A GPU's free memory is kept for the stream that had it: with new streams each call would ask for more.
+    """
+    return torch.cuda.Stream(device)

@@ -67,26 +67,34 @@ class LabelNetworks(nn.Module):
     def coefficients(self, labels):
         """Coefficients of the components, tensors of shapes (n, k) and (n, m), for `labels` (n, 5)."""
         x = self.scaled(labels)
-        mean = torch.stack([network(x) for network in self.networks]).mean(0)
+        *hidden, last = self._layers()
+        value = x.expand(len(self.networks), *x.shape)
+        for weight, bias in hidden:
+            value = nn.functional.silu(torch.baddbmm(bias, value, weight))
+        mean = torch.baddbmm(last[1], value, last[0]).mean(0)
         return mean * self._scale, self.continuum_network(x) * self._continuum_scale
 
     def coefficient_slopes(self, labels):
         """Derivatives of the components' coefficients by the labels (n, 5), tensor (n, 5, k)."""
         inner = torch.ones_like(labels)
         inner[:, 0] = -5040.0 / labels[:, 0] ** 2  # of the abscissa
-        inner = (inner / self._half_range).diag_embed()
-        total = 0.0
-        for network in self.networks:  # forward, the tangents beside the values
-            value, slope = self.scaled(labels), inner
-            for layer in network:
-                if isinstance(layer, nn.Linear):
-                    value, slope = layer(value), slope @ layer.weight.T
-                else:
-                    gate = torch.sigmoid(value)
-                    slope = slope * torch.addcmul(gate, value * gate, 1 - gate)[:, None]
-                    value = value * gate
-            total = total + slope
-        return total / len(self.networks) * self._scale
+        slope = (inner / self._half_range).diag_embed().flatten(0, 1).expand(len(self.networks), -1, -1)
+        value = self.scaled(labels).expand(len(self.networks), *labels.shape)
+        *hidden, last = self._layers()
+        for weight, bias in hidden:  # forward, the tangents beside the values
+            value = torch.baddbmm(bias, value, weight)
+            gate = torch.sigmoid(value)
+            bend = torch.addcmul(gate, value * gate, 1 - gate)
+            slope = (slope @ weight).unflatten(1, labels.shape).mul_(bend[:, :, None]).flatten(1, 2)
+            value = value * gate
+        return (slope @ last[0]).mean(0).unflatten(0, labels.shape) * self._scale
+
+    def _layers(self):
+        """Weights (members, inputs, outputs) and biases (members, 1, outputs) of each layer of all members."""
+        for layers in zip(*self.networks, strict=True):
+            if isinstance(layers[0], nn.Linear):
+                weight = torch.stack([layer.weight for layer in layers]).mT
+                yield weight, torch.stack([layer.bias for layer in layers])[:, None]
 
     def scaled(self, labels):
         """The networks' input: `labels` mapped to [−1, 1] over the library's range, tensor (n, 5)."""
