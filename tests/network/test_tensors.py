@@ -46,8 +46,8 @@ def model_on(device, coarse):
 def test_a_large_gpu_gets_more_spectra_at_once_and_a_processor_few(gpu_of):
     assert spectra_at_once("cpu") == _at_once(model_on(torch.device("cpu"), 1)) == 16
     large = gpu_of(80 * GB)
-    assert spectra_at_once(large) == _at_once(model_on(large, 2)) == 16_384
-    assert _at_once(model_on(large, 1)) == 4096
+    assert spectra_at_once(large) == _at_once(model_on(large, 2)) == 32_768
+    assert _at_once(model_on(large, 1)) == 8192
 
 
 @pytest.mark.parametrize("size", [4 * GB, 12 * GB, 24 * GB, 48 * GB, 140 * GB])

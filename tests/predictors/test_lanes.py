@@ -9,7 +9,7 @@ import torch
 
 from specvit import LoggEstimator, Survey
 from specvit.predictors import arraypath, piecewise
-from specvit.predictors.lanes import Lane, lanes_of
+from specvit.predictors.lanes import Lane, lanes_of, stream_of
 from specvit.spectra import SpectrumError
 
 pytestmark = pytest.mark.filterwarnings("ignore::specvit.exceptions.AlarmWarning")
@@ -39,7 +39,7 @@ def three_lanes(monkeypatch):
             return super()._call(function, *arguments)
 
     def lanes(predictor, n_pieces):
-        return [Noting(predictor._network(), threaded=True) for _ in range(3)]
+        return [Noting(predictor._network(), k) for k in range(3)]
 
     monkeypatch.setattr(arraypath, "lanes_of", lanes)
     return seen
@@ -90,6 +90,17 @@ def test_a_processor_has_one_lane_without_a_thread(estimator):
     assert lane.submit(threading.current_thread).result() is threading.main_thread()
 
 
+@pytest.mark.parametrize(
+    ("n", "size", "first"), [(200_000, 32_768, 4096), (90, 16, 2), (33, 8, 8), (3, 8, 1)]
+)
+def test_pieces_begin_small_and_cover_all_rows(n, size, first):
+    parts = arraypath._rows_of_pieces(n, size, first)
+    sizes = [stop - start for start, stop in parts]
+    assert [start for start, _ in parts] == [0, *np.cumsum(sizes)[:-1]] and sum(sizes) == n
+    assert sizes[0] == min(first, n) and max(sizes) <= size
+    assert sizes[1:-1] == [min(2 * before, size) for before in sizes[:-2]]
+
+
 class Stream:
     """A stream of a GPU that notes which streams it waits for."""
 
@@ -100,14 +111,26 @@ class Stream:
         self.before.append(other)
 
 
-def test_a_lane_on_a_gpu_waits_for_the_network_to_be_there(monkeypatch):
+@pytest.fixture
+def streams(monkeypatch):
+    """Where there is no GPU; nothing of it is left in what remembers streams."""
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    stream_of.cache_clear()
+    yield
+    stream_of.cache_clear()
+
+
+def test_a_lane_on_a_gpu_waits_for_the_network_to_be_there(streams, monkeypatch):
+    """Each time, though its stream is that of the lane before: memory is kept by stream."""
     device = torch.device("cuda", 1)
     callers = Stream(device)
-    monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda of: callers if of == device else None)
-    lane = Lane(SimpleNamespace(label_scale=SimpleNamespace(device=device)), threaded=True)
-    lane.close()
-    assert lane._stream.device == device and lane._stream.before == [callers]
+    network = SimpleNamespace(label_scale=SimpleNamespace(device=device))
+    first, second, again = (Lane(network, number) for number in (0, 1, 0))
+    for lane in (first, second, again):
+        lane.close()
+    assert first._stream is again._stream is not second._stream
+    assert first._stream.device == device and first._stream.before == [callers, callers]
 
 
 def test_sums_are_in_full_precision_whatever_the_user_asked_for(arrays, estimator, three_lanes, monkeypatch):

@@ -7,13 +7,23 @@ import torch
 
 from specvit.network.inputs import by_rows, usable
 
-__all__ = ["cleaned", "device_of", "order_one", "scaled", "spectra_at_once", "tensor_of"]
+__all__ = [
+    "MOST_IN_LAYERS",
+    "cleaned",
+    "device_of",
+    "order_one",
+    "scaled",
+    "spectra_at_once",
+    "tensor_of",
+]
 
 #: Inverse variances of a flux of order one that float32 holds, with room for what is made of them.
 _WEIGHTS = (1e-30, 1e30)
 #: Spectra at once on a processor, to save memory, on a GPU, and on one of so many bytes: the
 #: host launches as many kernels for a few as for thousands, and must not be what the GPU waits for.
 _ON_PROCESSOR, _ON_GPU, _ON_LARGE_GPU, _LARGE = 16, 4096, 32_768, 6e10
+#: Most of them in a network's layers at once: of more, 32 bits could not count the activations.
+MOST_IN_LAYERS = 16_384
 
 
 def device_of(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from specvit.honesty.alarms import alarm
 from specvit.honesty.findings import Findings
 from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
-from specvit.network.tensors import cleaned, device_of, spectra_at_once, tensor_of
+from specvit.network.tensors import MOST_IN_LAYERS, cleaned, device_of, spectra_at_once, tensor_of
 from specvit.predictors.lanes import lanes_of, stream_of
 from specvit.predictors.piecewise import in_advance, joined, progress_line
 from specvit.predictors.predictions import Predictions, flag_labels
@@ -30,8 +31,6 @@ __all__ = ["floats_in_pieces"]
 
 #: The first piece on a GPU is smaller so many times: the GPU waits for it, and its answers for all others.
 _FIRST = 8
-#: Most spectra in a network's layers at once: of more, 32 bits could not count the activations.
-_IN_LAYERS = 16_384
 
 
 def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
@@ -79,8 +78,9 @@ def _parts(predictor, X, ivar, grid, on_error):
     answers, line = _Answers(predictor, grid, on_error), progress_line(predictor, X.shape[0], size)
     try:
         most = 0  # left to the lanes after the first piece, which is alone: it fills caches that all use
-        for k, piece in enumerate(_pieces(X, ivar, parts, [lane.device for lane in lanes])):
-            answers.begin(lanes[k % len(lanes)], piece)
+        turn = cycle(lanes)
+        for piece in _pieces(X, ivar, parts, [lane.device for lane in lanes]):
+            answers.begin(next(turn), piece)
             del piece  # before the next comes
             answers.wait(most)
             line(answers.n_done, X.shape[0])
@@ -298,7 +298,7 @@ def _suspect(good, high, coverage, min_coverage):
 def _predicted(network, grid, flux, ivar, min_coverage, fits):
     """`Predictions` of a piece, their findings to be finished; rows that look faulty are unusable."""
     flux, ivar, good, high = cleaned(flux, ivar)
-    some = zip(flux.split(_IN_LAYERS), ivar.split(_IN_LAYERS), strict=True)
+    some = zip(flux.split(MOST_IN_LAYERS), ivar.split(MOST_IN_LAYERS), strict=True)
     answers = [network.predict(*given, return_snr=True) for given in some]
     mean, sigma, snr = (torch.cat(column) for column in zip(*answers, strict=True))
     columns = torch.cat([mean, sigma, torch.stack([snr, good, high], 1)], 1).double().cpu().numpy()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from specvit.network.reduced import half_of, reduced
-from specvit.network.tensors import device_of, scaled, spectra_at_once, tensor_of
+from specvit.network.tensors import MOST_IN_LAYERS, device_of, scaled, spectra_at_once, tensor_of
 
 __all__ = [
     "batch_covariance",
@@ -49,7 +49,7 @@ def predict_arrays(regressor, flux, ivar, lsf=None, sampling=None, *, covariance
     like = {"dtype": regressor.label_scale.dtype, "device": regressor.label_scale.device}
     told, rows = (lsf, sampling) if regressor.encoding == "instrument" else (None, None), []
     predict = regressor.predict_covariance if covariance else regressor.predict
-    size = spectra_at_once(like["device"])
+    size = min(spectra_at_once(like["device"]), MOST_IN_LAYERS)
     for start in range(0, len(flux), size):
         part = slice(start, start + size)
         given = [tensor_of(x[part]).to(like["device"]) for x in (flux, ivar)]

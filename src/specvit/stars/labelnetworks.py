@@ -90,7 +90,7 @@ class LabelNetworks(nn.Module):
         return (slope @ last[0]).mean(0).unflatten(0, labels.shape) * self._scale
 
     def _layers(self):
-        """Weights (members, inputs, outputs) and biases (members, 1, outputs) of each layer of all members."""
+        """Weights (members, inputs, outputs) and biases (members, 1, outputs) of each layer."""
         for layers in zip(*self.networks, strict=True):
             if isinstance(layers[0], nn.Linear):
                 weight = torch.stack([layer.weight for layer in layers]).mT
