@@ -358,12 +358,12 @@ error of 0.25 dex of the literature. Labels of LAMOST come without errors.
    :header-rows: 1
    :widths: auto
 
-The independent test is the same table of a network that was trained with a calibration in which the Sun is not.
-It is made of STELIB alone, the Sun's strengths and their change with gravity at once, and of R = 2500, so that it
-knows less of single lines; the training is a fifth of that of the bundled weights (24.6 million spectra, from
-random weights). Over the whole range log g of the Sun is 0.08 to 0.16 too low, by 1.6 σ at most, and [M/H] right
-to 0.03; in the windows it is 0.05 to 0.51 too low, by 2.1 σ at most. The two tables differ by what it is worth to
-know the Sun, and to train five times as long.
+The independent test is the same table of a network that was trained with a calibration in which the Sun is
+not. It is made of STELIB alone, the Sun's strengths and their change with gravity at once, and of R = 2500,
+so that it knows less of single lines; the training is a fifth of that of the bundled weights (24.6 million
+spectra, from random weights). Over the whole range log g of the Sun is 0.08 to 0.16 too low, by 1.6 σ at
+most, and [M/H] right to 0.03; in the windows it is 0.05 to 0.51 too low, by 2.1 σ at most. The two tables
+differ by what it is worth to know the Sun, and to train five times as long.
 
 .. csv-table:: The Sun with weights and a calibration that do not know it
    :file: ../results/sun_left_out.csv
@@ -374,7 +374,8 @@ know the Sun, and to train five times as long.
 
     $ python scripts/calibrate_library.py DATA --exclude sun --terms gravity --out without_sun.safetensors
     $ python scripts/train_weights.py any --calibrated without_sun.safetensors --steps 24000 --at-once 8 \\
-        --learning-rate 7e-4 --config '{"patch_size": 64}' --calibration-size 100000 --out left_out.safetensors
+        --learning-rate 7e-4 --config '{"patch_size": 64}' --calibration-size 100000 \\
+        --out left_out.safetensors
     $ python scripts/judge_real_stars.py DATA --weights left_out.safetensors --out left_out
 """,
 }
