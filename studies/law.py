@@ -26,7 +26,8 @@ def fit_law(parameters, seen, r2, limit=BAYES_LIMIT[0]):
     Parameters
     ----------
     parameters, seen : ndarray, shape (k,)
-        Of at least five trainings, sizes and lengths both of at least two values.
+        Of at least five trainings, or of as many means over seeds; sizes and lengths both of at least two
+        values. Points are taken as independent.
     r2 : ndarray, shape (k,)
         Below the limit.
     limit : float
@@ -66,13 +67,18 @@ def fit_law(parameters, seen, r2, limit=BAYES_LIMIT[0]):
 
 
 def _fitted(table):
-    """Limit, rows of a tidy `table` that are of the bundled kind, and their law, None if they are too few."""
+    """Limit, rows of a tidy `table` that are of the bundled kind, and their law, None if they are too few.
+
+    The law is that of means over seeds: seeds of one shape share what the law leaves out of it, so that
+    each of them as a point of its own would make the errors too small.
+    """
     rows = whole_rows(table)
     if len(rows):
         rows = rows[(rows["network"] == "compact") & (rows["name"] != LIMIT_NAME)]
     limit = limit_of(table)
     try:
-        return limit, rows, fit_law(rows["parameters"], rows["spectra_seen"], rows["r2"], limit)
+        mean = rows.groupby(["name", "parameters", "spectra_seen"])["r2"].mean().reset_index()
+        return limit, rows, fit_law(mean["parameters"], mean["spectra_seen"], mean["r2"], limit)
     except (KeyError, ValueError):  # nothing of log g at all, or too little
         return limit, rows, None
 

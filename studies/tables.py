@@ -138,9 +138,14 @@ def _number(value, digits=3):
     )
 
 
+def _digits(error):
+    """Digits of a value with this error: three, or more where the error would read ± 0.000."""
+    return max(3, int(np.ceil(-np.log10(2 * error)))) if error is not None and error > 0 else 3
+
+
 def _with_error(value, error):
-    text = _number(float(value))
-    return f"{text} ± {error:.3f}" if text and error is not None and np.isfinite(error) else text
+    text, digits = _number(float(value), _digits(error)), _digits(error)
+    return f"{text} ± {error:.{digits}f}" if text and error is not None and np.isfinite(error) else text
 
 
 def summary(study, table):
@@ -177,7 +182,8 @@ def summary(study, table):
             shown["MAE"] = _with_error(whole.iloc[0]["mae"], whole.iloc[0]["mae_err"])
             shown |= _error_of_few_stars(table, values[0])
             if LIMIT_NAME in study.variants and values[0] != LIMIT_NAME and values[0] not in SUBSET:
-                shown["below limit"] = f"{limit - whole.iloc[0]['r2']:.3f}"
+                digits = _digits(whole.iloc[0]["r2_err"])
+                shown["below limit"] = f"{limit - whole.iloc[0]['r2']:.{digits}f}"
         elif values[0] in failed:
             shown["R²"] = "failed"
         wanted = (

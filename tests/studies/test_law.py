@@ -54,6 +54,12 @@ def test_the_law_is_told_with_the_limit_that_it_was_fitted_to(table):
     assert law["R² at the limit"] == "0.9000" and law["exponent of parameters"].startswith("0.400")
 
 
+def test_seeds_of_one_shape_are_no_further_points_of_the_law(table):
+    off = np.where(table.index % 2, 1.05, 0.95)  # of the law, so that its exponents have errors
+    once = table.assign(r2=LIMIT - (LIMIT - table["r2"]) * off)
+    assert law_table(pd.concat([once] * 3, ignore_index=True)).equals(law_table(once))
+
+
 def test_trainings_and_law_are_drawn_below_the_limit(table, tmp_path, monkeypatch):
     figures = pytest.importorskip("matplotlib.figure")
     kept = []

@@ -81,6 +81,16 @@ def test_the_distance_to_the_limit_of_the_same_stars_is_shown(study, rows):
     assert shown.loc["ViT", "below limit"] == "0.250" and shown.loc["Bayes limit", "below limit"] == ""
 
 
+@pytest.mark.parametrize(
+    ("higher", "text"),
+    [(0.8014, "0.801 ± 0.001"), (0.8006, "0.8003 ± 0.0003"), (0.80006, "0.80003 ± 0.00003")],
+)
+def test_errors_are_never_shown_as_zero(study, higher, text):
+    two = zip(study.variants["ViT"], (0.8, higher), strict=False)
+    own = {one.key: row(one, result(r2)) for one, r2 in two}
+    assert summary(study, tidy(study, own)).set_index("name").loc["ViT", "R²"] == text
+
+
 def test_costs_are_of_rows_whose_device_was_their_own(study, rows):
     rows[study.variants["ViT"][1].key] |= {"minutes": 50.0, "sharing": 3}
     shown = summary(study, tidy(study, rows)).set_index("name")
