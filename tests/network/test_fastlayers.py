@@ -122,6 +122,35 @@ assert (after[0] == 0).all() and (after[1] > 90).all() and after[2].isnan().all(
 
 
 @pytest.mark.kernels
+def test_more_tokens_than_a_grid_has_places_for_are_taken_in_parts(interpreted):
+    """A GPU refuses 16,384 spectra of 512 tokens in one grid, the interpreter would not."""
+    interpreted(
+        BEGIN
+        + """
+from specvit.network import mlpkernels
+
+class Noting:
+    def __init__(self, kernel):
+        self.kernel, self.grids = kernel, []
+
+    def __getitem__(self, grid):
+        self.grids.append(grid)
+        return self.kernel[grid]
+
+mlpkernels._forward = noting = Noting(mlpkernels._forward)
+x, weight, bias = torch.randn(300, 64), torch.randn(128, 64) / 8, torch.randn(128)
+z = x.double() @ weight.double().T + bias
+for most in (65_535, 2):
+    mlpkernels._MOST_TILES = most
+    after, before = mlpkernels.linear_gelu(x, weight, bias)
+    assert (before - z).abs().max() < 1e-5
+    assert (after - torch.nn.functional.gelu(z)).abs().max() < 1e-5
+assert noting.grids == [(1, 3), (1, 2), (1, 1)]
+"""
+    )
+
+
+@pytest.mark.kernels
 def test_prediction_by_kernels_is_that_of_the_network(interpreted):
     interpreted(
         BEGIN

@@ -8,7 +8,7 @@ from specvit.network import LabelRegressor, ViTConfig
 from specvit.network.cellcalibration import calibrate_cells, pulls, refine_calibration
 from specvit.network.conformal import forget_errors, predict_batches
 from specvit.network.heldout import HeldOut, predict_held_out
-from specvit.network.shapefactor import interval_shape, n_terms, shape_terms, shape_variables
+from specvit.network.shapefactor import _factors, interval_shape, n_terms, shape_terms, shape_variables
 from specvit.weights import load_weights, save_weights
 
 CONFIG = ViTConfig(n_pixels=8, width=8, depth=1, heads=2, mlp=8, patch_size=8)
@@ -83,6 +83,16 @@ def test_the_polynomial_is_that_of_numpy():
     wanted = sorted(np.round((u ** np.array(powers)).prod(1), 9).tolist() for powers in expected)
     for got, one in zip(sorted(np.round(terms.T, 9).tolist()), wanted, strict=True):
         np.testing.assert_allclose(got, one, atol=2e-9)
+
+
+def test_gradients_can_be_had_after_a_prediction_in_inference_mode():
+    _factors.cache_clear()  # as if that were the first call
+    limits, x = torch.stack([-torch.ones(5), torch.ones(5)]), torch.full((5,), 0.5, requires_grad=True)
+    with torch.inference_mode():
+        shape_terms(x, limits)
+    shape_terms(x, limits).sum().backward()
+    # Of coverage, the last variable: itself, its square, and its products with the four others.
+    assert x.grad[4] == 1 + 2 * 0.5 + 4 * 0.5
 
 
 def test_the_factor_is_bounded():

@@ -1,6 +1,7 @@
 """Lanes: pieces side by side give what one lane gives, in order, and say of which row they complain."""
 
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,12 +31,13 @@ def estimator(monkeypatch):
 
 @pytest.fixture
 def three_lanes(monkeypatch):
-    """Three threads instead of two on each GPU; they note which threads there were."""
+    """Three threads instead of two on each GPU; they note which had pieces."""
     seen = set()
 
     class Noting(Lane):
         def _call(self, function, *arguments):
-            seen.add(threading.get_ident())
+            if arguments:  # a piece; what is fitted in the end has none
+                seen.add(threading.get_ident())
             return super()._call(function, *arguments)
 
     def lanes(predictor, n_pieces):
@@ -118,6 +120,56 @@ def streams(monkeypatch):
     stream_of.cache_clear()
     yield
     stream_of.cache_clear()
+
+
+class Gpu:
+    """Where pieces are sent to, as their stream; copies go on until somebody waits for them."""
+
+    type, device = "cuda", torch.device("cpu")
+
+    class Copy:
+        def __init__(self):
+            self.of = self.arrived = None
+
+        def synchronize(self):
+            self.arrived = self.of.clone() if self.arrived is None else self.arrived
+
+    def record_event(self):
+        return self.Copy()
+
+
+@pytest.mark.parametrize("n_gpus", [1, 2])
+def test_what_is_on_its_way_to_a_gpu_is_not_written_over(monkeypatch, n_gpus):
+    """Pieces pass through memory that is used again and again, by small ones and larger ones."""
+    empty, pinned = torch.empty, []
+
+    def pageable(shape, *, pin_memory=False, **options):
+        pinned.append(shape[0] if pin_memory else None)
+        return empty(shape, **options)
+
+    monkeypatch.setattr(torch, "empty", pageable)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    monkeypatch.setattr(arraypath, "stream_of", lambda device, purpose: device)
+    flux = np.arange(88, dtype=np.float32).reshape(22, 4)
+    parts = arraypath._rows_of_pieces(len(flux), 4, 1)
+    on_their_way = []
+    for piece in arraypath._pieces(flux, -flux.astype(float), parts, [Gpu() for _ in range(n_gpus)]):
+        for tensor, copy in piece.sent:
+            copy.of = tensor  # the pinned memory itself
+        on_their_way.append([copy for _, copy in piece.sent])
+    for copies, (start, stop) in zip(on_their_way, parts, strict=True):
+        for copy, expected in zip(copies, (flux, -flux), strict=True):
+            copy.synchronize()
+            np.testing.assert_array_equal(copy.arrived, expected[start:stop])
+    assert pinned == [4, 4, 4, 4]  # two of each array, whatever the first piece is
+
+
+def test_a_piece_of_more_than_the_layers_take_is_answered_in_its_order(arrays, estimator, monkeypatch):
+    expected = estimator.predict_labels(arrays[0][:20], ivar=arrays[1][:20])
+    monkeypatch.setattr(arraypath, "MOST_IN_LAYERS", 3)
+    found = estimator.predict_table(arrays[0][:20], ivar=arrays[1][:20])
+    np.testing.assert_allclose(found["logg"].value, expected.mean[:, expected.names.index("logg")], atol=1e-4)
+    np.testing.assert_allclose(found["snr"], expected.batch.snr, rtol=1e-5)
 
 
 def test_a_lane_on_a_gpu_waits_for_the_network_to_be_there(streams, monkeypatch):

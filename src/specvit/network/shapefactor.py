@@ -103,7 +103,8 @@ def _factors(device):
     """Which variables each term is a product of, tensor (n_terms, highest degree); the one beyond is 1."""
     highest = max(map(len, _TERMS))
     padded = [(*chosen, *[len(VARIABLES)] * (highest - len(chosen))) for chosen in ((), *_TERMS)]
-    return torch.tensor(padded, device=device)
+    with torch.inference_mode(False):  # it is kept, and autograd refuses what was made in that mode
+        return torch.tensor(padded, device=device)
 
 
 def interval_shape(variables, limits, coefficients):
