@@ -22,7 +22,7 @@ _WEIGHTS = (1e-30, 1e30)
 #: Spectra at once on a processor, to save memory, on a GPU, and on one of so many bytes: the
 #: host launches as many kernels for a few as for thousands, and must not be what the GPU waits for.
 _ON_PROCESSOR, _ON_GPU, _ON_LARGE_GPU, _LARGE = 16, 4096, 32_768, 6e10
-#: Most of them in a network's layers at once: of more, 32 bits could not count the activations.
+#: Most of them in a network's layers at once: their activations take 4 to 8 GiB in half precision.
 MOST_IN_LAYERS = 16_384
 
 

@@ -29,8 +29,8 @@ from specvit.survey.precision import full_float32
 
 __all__ = ["floats_in_pieces"]
 
-#: The first piece on a GPU is smaller so many times: the GPU waits for it, and its answers for all others.
-_FIRST = 8
+#: Most spectra of the first piece, for which a GPU waits; fewer would take the host longer than the GPU.
+_FIRST = 4096
 
 
 def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
@@ -71,9 +71,7 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
 def _parts(predictor, X, ivar, grid, on_error):
     """`Predictions` of all pieces."""
     size = spectra_at_once(device_of(predictor.device))
-    on_gpu = torch.device(device_of(predictor.device)).type == "cuda"
-    first = max(1, size // _FIRST) if on_gpu else size
-    parts = _rows_of_pieces(X.shape[0], size, first)
+    parts = _rows_of_pieces(X.shape[0], size, min(size, _FIRST))
     lanes = lanes_of(predictor, len(parts))
     answers, line = _Answers(predictor, grid, on_error), progress_line(predictor, X.shape[0], size)
     try:
