@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from specvit import LoggEstimator, Survey
-from specvit.predictors import arraypath, piecewise
+from specvit.predictors import arraypath, arraypieces, piecewise
 from specvit.predictors.lanes import Lane, lanes_of, stream_of
 from specvit.spectra import SpectrumError
 
@@ -93,13 +93,14 @@ def test_a_processor_has_one_lane_without_a_thread(estimator):
 
 
 @pytest.mark.parametrize(
-    ("n", "size", "first"), [(200_000, 32_768, 4096), (90, 16, 2), (33, 8, 8), (3, 8, 1)]
+    ("n", "size", "first"), [(200_000, 32_768, 4096), (90, 16, 2), (33, 8, 4096), (3, 8, 1)]
 )
-def test_pieces_begin_small_and_cover_all_rows(n, size, first):
-    parts = arraypath._rows_of_pieces(n, size, first)
+def test_pieces_begin_small_and_cover_all_rows(n, size, first, monkeypatch):
+    monkeypatch.setattr(arraypieces, "_FIRST", first)
+    parts = arraypieces.rows_of_pieces(n, size)
     sizes = [stop - start for start, stop in parts]
     assert [start for start, _ in parts] == [0, *np.cumsum(sizes)[:-1]] and sum(sizes) == n
-    assert sizes[0] == min(first, n) and max(sizes) <= size
+    assert sizes[0] == min(first, size, n) and max(sizes) <= size
     assert sizes[1:-1] == [min(2 * before, size) for before in sizes[:-2]]
 
 
@@ -149,11 +150,12 @@ def test_what_is_on_its_way_to_a_gpu_is_not_written_over(monkeypatch, n_gpus):
 
     monkeypatch.setattr(torch, "empty", pageable)
     monkeypatch.setattr(torch.cuda, "stream", nullcontext)
-    monkeypatch.setattr(arraypath, "stream_of", lambda device, purpose: device)
+    monkeypatch.setattr(arraypieces, "stream_of", lambda device, purpose: device)
     flux = np.arange(88, dtype=np.float32).reshape(22, 4)
-    parts = arraypath._rows_of_pieces(len(flux), 4, 1)
+    monkeypatch.setattr(arraypieces, "_FIRST", 1)
+    parts = arraypieces.rows_of_pieces(len(flux), 4)
     on_their_way = []
-    for piece in arraypath._pieces(flux, -flux.astype(float), parts, [Gpu() for _ in range(n_gpus)]):
+    for piece in arraypieces.sent_pieces(flux, -flux.astype(float), parts, [Gpu() for _ in range(n_gpus)]):
         for tensor, copy in piece.sent:
             copy.of = tensor  # the pinned memory itself
         on_their_way.append([copy for _, copy in piece.sent])

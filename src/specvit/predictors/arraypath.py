@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 from itertools import cycle
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,23 +13,18 @@ from specvit.honesty.alarms import alarm
 from specvit.honesty.findings import Findings
 from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
-from specvit.network.tensors import MOST_IN_LAYERS, cleaned, device_of, spectra_at_once, tensor_of
-from specvit.predictors.lanes import lanes_of, stream_of
-from specvit.predictors.piecewise import in_advance, joined, progress_line
+from specvit.network.tensors import MOST_IN_LAYERS, cleaned, device_of, spectra_at_once
+from specvit.predictors.lanes import lanes_of
+from specvit.predictors.arraypieces import are_floats, rows_of_pieces, sent_pieces
+from specvit.predictors.piecewise import joined, progress_line
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag, adapt
 from specvit.spectra.arrays import refuse_wavelengths, rows_on_grid
-from specvit.spectra.cutting import cut_shape, take_rows
-from specvit.spectra.given import hidden_in
-from specvit.spectra.kinds import Kind, kind_of
 from specvit.spectra.quality import Quality
 from specvit.spectra.rules import PARTIAL, raise_rejected
 from specvit.survey.precision import full_float32
 
 __all__ = ["floats_in_pieces"]
-
-#: Most spectra of the first piece, for which a GPU waits; fewer would take the host longer than the GPU.
-_FIRST = 4096
 
 
 def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
@@ -62,7 +56,7 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
     grid = predictor._own_grid()
     if grid is None or any(value is not None for value in options.values()):
         return None
-    if on_error not in ("raise", "nan") or not _are_floats(X, ivar, len(grid)):
+    if on_error not in ("raise", "nan") or not are_floats(X, ivar, len(grid)):
         return None
     with full_float32():
         return joined(_parts(predictor, X, ivar, grid, on_error), (X.shape[0],))
@@ -71,13 +65,13 @@ def floats_in_pieces(predictor, X, *, ivar, on_error, **options):
 def _parts(predictor, X, ivar, grid, on_error):
     """`Predictions` of all pieces."""
     size = spectra_at_once(device_of(predictor.device))
-    parts = _rows_of_pieces(X.shape[0], size, min(size, _FIRST))
+    parts = rows_of_pieces(X.shape[0], size)
     lanes = lanes_of(predictor, len(parts))
     answers, line = _Answers(predictor, grid, on_error), progress_line(predictor, X.shape[0], size)
     try:
         most = 0  # left to the lanes after the first piece, which is alone: it fills caches that all use
         turn = cycle(lanes)
-        for piece in _pieces(X, ivar, parts, [lane.device for lane in lanes]):
+        for piece in sent_pieces(X, ivar, parts, [lane.device for lane in lanes]):
             answers.begin(next(turn), piece)
             del piece  # before the next comes
             answers.wait(most)
@@ -165,84 +159,8 @@ class _Answers:
         return part, faulty
 
 
-class _Piece(NamedTuple):
-    """Rows of the spectra from `start` on, and on a device, each with the event that ends its way there."""
-
-    start: int
-    flux: object
-    ivar: object
-    sent: list | None  # None where they are no plain numbers
-
-    def received(self):
-        """Flux and inverse variance on the device, once they have come."""
-        tensors = []
-        for tensor, done in self.sent:
-            if done is not None:
-                current = torch.cuda.current_stream(tensor.device)
-                current.wait_event(done)
-                tensor.record_stream(current)
-            tensors.append(tensor)
-        return tensors
-
-
-def _are_floats(X, ivar, n_pixels):
-    """Whether both are several rows of floats on the grid, without unit or mask."""
-    some = all(_plain(x) if isinstance(x, np.ndarray) else _holds_floats(x) for x in (X, ivar))
-    if kind_of(X) is not Kind.ARRAY or not some:
-        return False
-    shape = cut_shape(X, n_pixels)
-    return shape is not None and cut_shape(ivar, n_pixels) == shape
-
-
-def _holds_floats(x):
-    """Whether an array, in memory or on disk, says that its numbers have a precision that torch has."""
-    dtype = getattr(x, "dtype", None)
-    return isinstance(x, torch.Tensor) or (getattr(dtype, "kind", "") == "f" and dtype.itemsize in (4, 8))
-
-
-def _plain(x):
-    """Whether it is an array in memory of such floats that has neither unit nor mask."""
-    bare = type(x) in (np.ndarray, np.memmap) and hidden_in(x) is None
-    return _holds_floats(x) and (bare or isinstance(x, torch.Tensor))
-
-
 def _numpy(x):
     return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
-
-
-def _rows_of_pieces(n, size, first):
-    """First rows of pieces of n spectra and those after their last: of `first` rows, doubled up to `size`."""
-    parts, start = [], 0
-    while start < n:
-        parts.append((start, min(start + first, n)))
-        start, first = start + first, min(2 * first, size)
-    return parts
-
-
-def _pieces(X, ivar, parts, devices):
-    """The spectra as `_Piece`s of these parts, sent to each of the devices in turn."""
-    largest, pinned = max(stop - start for start, stop in parts), {}
-    streams = {device: stream_of(device, "copies") for device in devices if device.type == "cuda"}
-    # Where the caller makes his tensors: a thread has streams of its own.
-    callers = [
-        torch.cuda.current_stream(x.device) if getattr(x, "is_cuda", False) else None for x in (X, ivar)
-    ]
-
-    def send(turn):  # copies to pinned memory while the devices and their caller work
-        start, stop = parts[turn]
-        arrays = [take_rows(x, start, stop) for x in (X, ivar)]
-        if not all(_plain(x) for x in arrays):
-            return _Piece(start, *arrays, None)
-        device = devices[turn % len(devices)]
-        if device not in streams:
-            return _Piece(start, *arrays, [(tensor_of(x).to(device), None) for x in arrays])
-        sent = [
-            _sent(x, pinned, (turn % 2, k), largest, streams[device], caller)
-            for k, (x, caller) in enumerate(zip(arrays, callers, strict=True))
-        ]
-        return _Piece(start, *arrays, sent)
-
-    return in_advance(send, range(len(parts)))
 
 
 def _judged(predictor, piece):
@@ -257,31 +175,6 @@ def _judged(predictor, piece):
     if len(rows):
         quality.put(rows, Quality.of(adapt(some, ivar=errors, grid=grid, on_error="nan", **rules)))
     return quality
-
-
-def _sent(x, pinned, place, largest, stream, caller):
-    """A tensor that is being copied to the device of a stream, and the event that ends it.
-
-    What it passes through is kept in `pinned` by its place, and made for `largest` rows.
-
-    A tensor goes in the stream that the caller makes it in, None for one that is on the host.
-    """
-    if isinstance(x, torch.Tensor):
-        with torch.cuda.stream(caller):
-            tensor = tensor_of(x).to(stream.device, non_blocking=True)
-            return tensor, torch.cuda.current_stream(stream.device).record_event()
-    source = tensor_of(x)
-    buffer, done = pinned.get(place, (None, None))
-    if buffer is None:
-        buffer = torch.empty((largest, *source.shape[1:]), dtype=source.dtype, pin_memory=True)
-    else:
-        done.synchronize()  # the copy of two pieces before
-    buffer[: len(source)].copy_(source)
-    with torch.cuda.stream(stream):
-        tensor = buffer[: len(source)].to(stream.device, non_blocking=True)
-        done = stream.record_event()
-    pinned[place] = buffer, done
-    return tensor, done
 
 
 def _suspect(good, high, coverage, min_coverage):
