@@ -14,8 +14,8 @@ from specvit.honesty.findings import Findings
 from specvit.honesty.screening import line_model
 from specvit.labels import LABELS
 from specvit.network.tensors import MOST_IN_LAYERS, cleaned, device_of, spectra_at_once
-from specvit.predictors.lanes import lanes_of
 from specvit.predictors.arraypieces import are_floats, rows_of_pieces, sent_pieces
+from specvit.predictors.lanes import lanes_of
 from specvit.predictors.piecewise import joined, progress_line
 from specvit.predictors.predictions import Predictions, flag_labels
 from specvit.spectra import Flag, adapt
