@@ -179,6 +179,7 @@ for k in range(arguments.repeats):
     print(f"{n} spectra, {device}, best and mean of {k + 1}")
     for name, call in entries.items():
         took[name].append(seconds(call))
-        value, ratio = min(took[name]), min(took[next(iter(took))]) / min(took[name])
+        value = min(took[name])
+        ratio = min(took[next(iter(took))]) / value
         rates = f"{n / value:10,.0f} {n / np.mean(took[name]):10,.0f} /s"
         print(f"{name:42} {rates} {value / n * 1e3:9.3f} ms {ratio:7.2f} x", flush=True)

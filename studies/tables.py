@@ -144,7 +144,8 @@ def _digits(error):
 
 
 def _with_error(value, error):
-    text, digits = _number(float(value), _digits(error)), _digits(error)
+    digits = _digits(error)
+    text = _number(float(value), digits)
     return f"{text} ± {error:.{digits}f}" if text and error is not None and np.isfinite(error) else text
 
 

@@ -91,11 +91,11 @@ def lanes_of(predictor, n_pieces):
         return [Lane(network)]
     others = [k for k in range(torch.cuda.device_count()) if k != first.index]
     used = others[: min(predictor.devices, n_pieces) - 1] if n_processes() == 1 else []
-    plain, precision = predictor._ready()[0], predictor.precision
-    networks = [network, *(to_device(copy.deepcopy(plain), f"cuda:{k}", precision) for k in used)]
     if not used:
         return [Lane(network, k) for k in range(min(_ON_ONE_GPU, n_pieces))]
-    return [Lane(one, 0) for one in networks[:n_pieces]]
+    plain, precision = predictor._ready()[0], predictor.precision
+    copies = [to_device(copy.deepcopy(plain), f"cuda:{k}", precision) for k in used]
+    return [Lane(one, 0) for one in (network, *copies)]
 
 
 @lru_cache
